@@ -1,0 +1,108 @@
+"""What a user may choose, one frozen class per verb: form, command-line flags, check and saved JSON in one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def _split(names: Any) -> Any:
+    """Turn "a,b" and ("a,b",) into ("a", "b")."""
+    parts = [names] if isinstance(names, str) else names
+    return tuple(name.strip() for part in parts for name in str(part).split(",") if name.strip())
+
+
+def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("two classes have the same name")
+    return names
+
+
+def _multiple_of_16(tile: int) -> int:
+    if tile % 16:
+        raise ValueError(f"must be a multiple of 16, such as {max(tile // 16, 1) * 16}")
+    return tile
+
+
+def _region(text: str) -> str:
+    if text and not re.fullmatch(r"(\d*:\d*,){2}\d*:\d*", text):
+        raise ValueError("must look like 0:10,0:512,0:512 (sections, rows, columns; an empty end means all)")
+    return text
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_unique)]
+FullPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+
+class Settings(BaseModel):
+    """What every job can be told about the machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threads: int = Field(0, ge=0, description="Processor threads; 0 takes all cores.")
+    device: Device = Field("auto", description="What to compute on; auto takes the GPU if there is one.")
+    precision: Precision = Field("auto", description="Number format; auto takes the fastest that is safe here.")
+    channel: int | None = Field(None, ge=0, description="Which channel of a colour or multi-channel image to use.")
+
+
+class TrainSettings(Settings):
+    """What a user may choose for a training."""
+
+    out: FullPath = Field(description="Run folder: everything this training makes.")
+    start_from: str = Field("em-membrane", description="Model to start from: a name, a file, a run, or scratch.")
+    classes: Names = Field((), description="Class names by label value: the first is 1. Empty: the start model's.")
+    zero: Literal["unlabelled", "background"] = Field("unlabelled", description="What the label value 0 means.")
+    objects: bool = Field(False, description="The values are object ids; touching ones are kept apart.")
+    minutes: float = Field(5.0, gt=0, description="How long to train; turned into steps and recorded as steps.")
+    steps: int = Field(0, ge=0, description="How many steps to train; 0 takes the minutes.")
+    seed: int = Field(0, ge=0, description="Start of all random draws: same seed, same result.")
+    width: Literal[16, 32, 64] = Field(16, description="From scratch: channels of the first level; the paper's is 64.")
+    crop: Annotated[int, AfterValidator(_multiple_of_16)] = Field(
+        112, ge=16, description="Side of the part of a training crop that counts, in pixels."
+    )
+    batch: int = Field(4, ge=1, description="Crops in a step.")
+    learning_rate: float = Field(0.0, ge=0, description="Peak learning rate; 0 lets the program choose.")
+    border_weight: float = Field(10.0, ge=0, description="Extra loss weight between touching objects; paper: 10.")
+
+
+class TrainConfig(TrainSettings):
+    """A training: its settings and its images and labels."""
+
+    inputs: tuple[FullPath, ...] = Field(description="Image, labels, image, labels, ...")
+
+    @model_validator(mode="after")
+    def _in_pairs(self) -> TrainConfig:
+        if not self.inputs or len(self.inputs) % 2:
+            raise ValueError("give images and labels in pairs: IMAGE LABELS [IMAGE LABELS ...]")
+        return self
+
+    @property
+    def pairs(self) -> tuple[tuple[Path, Path], ...]:
+        """Each image with its labels."""
+        return tuple(zip(self.inputs[::2], self.inputs[1::2], strict=True))
+
+
+class SegmentSettings(Settings):
+    """What a user may choose for a segmentation."""
+
+    model: str = Field("em-membrane", description="Model: a name, a file or a run.")
+    region: Annotated[str, AfterValidator(_region)] = Field(
+        "", description="Only this part, as z0:z1,y0:y1,x0:x1 in voxels. Empty: the whole stack."
+    )
+    tile: Annotated[int, AfterValidator(_multiple_of_16)] = Field(
+        1024, ge=16, le=1024, description="Largest tile side in pixels; the result does not depend on it."
+    )
+    probabilities: bool = Field(False, description="Also write the probability of each class.")
+
+
+class SegmentConfig(SegmentSettings):
+    """A segmentation: its settings, its image and its result."""
+
+    image: FullPath
+    out: FullPath

@@ -1,0 +1,72 @@
+"""Events of a job, shown in a terminal or printed as JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from napari_unet.events import Event, Failed, Finished, Loss, Notice, Progress, Score, Started, to_json
+
+
+def print_events(events: Iterable[Event], as_json: bool) -> int:
+    """Print each event as it comes: JSON lines on stdout, or sentences with one line of progress.
+
+    Returns
+    -------
+    int
+        0 if the job came to its end, 1 if it was stopped.
+    """
+    line = _Line()
+    stopped = False
+    for event in events:
+        if as_json:
+            print(to_json(event), flush=True)
+        else:
+            line.show(event)
+        stopped = isinstance(event, Finished) and event.stopped
+    return int(stopped)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, such as "1 min 12 s"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class _Line:
+    """The line of progress at the bottom; on a terminal it is drawn over."""
+
+    def __init__(self) -> None:
+        self._loss = self._score = ""
+        self._drawn = 0
+
+    def show(self, event: Event) -> None:
+        match event:
+            case Started(verb, device, detail):
+                self._print(f"{verb}: {detail}, on {device}")
+            case Progress(done, total, unit, left):
+                time = f", {duration(left)} left" if left is not None else ""
+                self._draw(f"{unit} {done:,} of {total:,}{time}{self._loss}{self._score}")
+            case Loss(_, loss):
+                self._loss = f", loss {loss:.3f}"
+            case Score(_, iou, best, trusted) if trusted:
+                self._score = f", IoU {iou:.3f}, best {best:.3f}"
+            case Notice(text) | Failed(text):
+                self._print(text)
+            case Finished(path, detail):
+                self._print(f"{detail}\n{path}")
+
+    def _draw(self, text: str) -> None:
+        if sys.stderr.isatty():
+            print("\r" + text.ljust(self._drawn), end="", file=sys.stderr, flush=True)
+            self._drawn = len(text)
+
+    def _print(self, text: str) -> None:
+        if self._drawn:
+            print(file=sys.stderr)
+            self._drawn = 0
+        print(text, flush=True)

@@ -1,0 +1,141 @@
+"""What a job computes on: device, number format, threads."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+
+from napari_unet.config import Precision, Settings
+from napari_unet.problem import Problem
+
+if TYPE_CHECKING:
+    import torch
+
+_GAIN = 1.3  # a lower precision must be this much faster to be taken
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device that was found and tried.
+
+    Parameters
+    ----------
+    kind : str
+        "cpu", "cuda" or "mps".
+    name : str
+        What to call it in front of the user.
+    precision : str
+        "float32", "bfloat16" or "float16".
+    threads : int
+        Processor threads.
+    """
+
+    kind: str
+    name: str
+    precision: Precision
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.threads} threads, {self.precision}"
+
+    def autocast(self) -> torch.autocast:
+        """Return the context that computes in this precision."""
+        import torch
+
+        return torch.autocast(self.kind, dtype=getattr(torch, self.precision), enabled=self.precision != "float32")
+
+
+def choose(settings: Settings) -> Compute:
+    """Return what to compute on, and set torch's thread count to it.
+
+    Raises
+    ------
+    Problem
+        If the wanted device is not there.
+    """
+    import torch
+
+    threads = settings.threads or psutil.cpu_count(logical=False) or 1
+    torch.set_num_threads(threads)
+    kind = settings.device if settings.device != "auto" else _best_kind()
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise Problem(f"No NVIDIA GPU can be used: {why_no_gpu()} Choose --device auto or cpu to go on without.")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise Problem("This machine has no Apple GPU that torch can use. Choose --device auto or cpu.")
+    name = {"cuda": torch.cuda.get_device_name, "mps": lambda: "Apple GPU", "cpu": lambda: "processor"}[kind]()
+    precision = settings.precision if settings.precision != "auto" else _fastest_precision(kind)
+    return Compute(kind, name, precision, threads)
+
+
+def why_no_gpu() -> str:
+    """Say in one or two sentences why no NVIDIA GPU is used, and the command that mends it if one is present."""
+    import shutil
+
+    import torch
+
+    if torch.version.cuda is None and shutil.which("nvidia-smi"):
+        return (
+            "an NVIDIA driver is installed, but this torch was built without CUDA. "
+            "Mend it with: pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu130"
+        )
+    if torch.version.cuda is None:
+        return "this torch was built for the processor only, and no NVIDIA driver was found."
+    return "torch finds no working NVIDIA driver. Install or update the driver, then start again."
+
+
+def _best_kind() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _fastest_precision(kind: str) -> Precision:
+    """Return bfloat16 where a short trial shows that the device gains by it, else float32."""
+    import torch
+
+    from napari_unet.unet import UNet
+
+    if kind == "mps":
+        return "float32"
+    if kind == "cuda":
+        # Tensor cores gain by it from compute capability 8 on; before, the format is emulated.
+        return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float32"
+    with torch.random.fork_rng(), torch.inference_mode():
+        net = UNet(width=16).eval().to(memory_format=torch.channels_last)
+        image = torch.zeros(1, 1, 188, 188)
+        seconds = {}
+        for precision in ("float32", "bfloat16"):
+            with torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+                net(image)
+                start = time.perf_counter()
+                net(image)
+                seconds[precision] = time.perf_counter() - start
+    return "bfloat16" if seconds["float32"] > _GAIN * seconds["bfloat16"] else "float32"
+
+
+@contextlib.contextmanager
+def memory_problems(remedy: str) -> Iterator[None]:
+    """Turn an out-of-memory error, of the device or of the machine, into a sentence.
+
+    Raises
+    ------
+    Problem
+    """
+    import torch
+
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise Problem(f"There is not enough memory. {remedy}") from error
+    except RuntimeError as error:
+        # torch has no class of its own for the processor's memory.
+        if "can't allocate memory" not in str(error):
+            raise
+        raise Problem(f"There is not enough memory. {remedy}") from error

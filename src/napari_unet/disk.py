@@ -1,0 +1,103 @@
+"""What jobs ask of the disk: one writer, files that outlive a power cut, errors in plain words."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from napari_unet.problem import Problem
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+
+def lock(file: Path) -> IO[bytes]:
+    """Open `file` and lock it; the system releases it when it is closed or the process dies.
+
+    Raises
+    ------
+    Problem
+        If another job holds it.
+    """
+    opened = file.open("ab")
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(opened.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        opened.close()
+        raise Problem(f"Another job is writing {file.parent}. Wait until it ends, or stop it.") from error
+    except OSError:
+        pass  # some network disks know no locks: go on without one
+    return opened
+
+
+def sync(root: Path, files: Iterable[Path]) -> None:
+    """Make `files`, and the folders from `root` down to them, outlive a power cut."""
+    folders: set[Path] = set()
+    for file in files:
+        _fsync(file, os.O_RDWR)
+        folders.update(folder for folder in file.parents if folder.is_relative_to(root))
+    if sys.platform != "win32":  # which cannot sync a folder
+        for folder in folders:
+            _fsync(folder, os.O_RDONLY)
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, then put it in the place of `path` in one step.
+
+    A kill at any moment leaves the former file or the new one, never a part.
+
+    Raises
+    ------
+    Problem
+        If the disk is full or the folder cannot be written; the former file stays.
+    """
+    beside = path.with_name(path.name + ".partial")
+    with disk_problems(path):
+        try:
+            write(beside)
+            _fsync(beside, os.O_RDWR)
+            beside.replace(path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def disk_problems(path: Path) -> Iterator[None]:
+    """Turn an OSError while writing `path` into a Problem.
+
+    Raises
+    ------
+    Problem
+    """
+    try:
+        yield
+    except OSError as error:
+        raise disk_problem(path, error) from error
+
+
+def disk_problem(path: Path, error: OSError, kept: str = "") -> Problem:
+    """Return what `error` means to who wants to write `path`; `kept` ends the last sentence."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what, remedy = f"The disk that holds {path} is full", "Free some space"
+    else:
+        what, remedy = f"{path} cannot be written ({error.strerror})", "Check the disk and your access to it"
+    return Problem(f"{what}. {remedy} and run the same command again{kept}.")
+
+
+def _fsync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,224 @@
+"""The file formats of stacks: each opener returns a lazy array, its axes and what its metadata says."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import zarr
+from PIL import Image, PngImagePlugin
+
+from napari_unet import omezarr
+from napari_unet.problem import Problem
+from napari_unet.voxels import Voxels, of_multiscale, of_tiff
+
+_TIFF = {".tif", ".tiff", ".btf", ".tf8"}
+_PNG = ".png"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a file holds.
+
+    Attributes
+    ----------
+    array
+        Lazy, with as many dimensions as `axes` has letters.
+    axes
+        A letter for each dimension: Z, Y, X, T time, C channel, S colour sample, any other unknown.
+    voxels
+        Size and position of a voxel, where the metadata tells.
+    """
+
+    array: Any
+    axes: str
+    voxels: Voxels = field(default_factory=Voxels)
+
+
+def open_source(path: Path) -> Source:
+    """Open a TIFF, a PNG, a folder of those, a Zarr array or an OME-Zarr group, without reading its pixels.
+
+    Raises
+    ------
+    Problem
+        If there is nothing at `path`, or nothing that can be read.
+    """
+    if not path.exists():
+        raise Problem(f"{path} does not exist. Check the path.")
+    if path.is_dir():
+        return _open_zarr(path) if omezarr.is_zarr(path) else _open_folder(path)
+    suffix = path.suffix.lower()
+    if suffix == _PNG:
+        return _open_sections([path])
+    if suffix in _TIFF:
+        return _open_tiff(path)
+    raise Problem(f"{path} cannot be opened. Save it as TIFF, as a folder of PNG files or as OME-Zarr.")
+
+
+class SectionFiles:
+    """Image files as one array (Z, Y, X) or (Z, Y, X, S), each read when it is asked for."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._paths = paths
+        shape, self.dtype = _probe(paths[0])
+        for path in paths[1:]:
+            if (found := _probe(path)) != (shape, self.dtype):
+                raise Problem(
+                    f"{path} is {_words(*found)}, but {paths[0].name} is {_words(shape, self.dtype)}. "
+                    "Make all sections alike, or take this one out of the folder."
+                )
+        self.shape = (len(paths), *shape)
+        self.ndim = len(self.shape)
+        # Tiles are asked for section by section: keeping the last one spares decoding it for each tile.
+        self._last: tuple[int, np.ndarray] | None = None
+
+    def __getitem__(self, key: tuple[Any, ...]) -> np.ndarray:
+        z, *box = key
+        if isinstance(z, slice):
+            return np.stack([self._section(i)[tuple(box)] for i in range(*z.indices(len(self._paths)))])
+        return self._section(z)[tuple(box)]
+
+    def _section(self, z: int) -> np.ndarray:
+        """Return the pixels of one file."""
+        last = self._last
+        if last is None or last[0] != z:
+            last = self._last = (z, _read(self._paths[z]))
+        return last[1]
+
+
+def _open_folder(folder: Path) -> Source:
+    """Open a folder of sections, in the order a person would count them: 2 before 10."""
+    paths = [
+        path for path in folder.iterdir() if path.suffix.lower() in _TIFF | {_PNG} and not path.name.startswith(".")
+    ]
+    if not paths:
+        raise Problem(f"{folder} holds no sections. Choose a folder with TIFF or PNG files, or a Zarr folder.")
+    return _open_sections(sorted(paths, key=lambda path: (_natural(path.name), path.name)))
+
+
+def _natural(name: str) -> list[str | int]:
+    """Split a name so that its numbers compare as numbers."""
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", name.lower()))]
+
+
+def _open_sections(paths: list[Path]) -> Source:
+    array = SectionFiles(paths)
+    return Source(array, "ZYXS"[: array.ndim])
+
+
+def _probe(path: Path) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and dtype of one section from its header."""
+    if path.suffix.lower() == _PNG:
+        try:
+            with PngImagePlugin.PngImageFile(path) as image:
+                pixel = np.asarray(Image.new(_plain(image.mode), (1, 1)))
+                return (image.height, image.width, *pixel.shape[2:]), pixel.dtype
+        except Exception as error:
+            raise _damaged(path) from error
+    source = _open_tiff(path)
+    if source.axes not in ("YX", "YXS"):
+        raise Problem(f"{path} holds more than one section. Open it by itself, or take it out of the folder.")
+    return source.array.shape, source.array.dtype.newbyteorder("=")
+
+
+def _read(path: Path) -> np.ndarray:
+    """Read one section."""
+    if path.suffix.lower() != _PNG:
+        source = _open_tiff(path)
+        try:
+            return np.array(source.array[...])
+        except Exception as error:
+            raise _damaged(path) from error
+    try:
+        # Image.open would refuse a large section as a "decompression bomb".
+        with PngImagePlugin.PngImageFile(path) as image:
+            return np.array(image.convert(_plain(image.mode)))
+    except Exception as error:
+        raise _damaged(path) from error
+
+
+def _plain(mode: str) -> str:
+    """Return the Pillow mode without palette and transparency."""
+    return {"P": "RGB", "RGBA": "RGB", "LA": "L"}.get(mode, mode)
+
+
+def _words(shape: tuple[int, ...], dtype: np.dtype) -> str:
+    return f"{' x '.join(map(str, shape))} pixels of {dtype}"
+
+
+def _damaged(path: Path) -> Problem:
+    return Problem(
+        f"{path} cannot be read: it is damaged, incomplete or not what its name says. "
+        "Copy it again from its source, or save it anew."
+    )
+
+
+def _open_tiff(path: Path) -> Source:
+    """Open the one image of a TIFF: mapped into memory if its pixels lie in a row, else by strip or tile."""
+    try:
+        with ExitStack() as files:
+            tif = files.enter_context(tifffile.TiffFile(path))
+            series = _one_series(tif, path)
+            voxels = of_tiff(tif)
+            if series.dataoffset is not None and series.transform is None:
+                dtype = np.dtype(tif.byteorder + series.dtype.char)
+                mapped = np.memmap(path, dtype, "r", series.dataoffset, series.shape)
+                return Source(mapped, series.axes, voxels)
+            array = zarr.open_array(series.aszarr(level=0), mode="r")
+            weakref.finalize(array, files.pop_all().close)
+            return Source(array, series.axes, voxels)
+    except Problem:
+        raise
+    except Exception as error:  # tifffile tells a bad file by many kinds of error
+        raise _damaged(path) from error
+
+
+def _one_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
+    """Return the only image of `tif`, as complete as can be told without reading it."""
+    if len(tif.series) > 1:
+        raise Problem(f"{path} holds images of different sizes. Save the stack you need as a file of its own.")
+    series = tif.series[0]
+    if (compression := series.keyframe.compression) not in tifffile.TIFF.DECOMPRESSORS:
+        name = getattr(compression, "name", compression)
+        raise Problem(
+            f"{path} is compressed by {name}, which is not supported here. "
+            "Install the package imagecodecs, or save the stack without compression."
+        )
+    # tifffile leaves out the pages behind a gap; a whole file ends its list of pages with a zero.
+    tif.filehandle.seek(tif.pages.next_page_offset or 0)
+    link = tif.filehandle.read(tif.tiff.offsetsize)
+    pages = [page for page in series.pages if page is not None]
+    if link != bytes(tif.tiff.offsetsize) or len(pages) < len(series.pages):
+        raise _damaged(path)
+    for page in pages:
+        ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False))
+        if page.parent is tif and max(ends, default=0) > tif.filehandle.size:
+            raise _damaged(path)
+    return series
+
+
+def _open_zarr(folder: Path) -> Source:
+    """Open a Zarr array, or the finest level of an OME-Zarr group."""
+    metadata = omezarr.metadata(folder)
+    if metadata["node_type"] == "array":
+        array = omezarr.open_array(folder)
+        # Without names, the last two axes are Y and X.
+        unnamed = ("Q" * (array.ndim - 2) + "YX")[-array.ndim :]
+        return Source(array, _letters(metadata.get("dimension_names") or ()) or unnamed)
+    image = omezarr.multiscale(metadata["attributes"])
+    if image is None:
+        raise Problem(f"{folder} is a Zarr group that is not an OME-Zarr image. Open one of the arrays inside it.")
+    return Source(omezarr.open_level(folder, image), _letters(image.axes), of_multiscale(image))
+
+
+def _letters(names: Sequence[str | None]) -> str:
+    """Return a letter for each axis, none if the names do not tell Y and X."""
+    letters = "".join(name.upper() if name in ("t", "c", "z", "y", "x") else "Q" for name in names)
+    return letters if letters.count("Y") == letters.count("X") == 1 else ""

@@ -1,0 +1,217 @@
+"""What a result is on disk: chunks, pyramid levels, metadata.
+
+A result is one OME-Zarr 0.5 folder::
+
+    OUT.zarr/
+      zarr.json             OME metadata; attribute "napari-unet": the layout
+      0/ 1/ ...             class map, uint8 (Z, Y, X), and its coarse levels
+      probabilities/0/ ...  uint8 (C, Z, Y, X), 255 = probability 1, when asked for
+
+`store.py` fills it, and keeps its own two files beside these.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from napari_unet import __version__
+from napari_unet.classes import PixelClass
+from napari_unet.problem import Problem
+
+CHUNK = 1024
+COARSE_CHUNK = CHUNK // 2
+NOT_COMPUTED = 255
+
+
+@dataclass(frozen=True, order=True)
+class Chunk:
+    """One chunk of the class map, by its indices; z is the section."""
+
+    z: int
+    y: int
+    x: int
+
+    def box(self, shape: tuple[int, int, int]) -> tuple[int, int, int, int]:
+        """Return (y0, y1, x0, x1), its pixels in an array of `shape` (Z, Y, X), ends excluded."""
+        y, x = self.y * CHUNK, self.x * CHUNK
+        return y, min(y + CHUNK, shape[1]), x, min(x + CHUNK, shape[2])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is fixed when a result is created, and compared when it is resumed.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (Z, Y, X) of the segmented region, in voxels.
+    classes : tuple of PixelClass
+        In the order of the probability channels.
+    voxel_size : tuple of float or None
+        (Z, Y, X) in nanometres, None when unknown.
+    offset : tuple of int
+        (Z, Y, X) of the region's first voxel in its image.
+    probabilities : bool
+        Whether probabilities are kept beside the class map.
+    provenance : dict
+        Which model, image and settings make the result; anything JSON can hold.
+    """
+
+    shape: tuple[int, int, int]
+    classes: tuple[PixelClass, ...]
+    voxel_size: tuple[float, float, float] | None
+    offset: tuple[int, int, int]
+    probabilities: bool
+    provenance: dict[str, Any]
+
+    def chunks(self) -> list[Chunk]:
+        """Return all chunks in the order z, y, x."""
+        rows, columns = (range(math.ceil(side / CHUNK)) for side in self.shape[1:])
+        return [Chunk(z, y, x) for z in range(self.shape[0]) for y in rows for x in columns]
+
+    def level_shapes(self) -> list[tuple[int, int, int]]:
+        """Return (Z, Y, X) of every pyramid level: Y and X halved until both are at most 512."""
+        shapes = [self.shape]
+        while max(shapes[-1][1:]) > COARSE_CHUNK:
+            z, y, x = shapes[-1]
+            shapes.append((z, (y + 1) // 2, (x + 1) // 2))
+        return shapes
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the layout as JSON gives it back: lists for tuples."""
+        fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return fields
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Layout:
+        """Return the layout that `to_json` wrote; raise KeyError or TypeError for anything else."""
+        return cls(
+            shape=tuple(fields["shape"]),
+            classes=tuple(PixelClass(**each) for each in fields["classes"]),
+            voxel_size=fields["voxel_size"] and tuple(fields["voxel_size"]),
+            offset=tuple(fields["offset"]),
+            probabilities=fields["probabilities"],
+            provenance=fields["provenance"],
+        )
+
+
+def create(path: Path, layout: Layout) -> None:
+    """Write an empty result of `layout` into the folder `path`."""
+    _create_image(path, layout, "zyx", {"napari-unet": {"version": __version__, **layout.to_json()}})
+    if layout.probabilities:
+        channels = [each.name for each in layout.classes]
+        _create_image(path / "probabilities", layout, "czyx", {"napari-unet": {"channels": channels}})
+
+
+def open_levels(path: Path, layout: Layout, mode: Literal["r", "r+"]) -> list[tuple[zarr.Array, ...]]:
+    """Return the pyramid of the class map and, if the layout has them, that of the probabilities.
+
+    A pyramid is its levels, finest first; `path / array.path` is the folder of an array.
+    """
+    # zarr.open_array takes no such setting, and without it a chunk of nothing but zeros gets no file.
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        return [
+            tuple(
+                zarr.open_array(path, path=f"{folder}{level}", mode=mode) for level in range(len(layout.level_shapes()))
+            )
+            for folder in (["", "probabilities/"] if layout.probabilities else [""])
+        ]
+
+
+def read_layout(path: Path) -> Layout:
+    """Return the layout of the result in `path`; raise Problem if there is none."""
+    try:
+        attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+        return Layout.from_json(attributes["napari-unet"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Problem(f"{path} is no segmentation made by napari-unet. Choose another name.") from error
+
+
+def refuse_another(path: Path, layout: Layout) -> None:
+    """Raise Problem unless `path` holds a result of just this layout; it says in words where they differ."""
+    there, now = (dict(_flat(each.to_json())) for each in (read_layout(path), layout))
+    other = [
+        f"another {_in_words(key)}: {there.get(key, 'none')} there, {now.get(key, 'none')} now"
+        for key in {**there, **now}
+        if there.get(key) != now.get(key)
+    ]
+    if other:
+        what = f"{path} was made with {'; '.join(other)}"
+        raise Problem(f"{what}. Choose another output name, or delete that folder first.")
+
+
+def _flat(fields: dict[str, Any], lead: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each value of nested fields with the names that lead to it."""
+    for name, value in fields.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = {str(place): each for place, each in enumerate(value, start=1)}
+        if isinstance(value, dict):
+            yield from _flat(value, (*lead, name))
+        else:
+            yield (*lead, name), value
+
+
+def _in_words(key: tuple[str, ...]) -> str:
+    """Name a field of the layout; what is in the provenance goes by its own name."""
+    return " ".join(key).removeprefix("provenance ").replace("_", " ")
+
+
+def _create_image(path: Path, layout: Layout, axes: str, attributes: dict[str, Any]) -> None:
+    """Write the arrays of one pyramid, and the group around them."""
+    channels = (len(layout.classes),) if axes == "czyx" else ()
+    for level, shape in enumerate(layout.level_shapes()):
+        side = COARSE_CHUNK if level else CHUNK
+        zarr.create_array(
+            path / str(level),
+            shape=(*channels, *shape),
+            chunks=(*(1 for _ in channels), 1, side, side),
+            dtype="uint8",
+            fill_value=0 if channels else NOT_COMPUTED,
+            compressors=[ZstdCodec(level=3), Crc32cCodec()],
+            dimension_names=list(axes),
+        )
+    ome: dict[str, Any] = {"version": "0.5", "multiscales": [_multiscale(layout, axes)]}
+    if not channels:
+        ome["image-label"] = {"version": "0.5", "colors": _label_colors(layout)}
+    zarr.create_group(path, attributes={"ome": ome, **attributes})
+
+
+def _multiscale(layout: Layout, axes: str) -> dict[str, Any]:
+    """Describe the pyramid as OME-Zarr 0.5 does, in nanometres if the voxel size is known, else in voxels."""
+    unit = {"unit": "nanometer"} if layout.voxel_size else {}
+    z, y, x = layout.voxel_size or (1.0, 1.0, 1.0)
+    lead = len(axes) - 3
+    # Coarse pixels are picked, not averaged: pixel (0, 0) is the same on all levels, so is the translation.
+    start = [0.0] * lead + [n * size for n, size in zip(layout.offset, (z, y, x), strict=True)]
+    return {
+        "axes": [
+            {"name": "c", "type": "channel"} if name == "c" else {"name": name, "type": "space", **unit}
+            for name in axes
+        ],
+        "datasets": [
+            {
+                "path": str(level),
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [1.0] * lead + [z, y * 2**level, x * 2**level]},
+                    {"type": "translation", "translation": start},
+                ],
+            }
+            for level in range(len(layout.level_shapes()))
+        ],
+    }
+
+
+def _label_colors(layout: Layout) -> list[dict[str, Any]]:
+    """Give each class its opaque colour, and nothing to what is not computed yet."""
+    colors = {each.value: [*bytes.fromhex(each.color[1:]), 255] for each in layout.classes}
+    colors[NOT_COMPUTED] = [0, 0, 0, 0]
+    return [{"label-value": value, "rgba": rgba} for value, rgba in colors.items()]

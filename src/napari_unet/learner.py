@@ -1,0 +1,144 @@
+"""A network in training: one step, the running average of its weights, how it is judged, what is saved of it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import BatchNorm2d, functional
+
+from napari_unet.crops import Batch, Judged
+from napari_unet.device import Compute
+from napari_unet.painting import UNCOUNTED
+from napari_unet.scores import overlap
+from napari_unet.tiles import CUT
+from napari_unet.unet import UNet
+
+_AVERAGE = 0.995  # decay of the running average, reached slowly so that the first steps do not linger
+_WARM_UP = 0.1  # share of the steps in which the learning rate rises
+
+
+class Learner:
+    """A network, its optimiser and the exponential moving average of its weights, which is what counts in the end.
+
+    Parameters
+    ----------
+    net : UNet
+    compute : Compute
+    steps : int
+        Steps of the whole training; the learning rate follows from it.
+    peak : float
+        Highest learning rate.
+    seed : int
+        Dropout of a step depends on it and on the step's number alone.
+    fixed_norm : bool
+        Keep the statistics of the batch normalisations: a few strokes are too little to measure them anew.
+    """
+
+    def __init__(self, net: UNet, compute: Compute, steps: int, peak: float, seed: int, fixed_norm: bool) -> None:
+        self._compute = compute
+        self._steps, self._peak, self._seed = steps, peak, seed
+        self._net = net.to(compute.kind, memory_format=torch.channels_last).train()
+        for module in self._net.modules():
+            if isinstance(module, BatchNorm2d) and fixed_norm:
+                module.eval()
+        self.average = copy.deepcopy(self._net).eval().requires_grad_(False)
+        self._optimizer = torch.optim.AdamW(self._net.parameters(), lr=peak, weight_decay=0.01)
+
+    def learn(self, batch: Batch, step: int) -> float:
+        """Do training step number `step` (from 0 on) and return its loss."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate(step)
+        devices = [torch.cuda.current_device()] if self._compute.kind == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(self._seed * 1_000_003 + step)
+            with self._compute.autocast():
+                logits = self._net(batch.image)[..., CUT:-CUT, CUT:-CUT]
+            loss = weighted_cross_entropy(logits.float(), batch.target, batch.weights)
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
+        self._optimizer.step()
+        self._average(min(_AVERAGE, (1 + step) / (10 + step)))
+        return loss.item()
+
+    @torch.inference_mode()
+    def judge(self, tiles: Sequence[Judged]) -> float:
+        """Return the mean IoU of the averaged network over the classes held out in `tiles`; nan if there are none."""
+        if not tiles:
+            return math.nan
+        predicted, truth = [], []
+        for tile in tiles:
+            image = torch.from_numpy(tile.image)[None, None].to(self._compute.kind)
+            with self._compute.autocast():
+                logits = self.average(image)[0, :, CUT:-CUT, CUT:-CUT]
+            predicted.append(logits.argmax(0).cpu().numpy().ravel())
+            truth.append(tile.target.ravel())
+        channels, targets = np.concatenate(predicted), np.concatenate(truth)
+        counted = targets != UNCOUNTED
+        return float(np.mean([overlap(channels, targets, c, counted).iou for c in np.unique(targets[counted])]))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything a training needs to go on exactly: weights, their average, the optimiser's moments."""
+        parts = {f"net.{k}": v for k, v in self._net.state_dict().items()}
+        parts |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for index, moments in self._optimizer.state_dict()["state"].items():
+            parts |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in parts.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go back to what `state` returned."""
+        self._net.load_state_dict(_under(state, "net."))
+        self.average.load_state_dict(_under(state, "average."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _under(state, "optimizer.").items():
+            index, key = name.split(".")
+            moments.setdefault(int(index), {})[key] = tensor
+        self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": moments})
+
+    def _rate(self, step: int) -> float:
+        """Return the learning rate: a linear rise, then half a cosine down to a hundredth of the peak."""
+        rise = max(1, round(self._steps * _WARM_UP))
+        if step < rise:
+            return self._peak * (step + 1) / rise
+        done = (step - rise) / max(1, self._steps - rise)
+        return self._peak * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+
+    @torch.no_grad()
+    def _average(self, decay: float) -> None:
+        """Move the average a little towards the weights; whole numbers (counters) are copied."""
+        for mean, now in zip(self.average.state_dict().values(), self._net.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - decay)
+            else:
+                mean.copy_(now)
+
+
+def weighted_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted cross-entropy, over the sum of the weights.
+
+    The energy of arXiv 1505.04597 (equation 1) with the minus sign that its print lacks.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (N, C, H, W), float32
+    target : Tensor, shape (N, H, W), int64
+        Channels; 255 where a pixel does not count.
+    weights : Tensor, shape (N, H, W), float32
+        0 where a pixel does not count.
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+    each = functional.cross_entropy(logits, target, reduction="none", ignore_index=UNCOUNTED)
+    return (weights * each).sum() / weights.sum().clamp(min=1)
+
+
+def _under(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the entries whose name starts with `prefix`, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

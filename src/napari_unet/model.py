@@ -1,0 +1,165 @@
+"""A trained model: weights and card in one safetensors file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+
+from napari_unet.classes import PixelClass
+from napari_unet.disk import write_whole
+from napari_unet.problem import Problem
+from napari_unet.unet import UNet
+
+_BUNDLED = Path(__file__).parent / "weights"
+MODEL_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model is and where it comes from.
+
+    Parameters
+    ----------
+    name : str
+    classes : tuple of PixelClass
+        One an output channel, in order.
+    separator : str
+        Name of the class that separates touching objects; empty if there is none.
+    width : int
+        Channels of the first level.
+    batch_norm : bool
+    created : str
+        Date and time, ISO 8601.
+    command : str
+        The command that made it.
+    started_from : str
+        Name and SHA-256 of the model it was fine-tuned from, or "scratch".
+    step : int
+        Training steps behind these weights.
+    voxel_size : tuple of (Z, Y, X) in nanometres
+        One entry for each training image whose voxel size is known.
+    scores : dict
+        Scores by name, such as the held-out IoU.
+    about : dict
+        For bundled models: data, licences, split.
+    """
+
+    name: str
+    classes: tuple[PixelClass, ...]
+    separator: str = ""
+    width: int = 16
+    batch_norm: bool = True
+    created: str = ""
+    command: str = ""
+    started_from: str = "scratch"
+    step: int = 0
+    voxel_size: tuple[tuple[float, float, float], ...] = ()
+    scores: dict[str, float] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Card:
+        """Return the card that `dataclasses.asdict` turned into `fields`."""
+        known = {f.name: fields[f.name] for f in dataclasses.fields(cls) if f.name in fields}
+        known["classes"] = tuple(PixelClass(**c) for c in fields["classes"])
+        known["voxel_size"] = tuple(tuple(size) for size in fields.get("voxel_size", ()))
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network in evaluation mode, its card, and the SHA-256 of its file (empty if it was never saved)."""
+
+    net: UNet
+    card: Card
+    sha256: str = ""
+
+
+def save(path: Path, net: UNet, card: Card) -> None:
+    """Write weights and card to `path`, whole or not at all.
+
+    Raises
+    ------
+    Problem
+        If the disk is full or the folder cannot be written.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    metadata = {"napari-unet": json.dumps(dataclasses.asdict(card))}
+    write_whole(path, lambda beside: beside.write_bytes(to_bytes(tensors, metadata)))
+
+
+def read_card(path: Path) -> Card:
+    """Return the card of a model file.
+
+    Raises
+    ------
+    Problem
+        If the file is missing, damaged, or no model of ours.
+    """
+    return Card.from_dict(_read(path)[0])
+
+
+def load(name: str) -> Model:
+    """Return the model of a bundled name, a file, or a run folder.
+
+    Raises
+    ------
+    Problem
+        If there is none, or the file is damaged or no model of ours.
+    """
+    path = find(name)
+    fields, tensors = _read(path)
+    card = Card.from_dict(fields)
+    net = UNet(classes=len(card.classes), width=card.width, batch_norm=card.batch_norm)
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise Problem(f"The weights in {path} do not fit its card. Use the original file.") from error
+    return Model(net.eval(), card, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def find(name: str) -> Path:
+    """Return the file of a bundled name, a path, or a run folder.
+
+    Raises
+    ------
+    Problem
+        If there is no such model.
+    """
+    if name in bundled():
+        return _BUNDLED / f"{name}.safetensors"
+    path = Path(name).expanduser()
+    if path.is_dir() and not (path / MODEL_FILE).exists():
+        raise Problem(f"The folder {path} holds no {MODEL_FILE}. Choose a run folder in which a training has begun.")
+    path = path / MODEL_FILE if path.is_dir() else path
+    if not path.is_file():
+        raise Problem(f"There is no model {name}. Give a model file, a run folder, or one of: {', '.join(bundled())}.")
+    return path
+
+
+def bundled() -> list[str]:
+    """Return the names of the models that come with the package."""
+    return sorted(path.stem for path in _BUNDLED.glob("*.safetensors"))
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return the fields of the card and the weights."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            card = (file.metadata() or {}).get("napari-unet")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except (SafetensorError, OSError) as error:
+        raise Problem(
+            f"{path} is damaged or not a model file ({error}). Copy it again, or choose another model."
+        ) from error
+    if card is None:
+        raise Problem(f"{path} holds weights, but not of a napari-unet model. Choose a model that napari-unet made.")
+    return json.loads(card), tensors

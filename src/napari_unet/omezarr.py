@@ -1,0 +1,139 @@
+"""What a Zarr folder says about itself: array or group; axes, units and levels of an OME-Zarr image."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from napari_unet.problem import Problem
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution: an array, and where it lies in the units of the axes."""
+
+    path: str
+    scale: tuple[float, ...]
+    translation: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Multiscale:
+    """An image at several resolutions, finest first; axes are names in lower case, a unit may be unknown."""
+
+    axes: tuple[str, ...]
+    units: tuple[str | None, ...]
+    levels: tuple[Level, ...]
+
+
+def is_zarr(folder: Path) -> bool:
+    """Return whether `folder` is a Zarr array or group, of format 2 or 3."""
+    return any((folder / file).is_file() for file in ("zarr.json", ".zarray", ".zgroup"))
+
+
+def metadata(folder: Path) -> dict[str, Any]:
+    """Return the metadata of a Zarr folder as format 3 writes it, with `node_type` and `attributes`.
+
+    Raises
+    ------
+    Problem
+        If a metadata file cannot be read.
+    """
+    file = folder / "zarr.json"
+    try:
+        if file.is_file():
+            return {"node_type": "group", "attributes": {}, **json.loads(file.read_text("utf-8"))}
+        node = "array" if (folder / ".zarray").is_file() else "group"
+        file = folder / ".zattrs"
+        attributes = dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}
+    except (OSError, ValueError, TypeError) as error:
+        raise Problem(f"{file} is damaged. Copy the whole folder again from its source.") from error
+    return {"node_type": node, "attributes": attributes}
+
+
+def ome(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the OME part of a group's attributes: `ome` since version 0.5, all of them before."""
+    inner = attributes.get("ome")
+    return inner if isinstance(inner, Mapping) else attributes
+
+
+def multiscale(attributes: Mapping[str, Any]) -> Multiscale | None:
+    """Return the first image that the attributes of a group describe, None if they describe none.
+
+    Lenient: what is missing or misspelt beside axes and paths counts as scale 1, translation 0, unit unknown.
+    """
+    try:
+        entry = ome(attributes)["multiscales"][0]
+        axes = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in entry["axes"]]
+        names = tuple(str(axis["name"]).lower() for axis in axes)
+        levels = tuple(_level(dataset, entry, len(names)) for dataset in entry["datasets"])
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return None
+    if not levels or len(set(names)) < len(names) or not {"y", "x"} <= set(names):
+        return None
+    return Multiscale(names, tuple(str(axis["unit"]) if axis.get("unit") else None for axis in axes), levels)
+
+
+def open_array(folder: Path) -> zarr.Array:
+    """Open the Zarr array in `folder` for reading.
+
+    Raises
+    ------
+    Problem
+        If there is none, it cannot be read, or reading it would run a pickle.
+    """
+    try:
+        array = zarr.open_array(str(folder), mode="r")
+    except Exception as error:  # zarr tells a bad file by many kinds of error
+        raise Problem(
+            f"{folder} is not a Zarr array that can be read. "
+            "Check that it was copied whole, or save it anew with a common codec."
+        ) from error
+    if any(getattr(codec, "codec_id", "") == "pickle" for codec in (*array.filters, *array.compressors)):
+        raise Problem(f"{folder} holds pickled objects, which could run code. Save it again as plain numbers.")
+    return array
+
+
+def open_level(folder: Path, image: Multiscale, number: int = 0) -> zarr.Array:
+    """Open one level of the image in `folder`, the finest by default.
+
+    Raises
+    ------
+    Problem
+        If it cannot be read, or has not the axes that the metadata names.
+    """
+    array = open_array(folder / image.levels[number].path)
+    if array.ndim != len(image.axes):
+        raise Problem(
+            f"{folder} names {len(image.axes)} axes, but its array '{image.levels[number].path}' has "
+            f"{array.ndim}. Open that array by itself."
+        )
+    return array
+
+
+def _level(dataset: Mapping[str, Any], entry: Mapping[str, Any], ndim: int) -> Level:
+    """Compose the transformations of one level, then those of the whole image."""
+    scale, translation = [1.0] * ndim, [0.0] * ndim
+    for source in (dataset, entry):
+        for step in source.get("coordinateTransformations") or ():
+            if factors := numbers(step.get("scale"), ndim):
+                scale = [a * b for a, b in zip(scale, factors, strict=True)]
+                translation = [a * b for a, b in zip(translation, factors, strict=True)]
+            elif shifts := numbers(step.get("translation"), ndim):
+                translation = [a + b for a, b in zip(translation, shifts, strict=True)]
+    return Level(str(dataset["path"]), tuple(scale), tuple(translation))
+
+
+def numbers(values: Any, count: int) -> list[float] | None:
+    """Return `values` as `count` finite numbers, None if they are anything else."""
+    try:
+        found = [float(value) for value in values]
+    except (TypeError, ValueError):
+        return None
+    return found if len(found) == count and all(map(math.isfinite, found)) else None

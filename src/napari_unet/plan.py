@@ -1,0 +1,89 @@
+"""What a training will be: its classes, its first weights, its number of steps."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from napari_unet.classes import PixelClass, default_colors
+from napari_unet.config import TrainConfig
+from napari_unet.crops import Crops, Judged
+from napari_unet.learner import Learner
+from napari_unet.model import Model
+from napari_unet.painting import Meaning
+from napari_unet.problem import Problem
+from napari_unet.unet import UNet
+
+JUDGEMENTS = 25  # in a whole training
+_SEPARATORS = ("membrane", "boundary", "border", "background")
+
+
+def plan_classes(config: TrainConfig, start: Model | None) -> tuple[tuple[PixelClass, ...], Meaning]:
+    """Return the classes of the output channels, and what the label values mean.
+
+    The first name is label value 1. Where 0 means background, or objects are given without a class between them,
+    a class of value 0 comes first. With objects, the first name is the objects, the second what separates them.
+
+    Raises
+    ------
+    Problem
+        If there are no names, or too many for objects.
+    """
+    names = config.classes
+    if not names and config.objects:
+        names = ("object",)
+    elif not names and start is not None:
+        names = tuple(c.name for c in start.card.classes if c.value)
+    if not names:
+        raise Problem("A training from scratch needs class names. Give them, such as --classes interior,membrane.")
+    if config.objects and len(names) > 2:
+        raise Problem("Objects take one or two class names: the objects, and what separates them (--classes).")
+    between = config.objects and len(names) == 2
+    with_zero = not between and (config.objects or config.zero == "background")
+    known = {c.name: c.color for c in start.card.classes} if start else {}
+    colors = default_colors(len(names))
+    classes = tuple(PixelClass(i + 1, name, known.get(name, colors[i])) for i, name in enumerate(names))
+    if with_zero:
+        classes = (PixelClass(0, "background", "#000000"), *classes)
+    separator = 1 if between else next((i for i, c in enumerate(classes) if c.name.lower() in _SEPARATORS), None)
+    meaning = Meaning(tuple(c.value for c in classes), separator, config.objects, config.zero == "background")
+    return classes, meaning
+
+
+def first_network(config: TrainConfig, start: Model | None, classes: tuple[PixelClass, ...]) -> UNet:
+    """Return the network to train: the start model's, its last layer new for classes that it does not know."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        if start is None:
+            return UNet(classes=len(classes), width=config.width, batch_norm=True)
+        net = UNet(classes=len(classes), width=start.card.width, batch_norm=start.card.batch_norm)
+    weights = net.state_dict()
+    body = {name: tensor for name, tensor in start.net.state_dict().items() if not name.startswith("head.")}
+    net.load_state_dict(weights | body)
+    known = [c.name for c in start.card.classes]
+    with torch.no_grad():
+        for channel, name in enumerate(c.name for c in classes):
+            if name in known:
+                net.head.weight[channel] = start.net.head.weight[known.index(name)]
+                net.head.bias[channel] = start.net.head.bias[known.index(name)]
+    return net
+
+
+def steps_in(minutes: float, learner: Learner, crops: Crops, judged: list[Judged], config: TrainConfig) -> int:
+    """Return how many steps fit into `minutes` on this machine, judging included.
+
+    The trial steps change `learner` and nothing else: give one that is not used afterwards.
+    """
+
+    def seconds_of_step(number: int) -> float:
+        start = time.perf_counter()
+        learner.learn(crops.batch(number, config.batch), number)
+        return time.perf_counter() - start
+
+    seconds_of_step(0)  # the first one pays for memory and the choice of algorithms
+    step = sorted(seconds_of_step(number) for number in (1, 2, 3))[1]
+    start = time.perf_counter()
+    learner.judge(judged)
+    judging = time.perf_counter() - start
+    return max(1, round((minutes * 60 - JUDGEMENTS * judging) / step), round(minutes * 30 / step))

@@ -1,0 +1,101 @@
+"""How well a segmentation agrees with a truth, as the `score` command reports it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_unet.layout import NOT_COMPUTED, Layout
+from napari_unet.problem import Problem
+from napari_unet.scores import best_separation, overlap, separation
+from napari_unet.store import Result, open_result
+from napari_unet.volume import Volume, open_volume
+
+_Slices = tuple[slice, slice, slice]
+
+
+def report(result_path: Path, truth_path: Path, boundary: str = "") -> dict[str, Any]:
+    """Score a segmentation where the truth covers it.
+
+    Parameters
+    ----------
+    result_path : Path
+        A finished segmentation.
+    truth_path : Path
+        A class map with the same values; 0 is not scored, unless the model has a class of value 0.
+    boundary : str
+        Name of the class that separates cells; with it, how well the cells are separated is scored too.
+
+    Returns
+    -------
+    dict
+        IoU and Dice of each class; with `boundary` V_rand and V_info at the threshold 0.5 and, where
+        probabilities were written, the best over thresholds. Ready for JSON.
+
+    Raises
+    ------
+    Problem
+        If the two do not overlap, the result is not finished there, or there is no such class.
+    """
+    result, truth_volume = open_result(result_path), open_volume(truth_path)
+    layout = result.layout
+    here, there = _shared_box(layout, truth_volume)
+    predicted = np.asarray(result.classes[0][here])
+    truth = np.stack([truth_volume.section(z, *there[1:]) for z in range(there[0].start, there[0].stop)])
+    if (predicted == NOT_COMPUTED).any():
+        raise Problem(f"{result_path} is not finished. Run the same segment command again, then score it.")
+    scored = np.ones(truth.shape, bool) if any(c.value == 0 for c in layout.classes) else truth != 0
+    if not scored.any():
+        raise Problem(f"{truth_path} holds only 0, so there is nothing to score. Choose a truth with classes.")
+    classes = {}
+    for c in layout.classes:
+        agreement = overlap(predicted, truth, c.value, scored)
+        classes[c.name] = {"iou": agreement.iou, "dice": agreement.dice, "pixels": agreement.pixels}
+    scores: dict[str, Any] = {"sections": len(truth), "classes": classes}
+    if boundary:
+        scores |= _separation(result, here, predicted, truth, boundary)
+    return scores
+
+
+def _separation(
+    result: Result, here: _Slices, predicted: np.ndarray, truth: np.ndarray, boundary: str
+) -> dict[str, Any]:
+    """Score how the boundary class separates cells."""
+    names = [c.name for c in result.layout.classes]
+    if boundary not in names:
+        raise Problem(f"There is no class {boundary}. Choose one of: {', '.join(names)}.")
+    channel = names.index(boundary)
+    value = result.layout.classes[channel].value
+    cells = (truth != 0) & (truth != value)
+    membrane = (predicted == value).astype(np.float32)
+    if result.probabilities:
+        membrane = np.asarray(result.probabilities[0][(channel, *here)], np.float32) / 255
+    fixed = separation(membrane, cells, 0.5)
+    scores: dict[str, Any] = {"at_0.5": {"v_rand": fixed.v_rand, "v_info": fixed.v_info}}
+    if result.probabilities:
+        rand, info = best_separation(membrane, cells)
+        scores["best"] = {
+            "v_rand": rand.v_rand,
+            "v_rand_threshold": rand.threshold,
+            "v_info": info.v_info,
+            "v_info_threshold": info.threshold,
+        }
+    return scores
+
+
+def _shared_box(layout: Layout, truth: Volume) -> tuple[_Slices, _Slices]:
+    """Return the box that both cover, in voxels of the result and of the truth.
+
+    A truth of the region's very shape without a place of its own belongs to the region.
+    """
+    offset = layout.offset if truth.offset == (0, 0, 0) and truth.shape == layout.shape else truth.offset
+    here, there = [], []
+    for a, n, b, m in zip(layout.offset, layout.shape, offset, truth.shape, strict=True):
+        start, stop = max(a, b), min(a + n, b + m)
+        if start >= stop:
+            raise Problem(f"{truth.name} does not cover the segmentation. Choose the truth of the same stack.")
+        here.append(slice(start - a, stop - a))
+        there.append(slice(start - b, stop - b))
+    return (here[0], here[1], here[2]), (there[0], there[1], there[2])

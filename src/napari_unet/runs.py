@@ -1,0 +1,140 @@
+"""Run folders: one training, with all that is needed to repeat or resume it.
+
+::
+
+    RUN/
+      config.json             the settings, with seed, threads, device, number format and steps as used
+      inputs.json             fingerprints of the painted sections and their images
+      painted/                the painted sections, as they were
+      log.jsonl               one event a line
+      checkpoint.safetensors  where the training is
+      model.safetensors       the best weights so far, with their card
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_unet.config import TrainConfig
+from napari_unet.disk import disk_problems, lock, write_whole
+from napari_unet.events import Event, Failed, Finished, from_json, to_json
+from napari_unet.problem import Problem
+
+CONFIG, INPUTS, LOG, PAINTED, LOCK = "config.json", "inputs.json", "log.jsonl", "painted", "napari-unet.lock"
+_BEFORE_BEGIN = {INPUTS, LOG, PAINTED, LOCK}  # what a run killed before its settings were written may hold
+_LEFT_TO_PROGRAM = {"steps": 0, "threads": 0, "device": "auto", "precision": "auto", "learning_rate": 0.0}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and the settings it was begun with; `config` is None before the first start."""
+
+    folder: Path
+    config: TrainConfig | None
+
+    @property
+    def finished(self) -> Finished | None:
+        """The last event, if the training came to its end."""
+        last = _last_event(self.folder / LOG)
+        return last if isinstance(last, Finished) and not last.stopped else None
+
+    def begin(self, config: TrainConfig) -> None:
+        """Write down the settings as they are used."""
+        write_json(self.folder / CONFIG, config.model_dump(mode="json"))
+
+    def check_inputs(self, fingerprints: dict[str, str]) -> None:
+        """Write down what the training sees, or compare it with what it saw.
+
+        Raises
+        ------
+        Problem
+            If labels or images changed since the run began.
+        """
+        path = self.folder / INPUTS
+        if not path.exists():
+            write_json(path, fingerprints)
+            return
+        before = json.loads(path.read_text())
+        changed = sorted(name for name in before.keys() | fingerprints if before.get(name) != fingerprints.get(name))
+        if changed:
+            raise Problem(
+                f"The images or labels changed since {self.folder} was begun ({', '.join(changed[:3])}). "
+                "Train on the new ones into another folder (--out), starting from this run (--start-from)."
+            )
+
+    def record(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Append each event to the log, then pass it on; a problem is logged too.
+
+        Raises
+        ------
+        Problem
+            If another job writes here.
+        """
+        with lock(self.folder / LOCK), (self.folder / LOG).open("a") as log:
+
+            def write(event: Event) -> None:
+                with disk_problems(self.folder):
+                    log.write(json.dumps({"time": round(time.time(), 3)} | json.loads(to_json(event))) + "\n")
+                    log.flush()
+
+            try:
+                for event in events:
+                    write(event)
+                    yield event
+            except Problem as problem:
+                write(Failed(str(problem)))
+                raise
+
+
+def open_run(config: TrainConfig) -> Run:
+    """Create the run folder of `config`, or open it to resume.
+
+    Raises
+    ------
+    Problem
+        If the folder holds something else, or a run with other settings.
+    """
+    folder = config.out
+    if not (folder / CONFIG).exists():
+        if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - _BEFORE_BEGIN):
+            raise Problem(f"{folder} already exists and is no run of napari-unet. Choose another name (--out).")
+        with disk_problems(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return Run(folder, None)
+    try:
+        before = TrainConfig.model_validate_json((folder / CONFIG).read_text())
+    except ValueError as error:
+        raise Problem(f"{folder / CONFIG} cannot be read. Choose another name (--out).") from error
+    for name, asked in config:
+        used = getattr(before, name)
+        if asked != used and asked != _LEFT_TO_PROGRAM.get(name, ...):
+            raise Problem(
+                f"{folder} was begun with another {name.replace('_', ' ')}: {_plain(used)} there, {_plain(asked)} now. "
+                "Choose another name (--out), or the same settings to resume."
+            )
+    return Run(folder, before)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON, whole or not at all."""
+    write_whole(path, lambda beside: beside.write_text(json.dumps(value, indent=1) + "\n"))
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _last_event(log: Path) -> Event | None:
+    """Return the last whole event of a log; a kill may have left half a line."""
+    if log.exists():
+        for line in reversed(log.read_text().splitlines()):
+            try:
+                return from_json(line)
+            except ValueError:
+                continue
+    return None

@@ -1,0 +1,201 @@
+"""segment(...): a trained model over a whole stack, tile by tile, as a generator of events."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_unet import tiles
+from napari_unet.config import SegmentConfig
+from napari_unet.device import Compute, choose, memory_problems
+from napari_unet.events import Event, Finished, Notice, Progress, Started
+from napari_unet.grey import Grey, measure
+from napari_unet.layout import Chunk, Layout
+from napari_unet.model import Model, load
+from napari_unet.problem import Problem
+from napari_unet.store import Store, open_store
+from napari_unet.unet import UNet, folded
+from napari_unet.volume import Volume, open_volume
+
+
+class Box(NamedTuple):
+    """A part of a stack, in voxels, ends excluded."""
+
+    z0: int
+    z1: int
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+
+def segment(config: SegmentConfig, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    """Segment a stack into an OME-Zarr; what a stopped or killed job finished is kept, and the rest is done.
+
+    The result does not depend on the tile size: the image is mirrored at its own border only, tiles start at
+    multiples of 16, and grey values are measured over whole sections (arXiv 1505.04597, section 2 and figure 2).
+
+    Parameters
+    ----------
+    config : SegmentConfig
+    should_stop : callable
+        Asked between two chunks; when it returns True, what is done is made safe and the job ends.
+
+    Yields
+    ------
+    Event
+        The last is Finished.
+
+    Raises
+    ------
+    Problem
+        If something the user can mend is wrong; what is finished stays.
+    """
+    compute = choose(config)
+    model = load(config.model)
+    image = open_volume(config.image, config.channel)
+    box = parse_region(config.region, image.shape)
+    yield Started("segment", str(compute), f"{image.name} with {model.card.name}")
+    with (
+        memory_problems("Choose smaller tiles, such as --tile 256: the result is the same."),
+        open_store(config.out, _layout(config, compute, model, image, box)) as store,
+    ):
+        if not store.pending:
+            yield Finished(str(config.out), "already done")
+            return
+        _refuse_blank(image, box)
+        job = _Job(folded(model.net).to(compute.kind, memory_format=torch.channels_last), model, image, box, store)
+        yield from job.events(config.tile, compute, should_stop)
+
+
+def logits(net: UNet, section: np.ndarray, grey: Grey, box: Box, tile: int, compute: Compute) -> Tensor:
+    """Return the logits of a box of a section, computed tile by tile.
+
+    Parameters
+    ----------
+    net : UNet
+        In evaluation mode, on the device of `compute`.
+    section : ndarray, shape (Y, X)
+        The whole section: tiles see beyond the box.
+    grey : Grey
+        Of the whole section.
+    box : Box
+        Its rows and columns.
+    tile : int
+        Largest side of a tile; a multiple of 16.
+    compute : Compute
+
+    Returns
+    -------
+    Tensor, shape (classes, rows, columns), float32, on the device
+    """
+    result = torch.empty(net.head.out_channels, box.y1 - box.y0, box.x1 - box.x0, device=compute.kind)
+    for part in tiles.cover(box.y0, box.y1, box.x0, box.x1, tile):
+        pixels = torch.from_numpy(grey.normalise(tiles.read(section, part)))[None, None].to(compute.kind)
+        with torch.inference_mode(), compute.autocast():
+            kept = net(pixels.contiguous(memory_format=torch.channels_last))[0, :, tiles.CUT : -tiles.CUT]
+        y0, y1 = max(part.y0, box.y0), min(part.y1, box.y1)
+        x0, x1 = max(part.x0, box.x0), min(part.x1, box.x1)
+        inside = kept[:, y0 - part.y0 : y1 - part.y0, tiles.CUT + x0 - part.x0 : tiles.CUT + x1 - part.x0]
+        result[:, y0 - box.y0 : y1 - box.y0, x0 - box.x0 : x1 - box.x0] = inside
+    return result
+
+
+def parse_region(text: str, shape: tuple[int, int, int]) -> Box:
+    """Return the box of "z0:z1,y0:y1,x0:x1" in a stack of `shape`; an empty text or end means all.
+
+    Raises
+    ------
+    Problem
+        If the region does not lie inside the stack.
+    """
+    ends: list[int] = []
+    for part, size in zip(text.split(",") if text else [":"] * 3, shape, strict=True):
+        start, stop = re.split(":", part)
+        ends += [int(start or 0), int(stop or size)]
+    box = Box(*ends)
+    for start, stop, size in zip(box[::2], box[1::2], shape, strict=True):
+        if not 0 <= start < stop <= size:
+            raise Problem(
+                f"The region {text} does not lie inside the stack of {shape[0]} sections of {shape[1]} x {shape[2]} "
+                "pixels. Give it as z0:z1,y0:y1,x0:x1, each end larger than its start."
+            )
+    return box
+
+
+class _Job:
+    """A segmentation in progress."""
+
+    def __init__(self, net: UNet, model: Model, image: Volume, box: Box, store: Store) -> None:
+        self._net, self._image, self._box, self._store = net, image, box, store
+        self._values = torch.tensor([c.value for c in model.card.classes], dtype=torch.uint8)
+
+    def events(self, tile: int, compute: Compute, should_stop: Callable[[], bool]) -> Iterator[Event]:
+        """Compute all chunks that are pending."""
+        pending, total = self._store.pending, self._store.total
+        done = kept = total - len(pending)
+        if kept:
+            yield Notice(f"{kept:,} of {total:,} chunks were finished before and are kept.")
+        began = time.monotonic()
+        for z, chunks in groupby(pending, key=lambda chunk: chunk.z):
+            section = self._image.section(self._box.z0 + z)
+            grey = measure(section, f"Section {self._box.z0 + z} of {self._image.name}")
+            if not grey.std:
+                yield Notice(f"Section {self._box.z0 + z} has the same grey value everywhere: its result says nothing.")
+            for chunk in chunks:
+                if should_stop():
+                    self._store.flush()
+                    yield Finished(str(self._store.path), f"stopped: {done:,} of {total:,} chunks are kept", True)
+                    return
+                self._compute(chunk, section, grey, tile, compute)
+                done += 1
+                pace = (time.monotonic() - began) / (done - kept)
+                yield Progress(done, total, "chunk", pace * (total - done))
+        self._store.flush()
+        yield Finished(str(self._store.path), f"{self._box.z1 - self._box.z0:,} section(s) segmented")
+
+    def _compute(self, chunk: Chunk, section: np.ndarray, grey: Grey, tile: int, compute: Compute) -> None:
+        """Compute one chunk and write it."""
+        y0, y1, x0, x1 = chunk.box(self._store.layout.shape)
+        z, y, x = self._box.z0 + chunk.z, self._box.y0, self._box.x0
+        scores = logits(self._net, section, grey, Box(z, z + 1, y + y0, y + y1, x + x0, x + x1), tile, compute)
+        classes = self._values.to(scores.device)[scores.argmax(0)].cpu().numpy()
+        probabilities = None
+        if self._store.layout.probabilities:
+            probabilities = (scores.softmax(0) * 255).round().to(torch.uint8).cpu().numpy()
+        self._store.write(chunk, classes, probabilities)
+
+
+def _layout(config: SegmentConfig, compute: Compute, model: Model, image: Volume, box: Box) -> Layout:
+    """Say what the result will be and what makes it: all that changes a pixel, and nothing else."""
+    provenance = {
+        "model": model.card.name,
+        "model_sha256": model.sha256,
+        "image": config.image.name,
+        "image_fingerprint": image.fingerprint(),
+        "channel": config.channel,
+        "precision": compute.precision,
+    }
+    start = (box.z0, box.y0, box.x0)
+    return Layout(
+        shape=(box.z1 - box.z0, box.y1 - box.y0, box.x1 - box.x0),
+        classes=model.card.classes,
+        voxel_size=image.voxel_size,
+        offset=(image.offset[0] + start[0], image.offset[1] + start[1], image.offset[2] + start[2]),
+        probabilities=config.probabilities,
+        provenance=provenance,
+    )
+
+
+def _refuse_blank(image: Volume, box: Box) -> None:
+    """Raise a Problem if the first, the middle and the last section show nothing at all."""
+    looked_at = {box.z0, (box.z0 + box.z1) // 2, box.z1 - 1}
+    if not any(measure(image.section(z), f"Section {z} of {image.name}").std for z in looked_at):
+        raise Problem(f"{image.name} has the same grey value everywhere. Choose the image that shows the tissue.")

@@ -1,0 +1,302 @@
+"""A growing result: what is done, resuming, and the coarse levels.
+
+Beside what `layout.py` describes, the folder of a result holds::
+
+    done.jsonl         one line a finished chunk; made last: without it, the folder was never completed
+    napari-unet.lock   locked while a job writes
+
+Only `done.jsonl` tells what is finished. Zarr renames a chunk into its place but never syncs it: a chunk is
+listed once its files, those of the coarse levels included, are synced. On reopening, all else in an
+unfinished section is removed and computed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import IO, Self
+
+import numpy as np
+import zarr
+
+from napari_unet.disk import disk_problem, lock, sync
+from napari_unet.layout import (
+    CHUNK,
+    COARSE_CHUNK,
+    NOT_COMPUTED,
+    Chunk,
+    Layout,
+    create,
+    open_levels,
+    read_layout,
+    refuse_another,
+)
+
+_BATCH = 16  # chunks written before they are listed
+_PATIENCE = 2.0  # seconds a chunk may wait for the next ones before they are listed
+_DONE = "done.jsonl"
+_LOCK = "napari-unet.lock"
+
+
+def open_store(path: Path, layout: Layout) -> Store:
+    """Create the result `path`, or reopen it to go on where it stopped.
+
+    Raises
+    ------
+    Problem
+        If `path` holds something else, or a result of another layout, or if another job writes there: nothing
+        is touched then; and if the disk is full or cannot be written.
+    """
+    try:
+        new = _is_new(path)
+        if not new:
+            refuse_another(path, layout)
+        path.mkdir(parents=True, exist_ok=True)
+        held = lock(path / _LOCK)
+        try:
+            if new and not (path / _DONE).exists():
+                _create(path, layout)
+            refuse_another(path, layout)
+            return Store(path, layout, held)
+        except BaseException:
+            held.close()
+            raise
+    except OSError as error:
+        raise disk_problem(path, error) from error
+
+
+def open_result(path: Path) -> Result:
+    """Open a result to read it, also while it is still growing.
+
+    Raises
+    ------
+    Problem
+        If `path` holds no result.
+    """
+    layout = read_layout(path)
+    classes, *probabilities = open_levels(path, layout, "r")
+    return Result(layout, classes, probabilities[0] if probabilities else ())
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result to read, finished or not.
+
+    Attributes
+    ----------
+    layout : Layout
+        What it was made with.
+    classes : tuple of zarr.Array
+        Levels of the class map, finest first, uint8 (Z, Y, X); 255 = not computed yet.
+    probabilities : tuple of zarr.Array
+        Levels of the probabilities, finest first, uint8 (C, Z, Y, X), 255 = 1; empty if they were not kept.
+    """
+
+    layout: Layout
+    classes: tuple[zarr.Array, ...]
+    probabilities: tuple[zarr.Array, ...]
+
+
+class Store:
+    """A result to fill, chunk by chunk, by one process and one thread; made by `open_store`.
+
+    Attributes
+    ----------
+    path : Path
+        The folder of the result.
+    layout : Layout
+        What it is made with.
+    total : int
+        How many chunks it has.
+    """
+
+    def __init__(self, path: Path, layout: Layout, lock: IO[bytes]) -> None:
+        self.path = path
+        self.layout = layout
+        self._chunks = layout.chunks()
+        self.total = len(self._chunks)
+        self._lock = lock
+        self._pyramids = open_levels(path, layout, "r+")
+        self._done = _listed(path).intersection(self._chunks)
+        self._unlisted: list[Chunk] = []
+        self._oldest = 0.0  # when the first of the unlisted chunks was written
+        self._mend()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def done(self) -> int:
+        """How many chunks are listed: they outlive a crash."""
+        return len(self._done)
+
+    @property
+    def pending(self) -> list[Chunk]:
+        """The chunks still to be written, in the order z, y, x."""
+        return [chunk for chunk in self._chunks if chunk not in self._done and chunk not in self._unlisted]
+
+    def write(self, chunk: Chunk, classes: np.ndarray, probabilities: np.ndarray | None) -> None:
+        """Write one pending chunk; it is listed as done at one of the next flushes.
+
+        Parameters
+        ----------
+        chunk : Chunk
+            Which one.
+        classes : numpy.ndarray
+            uint8 (h, w), the pixels of `chunk.box`, at most 254.
+        probabilities : numpy.ndarray or None
+            uint8 (C, h, w), 255 = probability 1; None if the layout keeps none.
+
+        Raises
+        ------
+        Problem
+            If the disk is full or cannot be written; what is listed stays.
+        ValueError
+            If the pixels do not fit the chunk.
+        """
+        images = [classes] if probabilities is None else [classes, probabilities]
+        self._check(chunk, images)
+        y0, y1, x0, x1 = chunk.box(self.layout.shape)
+        with self._disk():
+            for levels, pixels in zip(self._pyramids, images, strict=True):
+                levels[0][..., chunk.z, y0:y1, x0:x1] = pixels
+        if not self._unlisted:
+            self._oldest = time.monotonic()
+        self._unlisted.append(chunk)
+        if len(self._unlisted) >= _BATCH or time.monotonic() - self._oldest >= _PATIENCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the coarse levels of what was written, make all of it safe on the disk, then list it as done.
+
+        Raises
+        ------
+        Problem
+            If the disk is full or cannot be written; what was listed before stays.
+        """
+        if not self._unlisted:
+            return
+        with self._disk():
+            files = [file for chunk in self._unlisted for file in self._level_0_files(chunk)]
+            sync(self.path, files + self._coarsen(self._unlisted))
+            with (self.path / _DONE).open("a", newline="\n") as log:
+                log.writelines(json.dumps({"chunk": dataclasses.astuple(c)}) + "\n" for c in self._unlisted)
+                log.flush()
+                os.fsync(log.fileno())
+        self._done.update(self._unlisted)
+        self._unlisted.clear()
+
+    def close(self) -> None:
+        """Flush, and let another job write here."""
+        try:
+            self.flush()
+        finally:
+            self._lock.close()
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Turn a failing disk into a Problem; what was not listed by then counts as never written."""
+        try:
+            yield
+        except OSError as error:
+            self._unlisted.clear()
+            kept = f"; {self.done} of {self.total} chunks are kept"
+            raise disk_problem(self.path, error, kept) from error
+
+    def _check(self, chunk: Chunk, images: list[np.ndarray]) -> None:
+        """Raise ValueError unless `images` are the pixels of a chunk that was not written before."""
+        if chunk in self._done or chunk in self._unlisted:
+            raise ValueError(f"{chunk} was written before")
+        y0, y1, x0, x1 = chunk.box(self.layout.shape)
+        shapes: list[tuple[int, ...]] = [(y1 - y0, x1 - x0)]
+        if self.layout.probabilities:
+            shapes.append((len(self.layout.classes), y1 - y0, x1 - x0))
+        if [image.shape for image in images] != shapes or any(image.dtype != np.uint8 for image in images):
+            raise ValueError(f"{chunk} takes uint8 {shapes}, got {[(i.dtype, i.shape) for i in images]}")
+        if images[0].max() == NOT_COMPUTED:
+            raise ValueError(f"{NOT_COMPUTED} means not computed yet, it is no class")
+
+    def _coarsen(self, chunks: Iterable[Chunk]) -> list[Path]:
+        """Write the coarse chunks over `chunks`, each whole and from the level below; return their files."""
+        files = []
+        for levels in self._pyramids:
+            # A chunk of level 1 (512 px) lies over one of level 0 (1024 px), later ones over 2 x 2 chunks.
+            touched = {(chunk.z, chunk.y, chunk.x) for chunk in chunks}
+            for fine, coarse in pairwise(levels):
+                for z, y, x in sorted(touched):
+                    top, left = y * COARSE_CHUNK, x * COARSE_CHUNK
+                    block = fine[..., z, 2 * top : 2 * top + CHUNK : 2, 2 * left : 2 * left + CHUNK : 2]
+                    coarse[..., z, top : top + COARSE_CHUNK, left : left + COARSE_CHUNK] = block
+                    files += self._files(coarse, z, y, x)
+                touched = {(z, y // 2, x // 2) for z, y, x in touched}
+        return files
+
+    def _mend(self) -> None:
+        """Remove all but the listed chunks from unfinished sections, and write their coarse levels again."""
+        sections = {chunk.z for chunk in self.pending}
+        kept = [chunk for chunk in self._done if chunk.z in sections]
+        keep = {file for chunk in kept for file in self._level_0_files(chunk)}
+        for array in chain.from_iterable(self._pyramids):
+            for folder in (self.path / array.path).glob("c/*" if array.ndim == 3 else "c/*/*"):
+                if folder.name.isdecimal() and int(folder.name) in sections:
+                    for file in set(folder.glob("*/*")) - keep:
+                        file.unlink()
+        sync(self.path, self._coarsen(kept))
+
+    def _level_0_files(self, chunk: Chunk) -> list[Path]:
+        """Return the files of a chunk at full resolution."""
+        return [f for levels in self._pyramids for f in self._files(levels[0], chunk.z, chunk.y, chunk.x)]
+
+    def _files(self, array: zarr.Array, z: int, y: int, x: int) -> list[Path]:
+        """Return the files of one chunk of `array`, one a channel."""
+        channels = [(c,) for c in range(array.shape[0])] if array.ndim == 4 else [()]
+        return [self.path / array.path / array.metadata.encode_chunk_key((*c, z, y, x)) for c in channels]
+
+
+def _is_new(path: Path) -> bool:
+    """Tell whether there is nothing, an empty folder, or one that a job began to create and left."""
+    if not path.is_dir():
+        return not path.exists()
+    names = {each.name for each in path.iterdir()}
+    return not names or (_LOCK in names and _DONE not in names and not (path / "0" / "c").exists())
+
+
+def _create(path: Path, layout: Layout) -> None:
+    """Clear what a kill left of an earlier creation, then create; `done.jsonl` comes last."""
+    for left in path.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        elif left.name != _LOCK:
+            left.unlink()
+    create(path, layout)
+    sync(path, path.rglob("zarr.json"))
+    (path / _DONE).touch()
+    sync(path.parent, [path / _DONE])
+
+
+def _listed(path: Path) -> set[Chunk]:
+    """Read `done.jsonl`, and cut off a last line that a kill left unfinished."""
+    log = path / _DONE
+    if not log.exists():
+        return set()
+    text = log.read_bytes()
+    end = text.rfind(b"\n") + 1
+    if end < len(text):
+        os.truncate(log, end)
+    chunks = set()
+    for line in text[:end].splitlines():
+        # A line that cannot be read is a chunk computed again, no reason to stop.
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            chunks.add(Chunk(*json.loads(line)["chunk"]))
+    return chunks

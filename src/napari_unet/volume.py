@@ -1,0 +1,230 @@
+"""A stack, on disk or in memory: lazy array, voxel size and position; opens it from any format."""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_unet.formats import Source, open_source
+from napari_unet.problem import Problem
+
+_EXTRA = {"T": "time points", "C": "channels", "S": "channels"}
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A stack of sections.
+
+    Attributes
+    ----------
+    array
+        Lazy (Z, Y, X): has shape and dtype, and gives numpy arrays when indexed by integers and slices.
+    name
+        What messages call it: its path, or the name of its layer.
+    voxel_size
+        Nanometres (Z, Y, X), None if unknown.
+    offset
+        Where its first voxel lies, in voxels (Z, Y, X).
+    """
+
+    array: Any
+    name: str
+    voxel_size: tuple[float, float, float] | None = None
+    offset: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Sections, rows and columns."""
+        z, y, x = self.array.shape
+        return int(z), int(y), int(x)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """What `section` returns: native byte order, uint8 for bool."""
+        dtype = np.dtype(self.array.dtype)
+        return np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
+
+    def section(self, z: int, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+        """Return section `z`, or a box of it, as an array (Y, X) of its own, of `dtype`.
+
+        Raises
+        ------
+        Problem
+            If it cannot be read.
+        IndexError
+            If there is no such section.
+        """
+        if not 0 <= z < self.shape[0]:
+            raise IndexError(f"section {z} of {self.shape[0]}")
+        try:
+            return np.array(self.array[z, rows, columns], self.dtype, order="C")
+        except (Problem, MemoryError):
+            raise
+        except Exception as error:  # each format has its own ways to fail
+            raise Problem(
+                f"Section {z} of {self.name} cannot be read: the file is damaged or incomplete. "
+                "Copy it again from its source, or replace that section."
+            ) from error
+
+    def fingerprint(self) -> str:
+        """Return a sha256 over shape, dtype and eight bands of 64 rows, spread over sections and rows.
+
+        The same pixels give the same fingerprint, whatever the format they are stored in.
+        """
+        depth, height, _ = self.shape
+        digest = hashlib.sha256(f"{self.shape} {self.dtype.name}".encode())
+        for i in range(8):
+            z, top = i * (depth - 1) // 7, i * max(height - 64, 0) // 7
+            band = self.section(z, slice(top, top + 64))
+            digest.update(band.astype(band.dtype.newbyteorder("<"), copy=False).tobytes())
+        return digest.hexdigest()
+
+
+class View:
+    """A lazy look at an array: some of its axes, reordered; the others held at one index.
+
+    Parameters
+    ----------
+    array
+        What is looked at; anything with shape and dtype that can be indexed by slices.
+    axes
+        For each axis of the view the axis of `array` it shows, None for a new axis of length one.
+    held
+        Index on an axis of `array` that is not shown; 0 where it is not given.
+    """
+
+    def __init__(self, array: Any, axes: tuple[int | None, ...], held: Mapping[int, int] | None = None) -> None:
+        self._array = array
+        self._axes = axes
+        held = held or {}
+        self._box = [slice(held.get(i, 0), held.get(i, 0) + 1) for i in range(len(array.shape))]
+        self.shape = tuple(1 if axis is None else int(array.shape[axis]) for axis in axes)
+        self.dtype = np.dtype(array.dtype)
+        self.ndim = len(axes)
+        self.size = int(np.prod(self.shape, dtype=np.int64))
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        box, after = list(self._box), list[int | slice]()
+        for axis, index, length in zip(self._axes, self._full(key), self.shape, strict=True):
+            # An integer is a slice of one at first: all axes must be there to be reordered.
+            ranged = isinstance(index, slice)
+            part = index if ranged else _one(index, length)
+            if axis is None:
+                after.append(part if ranged else 0)
+            else:
+                box[axis] = part
+                after.append(slice(None) if ranged else 0)
+        block = np.asarray(self._array[tuple(box)])
+        shown = [axis for axis in self._axes if axis is not None]
+        hidden = tuple(axis for axis in range(block.ndim) if axis not in shown)
+        block = block.transpose(*shown, *hidden).reshape([block.shape[axis] for axis in shown])
+        return np.expand_dims(block, [i for i, axis in enumerate(self._axes) if axis is None])[tuple(after)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[...], dtype)
+
+    def _full(self, key: Any) -> list[Any]:
+        """Return `key` with one entry for each axis."""
+        keys = list(key) if isinstance(key, tuple) else [key]
+        if Ellipsis not in keys:
+            keys.append(Ellipsis)
+        gap = keys.index(Ellipsis)
+        keys[gap : gap + 1] = [slice(None)] * (self.ndim - len(keys) + 1)
+        return keys
+
+
+def open_volume(path: str | Path, channel: int | None = None) -> Volume:
+    """Open a stack lazily: a TIFF, a folder of TIFF or PNG sections, a Zarr array or an OME-Zarr group.
+
+    One image is a stack of one section. Axes of length one are left out. Where no axis is named Z, an unnamed
+    one or time stands for it, or a channel axis longer than four: stacks are often saved like that.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    channel
+        Which one to take of several channels, time points or stacks; needed only where there are several, and
+        for a colour image with colour in it.
+
+    Raises
+    ------
+    Problem
+        If there is no stack that can be opened, or `channel` is missing or too large.
+    """
+    name = str(path)
+    source = open_source(Path(path))
+    if len(source.array.shape) < 2 or 0 in source.array.shape:
+        raise Problem(f"{name} holds no image: its shape is {source.array.shape}. Choose another file.")
+    if source.array.dtype.kind not in "biuf":
+        raise Problem(
+            f"{name} holds {source.array.dtype} values, which are not grey values. "
+            "Save it as whole numbers of 8 or 16 bit, or as floating point."
+        )
+    array = _stack(source, name, channel)
+    step, start = dict(source.voxels.step), source.voxels.start
+    if array.shape[0] == 1 and "Y" in step:
+        step.setdefault("Z", step["Y"])  # the thickness of a single section does not matter
+    size = (step["Z"], step["Y"], step["X"]) if len(step.keys() & {*"ZYX"}) == 3 else None
+    return Volume(array, name, size, (start.get("Z", 0), start.get("Y", 0), start.get("X", 0)))
+
+
+def _stack(source: Source, name: str, channel: int | None) -> Any:
+    """Return the array (Z, Y, X) that `channel` names."""
+    array, axes, shape = source.array, source.axes, source.array.shape
+    y, x = axes.index("Y"), axes.index("X")
+    long = [i for i, length in enumerate(shape) if length > 1 and i not in (y, x)]
+    z = _depth(axes, shape, long, channel)
+    others = [i for i in long if i != z]
+    colour = next((i for i in others if axes[i] == "S" and shape[i] in (3, 4)), None)
+    if colour is not None and channel is None:
+        if not _is_grey(View(array, (z, y, x, colour)), name):
+            raise Problem(
+                f"{name} is a colour image. "
+                "Say which channel holds the signal: --channel 0 (red), 1 (green) or 2 (blue)."
+            )
+        others.remove(colour)
+    words = [f"{shape[i]} {_EXTRA.get(axes[i], 'stacks')}" for i in others]
+    if len(others) > 1:
+        raise Problem(f"{name} has {' and '.join(words)}. Save the one you need as a stack of its own.")
+    count = shape[others[0]] if others else 1
+    if count > 1 and channel is None:
+        raise Problem(f"{name} has {words[0]}. Say which one to use: --channel 0 to {count - 1}.")
+    if not 0 <= (channel or 0) < count:
+        raise Problem(f"{name} has no channel {channel}. Channels count from 0, and the last one here is {count - 1}.")
+    if (z, y, x) == (0, 1, 2) and len(shape) == 3:
+        return array
+    return View(array, (z, y, x), dict.fromkeys(others, channel or 0))
+
+
+def _depth(axes: str, shape: tuple[int, ...], long: list[int], channel: int | None) -> int | None:
+    """Return which of the axes `long` counts the sections, None if there is one section."""
+    if named := [i for i in long if axes[i] == "Z"]:
+        return named[0]
+    if unnamed := [i for i in long if axes[i] not in "TCS"]:
+        return unnamed[-1]
+    if times := [i for i in long if axes[i] == "T"]:
+        return times[0]
+    many = [i for i in long if axes[i] == "C" and shape[i] > 4 and channel is None]
+    return many[0] if many else None
+
+
+def _is_grey(colours: View, name: str) -> bool:
+    """Return whether red, green and blue of (Z, Y, X, colour) are equal, judged by the middle section."""
+    middle = colours.shape[0] // 2
+    red, green, blue = (Volume(View(colours, (0, 1, 2), {3: i}), name).section(middle) for i in range(3))
+    return np.array_equal(red, green) and np.array_equal(red, blue)
+
+
+def _one(index: Any, length: int) -> slice:
+    """Return the slice that holds the one element `index`."""
+    at = operator.index(index)
+    if not -length <= at < length:
+        raise IndexError(f"index {at} is out of bounds for an axis of length {length}")
+    return slice(at % length, at % length + 1)

@@ -1,0 +1,179 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from napari.layers import Image, Labels, Layer
+
+from napari_unet.classes import PixelClass
+from napari_unet.layout import Layout, create
+from napari_unet.problem import Problem
+from napari_unet.reader import get_reader, read
+
+STACK = np.random.default_rng(0).integers(0, 255, (3, 16, 24), dtype=np.uint8)
+CLASSES = (PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00"))
+
+
+def write(
+    path: Path, *levels: np.ndarray, axes: str = "zyx", version: Any = 3, unit: str = "nanometer", **more: Any
+) -> zarr.Group:
+    """Write an OME-Zarr image: 50 x 4 x 4 units, moved by 100 units along z."""
+    described = [
+        {"name": name, "type": "space", "unit": unit} if name in "zyx" else {"name": name} for name in axes
+    ]
+    steps = {"t": 2.0, "c": 1.0, "z": 50.0, "y": 4.0, "x": 4.0}
+    datasets = [
+        {
+            "path": str(i),
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [steps[n] * (2**i if n in "yx" else 1) for n in axes]},
+                {"type": "translation", "translation": [100 if n == "z" else 0 for n in axes]},
+            ],
+        }
+        for i in range(len(levels))
+    ]
+    ome = {"multiscales": [{"axes": described, "datasets": datasets}], **more}
+    group = zarr.create_group(path, zarr_format=version, overwrite=True)
+    group.attrs.update(ome if version == 2 else {"ome": {"version": "0.5", **ome}})
+    for i, level in enumerate(levels):
+        group.create_array(str(i), data=level)
+    return group
+
+
+def layers(path: Path) -> list[Layer]:
+    """Open `path` as napari does."""
+    reader = get_reader(str(path))
+    assert reader is not None
+    return [Layer.create(*each) for each in reader([str(path)])]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_image(tmp_path: Path, version: Any) -> None:
+    write(tmp_path / "cell.ome.zarr", STACK, version=version)
+    (data, _, kind), = read(str(tmp_path / "cell.ome.zarr"))  # fmt: skip
+    assert isinstance(data, zarr.Array)
+    assert kind == "image"
+    (layer,) = layers(tmp_path / "cell.ome.zarr")
+    assert isinstance(layer, Image)
+    assert layer.name == "cell"
+    assert not layer.multiscale
+    np.testing.assert_array_equal(layer.scale, [50, 4, 4])
+    np.testing.assert_array_equal(layer.translate, [100, 0, 0])
+    assert [str(unit) for unit in layer.units] == ["nanometer"] * 3
+    assert layer.axis_labels == ("z", "y", "x")
+    assert layer.contrast_limits == [0, 255]
+    np.testing.assert_array_equal(layer.data, STACK)
+
+
+def test_several_levels(tmp_path: Path) -> None:
+    write(tmp_path / "a.zarr", STACK, STACK[:, ::2, ::2])
+    (layer,) = layers(tmp_path / "a.zarr")
+    assert layer.multiscale
+    assert [level.shape for level in layer.data] == [(3, 16, 24), (3, 8, 12)]
+    np.testing.assert_array_equal(layer.scale, [50, 4, 4])
+
+
+def test_channels_are_layers(tmp_path: Path) -> None:
+    pixels = np.stack([STACK, 255 - STACK], 1).astype(np.uint16)
+    omero = {"channels": [{"label": "EM"}, {}]}
+    write(tmp_path / "a.zarr", pixels, pixels[..., ::2, ::2], axes="tcyx", omero=omero)
+    em, other = layers(tmp_path / "a.zarr")
+    assert (em.name, other.name) == ("EM", "a 1")
+    assert other.axis_labels == ("t", "y", "x")
+    np.testing.assert_array_equal(other.scale, [2, 4, 4])
+    for level, step in enumerate((1, 2)):
+        np.testing.assert_array_equal(other.data[level], 255 - STACK[:, ::step, ::step])
+
+
+@pytest.mark.parametrize(
+    ("unit", "known"), [("angstrom", "angstrom"), ("micrometer", "micrometer"), ("ell?", "pixel")]
+)
+def test_units(tmp_path: Path, unit: str, known: str) -> None:
+    write(tmp_path / "a.zarr", STACK, unit=unit)
+    assert {str(each) for each in layers(tmp_path / "a.zarr")[0].units} == {known}
+
+
+def test_labels_lie_above_the_image(tmp_path: Path) -> None:
+    group = write(tmp_path / "a.zarr", STACK)
+    group.create_group("labels").attrs["ome"] = {"labels": ["cells", "plain", "gone"]}
+    colors = [{"label-value": 3, "rgba": [255, 0, 51, 255]}, {"label-value": 4}]
+    write(tmp_path / "a.zarr/labels/cells", STACK[None], axes="czyx", **{"image-label": {"colors": colors}})
+    write(tmp_path / "a.zarr/labels/plain", STACK % 5, **{"image-label": {}})
+    image, cells, plain = layers(tmp_path / "a.zarr")
+    assert isinstance(image, Image)
+    assert isinstance(cells, Labels)
+    assert isinstance(plain, Labels)
+    assert (cells.name, plain.name) == ("cells", "plain")
+    np.testing.assert_array_equal(cells.data, STACK)
+    np.testing.assert_allclose(cells.get_color(3), [1, 0, 0.2, 1])
+    assert cells.get_color(4)[3] == plain.get_color(1)[3] == 1
+    np.testing.assert_array_equal(cells.scale, image.scale)
+
+
+def test_a_label_image_by_itself(tmp_path: Path) -> None:
+    write(tmp_path / "a.zarr", STACK, **{"image-label": {"version": "0.5"}})
+    (layer,) = layers(tmp_path / "a.zarr")
+    assert isinstance(layer, Labels)
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_a_segmentation(tmp_path: Path, probabilities: bool) -> None:
+    layout = Layout((2, 700, 30), CLASSES, (50.0, 4.0, 4.0), (0, 8, 0), probabilities, {"model": "m"})
+    create(tmp_path / "result.zarr", layout)
+    *hidden, layer = layers(tmp_path / "result.zarr")
+    assert isinstance(layer, Labels)
+    assert layer.name == "result"
+    assert layer.multiscale
+    np.testing.assert_array_equal(layer.translate, [0, 32, 0])
+    np.testing.assert_allclose(layer.get_color(2), [0xE6 / 255, 0x9F / 255, 0, 1], atol=1e-6)
+    np.testing.assert_array_equal(
+        layer.colormap.map(np.array([[0, 1, 2, 255]], np.uint8))[..., 3], [[0, 1, 1, 0]]
+    )
+    assert layer.metadata["napari-unet"]["provenance"] == {"model": "m"}
+    assert list(layer.features["class"]) == ["interior", "membrane", "not computed yet"]
+    assert list(layer.features["index"]) == [1, 2, 255]
+    assert [each.name for each in hidden] == ["interior probability", "membrane probability"] * probabilities
+    for each in hidden:
+        assert isinstance(each, Image)
+        assert not each.visible
+        assert each.contrast_limits == [0, 255]
+        assert each.data[0].shape == (2, 700, 30)
+
+
+def test_a_segmentation_shows_new_chunks(tmp_path: Path) -> None:
+    create(tmp_path / "a.zarr", Layout((1, 20, 30), CLASSES, None, (0, 0, 0), True, {}))
+    interior, membrane, classes = layers(tmp_path / "a.zarr")
+    assert np.all(np.asarray(classes.data) == 255)
+    zarr.open_array(tmp_path / "a.zarr/0", mode="r+")[:] = 2
+    zarr.open_array(tmp_path / "a.zarr/probabilities/0", mode="r+")[1] = 200
+    assert np.all(np.asarray(classes.data) == 2)
+    assert np.all(np.asarray(membrane.data) == 200)
+    assert np.all(np.asarray(interior.data) == 0)
+
+
+def test_what_is_left_to_other_readers(tmp_path: Path) -> None:
+    for name in ("image.ome", "group.zarr", "array.zarr", "damaged.zarr", "folder.zarr"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "image.ome", STACK)
+    write(tmp_path / "image.zarr", STACK)
+    zarr.create_group(tmp_path / "group.zarr")
+    zarr.create_array(tmp_path / "array.zarr", data=STACK)
+    (tmp_path / "damaged.zarr" / "zarr.json").write_text("{")
+    (tmp_path / "file.zarr").write_text("")
+    image = str(tmp_path / "image.zarr")
+    assert get_reader(image) is get_reader([image]) is get_reader(image + "/") is read
+    assert get_reader([image, image]) is None
+    for path in tmp_path.iterdir():
+        assert (get_reader(str(path)) is read) == (path.name == "image.zarr")
+    assert get_reader(str(tmp_path / "gone.zarr")) is None
+
+
+def test_a_missing_level_is_told(tmp_path: Path) -> None:
+    write(tmp_path / "a.zarr", STACK)
+    described = json.loads((tmp_path / "a.zarr/zarr.json").read_text())
+    described["attributes"]["ome"]["multiscales"][0]["datasets"][0]["path"] = "gone"
+    (tmp_path / "a.zarr/zarr.json").write_text(json.dumps(described))
+    with pytest.raises(Problem, match="gone"):
+        read(str(tmp_path / "a.zarr"))

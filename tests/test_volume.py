@@ -1,0 +1,197 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from napari_unet.problem import Problem
+from napari_unet.volume import View, Volume, open_volume
+
+STACK = np.random.default_rng(0).integers(0, 255, (5, 70, 30), dtype=np.uint8)
+
+
+def save(folder: Path, pixels: np.ndarray, names: list[str] | None = None) -> Path:
+    zarr.create_array(folder / "a.zarr", data=pixels, dimension_names=names)
+    return folder / "a.zarr"
+
+
+DTYPES = ["b1", "i1", "u1", "<i2", ">i2", "<u2", ">u2", "<i4", ">u4", "<i8", ">u8", "<f2", ">f4", "<f8"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_section_is_native_and_its_own(dtype: str) -> None:
+    stack = (STACK % 2 if dtype == "b1" else STACK // 2).astype(dtype)
+    stack.flags.writeable = False
+    volume = Volume(stack, "stack")
+    section = volume.section(3, slice(10, 20), slice(5, 9))
+    np.testing.assert_array_equal(section, stack[3, 10:20, 5:9])
+    assert section.dtype == volume.dtype
+    assert volume.dtype.isnative
+    assert volume.dtype.kind == ("u" if dtype == "b1" else stack.dtype.kind)
+    section[:] = 0
+
+
+@pytest.mark.parametrize("z", [-1, 5])
+def test_a_section_that_is_not_there(z: int) -> None:
+    with pytest.raises(IndexError):
+        Volume(STACK, "stack").section(z)
+
+
+def test_a_section_that_fails_is_named() -> None:
+    class Broken:
+        shape, dtype = (9, 4, 4), np.dtype("u1")
+
+        def __getitem__(self, key: object) -> np.ndarray:
+            raise OSError("disk on fire")
+
+    with pytest.raises(Problem, match=r"^Section 7 of my layer cannot be read.*\. Copy .*\.$"):
+        Volume(Broken(), "my layer").section(7)
+
+
+def test_the_fingerprint_is_of_the_pixels(tmp_path: Path) -> None:
+    expected = Volume(STACK.astype(">u2"), "memory").fingerprint()
+    assert open_volume(save(tmp_path, STACK.astype("<u2"))).fingerprint() == expected
+    tifffile.imwrite(tmp_path / "a.tif", STACK.astype("<u2"), compression="zlib", photometric="minisblack")
+    assert open_volume(tmp_path / "a.tif").fingerprint() == expected
+    assert Volume(STACK, "other dtype").fingerprint() != expected
+    assert Volume(STACK.reshape(5, 30, 70), "other shape").fingerprint() != Volume(STACK, "").fingerprint()
+
+
+@given(st.integers(0, 4), st.integers(0, 29))
+def test_the_fingerprint_sees_any_change_in_a_small_stack(y: int, x: int) -> None:
+    changed = STACK[:1].copy()
+    changed[0, y, x] += 1
+    assert Volume(changed, "").fingerprint() != Volume(STACK[:1], "").fingerprint()
+
+
+@given(st.data())
+def test_a_view_is_what_numpy_would_show(data: st.DataObject) -> None:
+    array = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    order = data.draw(st.permutations(range(4)))
+    count = data.draw(st.integers(1, 4))
+    shown, hidden = order[:count], order[count:]
+    held = {axis: data.draw(st.integers(0, array.shape[axis] - 1)) for axis in hidden}
+    expected = array[tuple(slice(None) if i in shown else held[i] for i in range(4))]
+    expected = expected.transpose([sorted(shown).index(axis) for axis in shown])
+    new = data.draw(st.integers(0, count))
+    expected = np.expand_dims(expected, new)
+    view = View(array, (*shown[:new], None, *shown[new:]), held)
+    assert (view.shape, view.dtype, view.ndim, view.size) == (
+        expected.shape,
+        expected.dtype,
+        expected.ndim,
+        expected.size,
+    )
+    np.testing.assert_array_equal(np.asarray(view), expected)
+    key = data.draw(hnp.basic_indices(view.shape, allow_ellipsis=True, max_dims=view.ndim))
+    np.testing.assert_array_equal(view[key], expected[key])
+
+
+def test_a_view_has_bounds() -> None:
+    with pytest.raises(IndexError):
+        View(STACK, (0, 1, 2))[5]
+
+
+def test_one_image_is_a_stack_of_one_section(tmp_path: Path) -> None:
+    volume = open_volume(save(tmp_path, STACK[0]))
+    assert volume.shape == (1, 70, 30)
+    np.testing.assert_array_equal(volume.section(0), STACK[0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "stack"),
+    [
+        ((1, 1, 5, 70, 30), "tczyx", (5, 70, 30)),
+        ((5, 1, 1, 70, 30), "tczyx", (5, 70, 30)),
+        ((1, 5, 70, 30), None, (5, 70, 30)),
+        ((70, 30, 5), "yxz", (5, 70, 30)),
+        ((5, 70, 30), "cyx", (5, 70, 30)),
+    ],
+)
+def test_axes_find_their_place(tmp_path: Path, shape: tuple, names: str | None, stack: tuple) -> None:
+    pixels = STACK.transpose(1, 2, 0) if names == "yxz" else STACK.reshape(shape)
+    volume = open_volume(save(tmp_path, pixels, list(names) if names else None))
+    assert volume.shape == stack
+    np.testing.assert_array_equal(volume.section(2), STACK[2])
+    np.testing.assert_array_equal(volume.array[1:3, 4, ::7], STACK[1:3, 4, ::7])
+
+
+@pytest.mark.parametrize(
+    ("names", "axis", "word"),
+    [
+        ("czyx", 0, "2 channels"),
+        ("tzyx", 0, "2 time points"),
+        (None, 0, "2 stacks"),
+        ("zcyx", 1, "2 channels"),
+    ],
+)
+def test_one_of_several_must_be_chosen(tmp_path: Path, names: str | None, axis: int, word: str) -> None:
+    path = save(tmp_path, np.stack([STACK, 255 - STACK], axis), list(names) if names else None)
+    with pytest.raises(Problem, match=rf"a\.zarr has {word}\. Say which one to use: --channel 0 to 1\.$"):
+        open_volume(path)
+    np.testing.assert_array_equal(open_volume(path, channel=1).section(2), 255 - STACK[2])
+    for channel in (2, -1):
+        with pytest.raises(Problem, match=f"has no channel {channel}"):
+            open_volume(path, channel=channel)
+
+
+def test_few_channels_are_no_stack(tmp_path: Path) -> None:
+    path = save(tmp_path, STACK[:4], ["c", "y", "x"])
+    with pytest.raises(Problem, match="4 channels"):
+        open_volume(path)
+    np.testing.assert_array_equal(open_volume(path, channel=3).section(0), STACK[3])
+
+
+def test_a_stack_without_channels_has_channel_0(tmp_path: Path) -> None:
+    path = save(tmp_path, STACK)
+    assert open_volume(path, channel=0).shape == STACK.shape
+    with pytest.raises(Problem, match="has no channel 1"):
+        open_volume(path, channel=1)
+
+
+def test_two_axes_too_many(tmp_path: Path) -> None:
+    path = save(tmp_path, np.zeros((3, 2, 5, 8, 8), "u1"), list("tczyx"))
+    with pytest.raises(Problem, match=r"3 time points and 2 channels\. Save the one you need"):
+        open_volume(path, channel=1)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_colour(tmp_path: Path, planar: str) -> None:
+    path = tmp_path / "a.tif"
+    colours = np.stack([STACK, STACK, STACK], -1 if planar == "contig" else 1)
+    options = {"photometric": "rgb", "planarconfig": planar, "compression": "zlib"}
+    tifffile.imwrite(path, colours, **options)
+    grey = open_volume(path)
+    assert grey.shape == STACK.shape
+    np.testing.assert_array_equal(grey.section(4), STACK[4])
+
+    colours.reshape(5, -1)[2, -1] += 1
+    tifffile.imwrite(path, colours, **options)
+    with pytest.raises(Problem) as caught:
+        open_volume(path)
+    assert str(caught.value) == (
+        f"{path} is a colour image. Say which channel holds the signal: "
+        "--channel 0 (red), 1 (green) or 2 (blue)."
+    )
+    blue = colours[2, ..., 2] if planar == "contig" else colours[2, 2]
+    np.testing.assert_array_equal(open_volume(path, channel=2).section(2), blue)
+    with pytest.raises(Problem, match="no channel 3"):
+        open_volume(path, channel=3)
+
+
+@pytest.mark.parametrize("pixels", [np.zeros(9, "u1"), np.zeros((0, 4, 4), "u1"), np.zeros((2, 3, 3), "c8")])
+def test_what_is_no_stack_of_grey_values(tmp_path: Path, pixels: np.ndarray) -> None:
+    with pytest.raises(Problem, match=r"(holds no image|are not grey values).*\. \w+ .*\.$"):
+        open_volume(save(tmp_path, pixels))
+
+
+def test_the_thickness_of_one_section_may_be_unknown(tmp_path: Path) -> None:
+    path, metadata = tmp_path / "a.ome.tif", {"PhysicalSizeX": 4.0, "PhysicalSizeY": 5.0}
+    units = {"PhysicalSizeXUnit": "nm", "PhysicalSizeYUnit": "nm"}
+    for count, size in ((1, (5.0, 5.0, 4.0)), (2, None)):
+        tifffile.imwrite(path, STACK[:count], ome=True, metadata={"axes": "ZYX", **metadata, **units})
+        assert open_volume(path).voxel_size == size
