@@ -126,9 +126,7 @@ def test_sections_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert (volume.shape, volume.dtype) == ((12, 64, 80), np.uint16)
     for i in range(12):
         np.testing.assert_array_equal(volume.section(i), STACK[i % 5] + i)
-    np.testing.assert_array_equal(
-        volume.array[1:3, 4:6, 7], np.stack([STACK[1] + 1, STACK[2] + 2])[:, 4:6, 7]
-    )
+    np.testing.assert_array_equal(volume.array[1:3, 4:6, 7], np.stack([STACK[1] + 1, STACK[2] + 2])[:, 4:6, 7])
 
 
 @given(st.lists(st.integers(0, 999), unique=True))
@@ -223,18 +221,14 @@ def test_ome_zarr(tmp_path: Path, version: Any) -> None:
     ]
     multiscales = [{"axes": axes, "datasets": [{"path": "s0", "coordinateTransformations": steps}]}]
     group = zarr.create_group(tmp_path / "a.zarr", zarr_format=version)
-    group.attrs.update(
-        {"multiscales": multiscales} if version == 2 else {"ome": {"multiscales": multiscales}}
-    )
+    group.attrs.update({"multiscales": multiscales} if version == 2 else {"ome": {"multiscales": multiscales}})
     group.create_array("s0", data=STACK[None])
     volume = open_volume(tmp_path / "a.zarr")
     assert (volume.voxel_size, volume.offset) == ((50, 4, 5), (2, 20, 6))
     np.testing.assert_array_equal(volume.section(3), STACK[3])
     np.testing.assert_array_equal(open_volume(tmp_path / "a.zarr" / "s0").section(3), STACK[3])
     axes.pop(0)
-    group.attrs.update(
-        {"multiscales": multiscales} if version == 2 else {"ome": {"multiscales": multiscales}}
-    )
+    group.attrs.update({"multiscales": multiscales} if version == 2 else {"ome": {"multiscales": multiscales}})
     assert "s0" in problem(tmp_path / "a.zarr")
 
 

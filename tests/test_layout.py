@@ -30,9 +30,7 @@ def test_the_chunks_cover_every_pixel_once(shape):
     assert sum((y1 - y0) * (x1 - x0) for _, y0, y1, x0, x1 in boxes) == np.prod(shape)
     starts = {(z, y0, x0) for z, y0, _, x0, _ in boxes}
     assert len(starts) == len(boxes)
-    assert all(
-        y0 % CHUNK == x0 % CHUNK == 0 and y1 <= shape[1] and x1 <= shape[2] for _, y0, y1, x0, x1 in boxes
-    )
+    assert all(y0 % CHUNK == x0 % CHUNK == 0 and y1 <= shape[1] and x1 <= shape[2] for _, y0, y1, x0, x1 in boxes)
 
 
 @given(st.tuples(st.integers(1, 3), sides, sides))
@@ -115,9 +113,7 @@ def test_the_same_layout_is_not_refused(tmp_path):
     refuse_another(tmp_path, replace(LAYOUT, voxel_size=(50, 4, 4)))
 
 
-@pytest.mark.parametrize(
-    "content", [None, "", "[]", '{"attributes": {}}', '{"attributes": {"napari-unet": {}}}']
-)
+@pytest.mark.parametrize("content", [None, "", "[]", '{"attributes": {}}', '{"attributes": {"napari-unet": {}}}'])
 def test_anything_else_is_no_result(tmp_path, content):
     if content is not None:
         (tmp_path / "zarr.json").write_text(content)

@@ -29,9 +29,7 @@ IMAGE = {
 }
 
 
-@pytest.mark.parametrize(
-    "attributes", [{"multiscales": [IMAGE]}, {"ome": {"multiscales": [IMAGE]}, "more": 1}]
-)
+@pytest.mark.parametrize("attributes", [{"multiscales": [IMAGE]}, {"ome": {"multiscales": [IMAGE]}, "more": 1}])
 def test_an_image_and_its_levels(attributes: dict[str, Any]) -> None:
     assert multiscale(attributes) == Multiscale(
         axes=("z", "y", "x"),
@@ -52,9 +50,7 @@ def test_what_is_no_image(change: dict[str, Any]) -> None:
     assert multiscale({"multiscales": [{**IMAGE, **change}]}) is None
 
 
-@pytest.mark.parametrize(
-    "attributes", [{}, {"multiscales": []}, {"ome": {"plate": {}}}, {"multiscales": [7]}]
-)
+@pytest.mark.parametrize("attributes", [{}, {"multiscales": []}, {"ome": {"plate": {}}}, {"multiscales": [7]}])
 def test_attributes_without_an_image(attributes: dict[str, Any]) -> None:
     assert multiscale(attributes) is None
 

@@ -20,9 +20,7 @@ def write(
     path: Path, *levels: np.ndarray, axes: str = "zyx", version: Any = 3, unit: str = "nanometer", **more: Any
 ) -> zarr.Group:
     """Write an OME-Zarr image: 50 x 4 x 4 units, moved by 100 units along z."""
-    described = [
-        {"name": name, "type": "space", "unit": unit} if name in "zyx" else {"name": name} for name in axes
-    ]
+    described = [{"name": name, "type": "space", "unit": unit} if name in "zyx" else {"name": name} for name in axes]
     steps = {"t": 2.0, "c": 1.0, "z": 50.0, "y": 4.0, "x": 4.0}
     datasets = [
         {
@@ -87,9 +85,7 @@ def test_channels_are_layers(tmp_path: Path) -> None:
         np.testing.assert_array_equal(other.data[level], 255 - STACK[:, ::step, ::step])
 
 
-@pytest.mark.parametrize(
-    ("unit", "known"), [("angstrom", "angstrom"), ("micrometer", "micrometer"), ("ell?", "pixel")]
-)
+@pytest.mark.parametrize(("unit", "known"), [("angstrom", "angstrom"), ("micrometer", "micrometer"), ("ell?", "pixel")])
 def test_units(tmp_path: Path, unit: str, known: str) -> None:
     write(tmp_path / "a.zarr", STACK, unit=unit)
     assert {str(each) for each in layers(tmp_path / "a.zarr")[0].units} == {known}
@@ -128,9 +124,7 @@ def test_a_segmentation(tmp_path: Path, probabilities: bool) -> None:
     assert layer.multiscale
     np.testing.assert_array_equal(layer.translate, [0, 32, 0])
     np.testing.assert_allclose(layer.get_color(2), [0xE6 / 255, 0x9F / 255, 0, 1], atol=1e-6)
-    np.testing.assert_array_equal(
-        layer.colormap.map(np.array([[0, 1, 2, 255]], np.uint8))[..., 3], [[0, 1, 1, 0]]
-    )
+    np.testing.assert_array_equal(layer.colormap.map(np.array([[0, 1, 2, 255]], np.uint8))[..., 3], [[0, 1, 1, 0]])
     assert layer.metadata["napari-unet"]["provenance"] == {"model": "m"}
     assert list(layer.features["class"]) == ["interior", "membrane", "not computed yet"]
     assert list(layer.features["index"]) == [1, 2, 255]

@@ -77,9 +77,7 @@ def test_the_files_do_not_depend_on_order_or_kills(tmp_path_factory, shape, data
     layout = replace(LAYOUT, shape=shape, probabilities=False)
     orders = st.permutations(layout.chunks())
     counts = st.integers(0, 4)
-    killed = data.draw(
-        st.lists(st.tuples(orders, counts, counts), min_size=1, max_size=3), "jobs that are killed"
-    )
+    killed = data.draw(st.lists(st.tuples(orders, counts, counts), min_size=1, max_size=3), "jobs that are killed")
     last = data.draw(orders, "order of the last job")
 
     folder = tmp_path_factory.mktemp("law")
@@ -125,9 +123,7 @@ def test_a_killed_process_loses_only_what_was_not_listed(tmp_path):
         "os.kill(os.getpid(), getattr(signal, 'SIGKILL', signal.SIGTERM))"
     )
     path = tmp_path / "out.zarr"
-    killed = subprocess.run(
-        [sys.executable, "-c", script, str(Path(__file__).parent), str(path)], check=False
-    )
+    killed = subprocess.run([sys.executable, "-c", script, str(Path(__file__).parent), str(path)], check=False)
     assert killed.returncode != 0
     with open_store(path, LAYOUT) as store:
         assert (store.done, store.total) == (2, 6)
@@ -210,9 +206,7 @@ def test_a_line_that_makes_no_sense_is_a_chunk_computed_again(tmp_path):
         assert store.pending == LAYOUT.chunks()
 
 
-@pytest.mark.parametrize(
-    ("number", "words"), [(errno.ENOSPC, "is full. Free"), (errno.EROFS, "cannot be written")]
-)
+@pytest.mark.parametrize(("number", "words"), [(errno.ENOSPC, "is full. Free"), (errno.EROFS, "cannot be written")])
 def test_a_failing_disk_is_a_problem_and_the_job_resumes(tmp_path, number, words):
     path = tmp_path / "out.zarr"
 

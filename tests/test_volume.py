@@ -174,8 +174,7 @@ def test_colour(tmp_path: Path, planar: str) -> None:
     with pytest.raises(Problem) as caught:
         open_volume(path)
     assert str(caught.value) == (
-        f"{path} is a colour image. Say which channel holds the signal: "
-        "--channel 0 (red), 1 (green) or 2 (blue)."
+        f"{path} is a colour image. Say which channel holds the signal: --channel 0 (red), 1 (green) or 2 (blue)."
     )
     blue = colours[2, ..., 2] if planar == "contig" else colours[2, 2]
     np.testing.assert_array_equal(open_volume(path, channel=2).section(2), blue)

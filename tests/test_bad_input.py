@@ -1,0 +1,302 @@
+"""Each row of docs/bad-input.md, through the command line."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from napari_unet import cli, disk, learner, segment, store
+from napari_unet.model import find
+
+TABLE = Path(__file__).parents[1] / "docs" / "bad-input.md"
+ROWS = [
+    [cell.strip() for cell in line.strip("|\n").split("|")]
+    for line in TABLE.read_text().splitlines()
+    if line.startswith("| ") and not line.startswith("| input")
+]
+EXIT = {"works": 0, "exit 0": 0, "refused": 1, "wrong usage": 2}
+QUICK = ["--threads", "1"]
+TRAIN = ["--steps", "1", "--crop", "16", "--batch", "1", *QUICK]
+
+
+class Case:
+    """A small image with strokes, and the commands on them."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.monkeypatch = folder, monkeypatch
+        rng = np.random.default_rng(0)
+        self.pixels = rng.integers(1, 250, (2, 40, 50)).astype(np.uint8)
+        self.painted = np.zeros(self.pixels.shape, np.uint8)
+        self.painted[0, ::3], self.painted[0, 1::3] = 1, 2
+
+    def save(self, name: str, stack: np.ndarray, **options: object) -> str:
+        metadata = {"axes": "ZYX"} | options.pop("metadata", {})  # type: ignore[operator]
+        path = self.folder / name
+        tifffile.imwrite(path, stack, **({"photometric": "minisblack", "metadata": metadata} | options))
+        return str(path)
+
+    def train(self, pixels: np.ndarray | None = None, painted: np.ndarray | None = None, *options: str) -> int:
+        image = self.save("image.tif", self.pixels if pixels is None else pixels)
+        labels = self.save("labels.tif", self.painted if painted is None else painted)
+        return cli.main(["train", image, labels, "--out", str(self.folder / "run"), *TRAIN, *options])
+
+    def segment(self, image: np.ndarray | str | None = None, *options: str) -> int:
+        pixels = self.pixels if image is None else image
+        path = pixels if isinstance(pixels, str) else self.save("image.tif", pixels)
+        return cli.main(["segment", path, str(self.folder / "out.zarr"), *QUICK, *options])
+
+    def fail(self, place: object, name: str, error: Exception) -> None:
+        """Let a function raise `error`."""
+
+        def raising(*_: object, **__: object) -> None:
+            raise error
+
+        self.monkeypatch.setattr(place, name, raising)
+
+
+CASES: dict[str, Callable[[Case], int]] = {}
+
+
+def case(name: str) -> Callable[[Callable[[Case], int]], Callable[[Case], int]]:
+    def register(run: Callable[[Case], int]) -> Callable[[Case], int]:
+        CASES[name] = run
+        return run
+
+    return register
+
+
+def of_dtype(dtype: str) -> Callable[[Case], int]:
+    def run(c: Case) -> int:
+        bool_or_wide = c.pixels > 100 if dtype == "?" else c.pixels.astype(float) * 257 - 3000
+        return c.segment(bool_or_wide.astype(dtype))
+
+    return run
+
+
+def with_value(value: float) -> Callable[[Case], int]:
+    def run(c: Case) -> int:
+        pixels = c.pixels.astype(np.float32)
+        pixels[1, 5, 5] = value
+        return c.segment(pixels)
+
+    return run
+
+
+def colours(equal: bool, *options: str) -> Callable[[Case], int]:
+    def run(c: Case) -> int:
+        rgb = np.repeat(c.pixels[0][..., None], 3, axis=2).copy()
+        if not equal:
+            rgb[..., 1] //= 2
+        Image.fromarray(rgb).save(c.folder / "rgb.png")
+        return c.segment(str(c.folder / "rgb.png"), *options)
+
+    return run
+
+
+def four_axes(*options: str) -> Callable[[Case], int]:
+    def run(c: Case) -> int:
+        stack = np.stack([c.pixels, c.pixels])
+        return c.segment(c.save("four.tif", stack, metadata={"axes": "CZYX"}), *options)
+
+    return run
+
+
+def full() -> OSError:
+    return OSError(errno.ENOSPC, "No space left on device")
+
+
+@case("no painted pixel")
+def _(c: Case) -> int:
+    return c.train(None, np.zeros_like(c.painted))
+
+
+@case("one class only")
+def _(c: Case) -> int:
+    return c.train(None, np.minimum(c.painted, 1))
+
+
+@case("labels beside the image")
+def _(c: Case) -> int:
+    image = c.save("image.tif", c.pixels)
+    labels = c.save("labels.tif", c.painted, metadata={"axes": "ZYX", "offset": [0, 0, 400]})
+    return cli.main(["train", image, labels, "--out", str(c.folder / "run"), *TRAIN])
+
+
+@case("labels larger than the image")
+def _(c: Case) -> int:
+    return c.train(None, np.pad(c.painted, ((0, 0), (0, 9), (0, 0))))
+
+
+@case("labels of fractions")
+def _(c: Case) -> int:
+    return c.train(None, c.painted * np.float32(0.5))
+
+
+@case("a label value without a class")
+def _(c: Case) -> int:
+    return c.train(None, c.painted * 2)
+
+
+@case("a painted section of one grey value")
+def _(c: Case) -> int:
+    return c.train(np.full_like(c.pixels, 9))
+
+
+@case("black padding around aligned sections")
+def _(c: Case) -> int:
+    return c.train(np.pad(c.pixels, ((0, 0), (30, 30), (30, 30))), np.pad(c.painted, ((0, 0), (30, 30), (30, 30))))
+
+
+@case("a missing image")
+def _(c: Case) -> int:
+    return c.segment(str(c.folder / "nowhere.tif"))
+
+
+@case("a truncated image")
+def _(c: Case) -> int:
+    path = Path(c.save("cut.tif", c.pixels))
+    path.write_bytes(path.read_bytes()[:-100])
+    return c.segment(str(path))
+
+
+@case("an unknown image format")
+def _(c: Case) -> int:
+    (c.folder / "image.doc").write_text("cells")
+    return c.segment(str(c.folder / "image.doc"))
+
+
+@case("a truncated model")
+def _(c: Case) -> int:
+    (c.folder / "cut.safetensors").write_bytes(find("em-membrane").read_bytes()[:5000])
+    return c.segment(None, "--model", str(c.folder / "cut.safetensors"))
+
+
+@case("a foreign model")
+def _(c: Case) -> int:
+    save_file({"weight": torch.zeros(3)}, c.folder / "foreign.safetensors")
+    return c.segment(None, "--model", str(c.folder / "foreign.safetensors"))
+
+
+@case("a result that is finished")
+def _(c: Case) -> int:
+    return c.segment() or c.segment()
+
+
+@case("a result of other settings")
+def _(c: Case) -> int:
+    return c.segment() or c.segment(None, "--probabilities")
+
+
+@case("an output that is something else")
+def _(c: Case) -> int:
+    (c.folder / "out.zarr").mkdir()
+    (c.folder / "out.zarr" / "thesis.txt").write_text("months of work")
+    code = c.segment()
+    assert (c.folder / "out.zarr" / "thesis.txt").read_text() == "months of work"
+    return code
+
+
+@case("a run that is finished")
+def _(c: Case) -> int:
+    return c.train() or c.train()
+
+
+@case("a run of other settings")
+def _(c: Case) -> int:
+    return c.train() or c.train(None, None, "--seed", "5")
+
+
+@case("a run folder that is something else")
+def _(c: Case) -> int:
+    (c.folder / "run").mkdir()
+    (c.folder / "run" / "thesis.txt").write_text("months of work")
+    code = c.train()
+    assert [path.name for path in (c.folder / "run").iterdir()] == ["thesis.txt"]
+    return code
+
+
+@case("a full disk while segmenting")
+def _(c: Case) -> int:
+    c.fail(store, "sync", full())
+    code = c.segment()
+    c.monkeypatch.undo()
+    assert c.segment() == 0, "goes on once there is space"
+    return code
+
+
+@case("a full disk while training")
+def _(c: Case) -> int:
+    c.fail(disk, "_fsync", full())
+    return c.train()
+
+
+@case("out of memory while segmenting")
+def _(c: Case) -> int:
+    c.fail(segment, "logits", torch.OutOfMemoryError("CUDA out of memory"))
+    return c.segment()
+
+
+@case("out of memory while training")
+def _(c: Case) -> int:
+    c.fail(learner.Learner, "learn", RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."))
+    return c.train()
+
+
+@case("an odd number of paths")
+def _(c: Case) -> int:
+    return cli.main(["train", c.save("image.tif", c.pixels), "--out", str(c.folder / "run")])
+
+
+CASES |= {
+    "a stack of one grey value": lambda c: c.segment(np.full_like(c.pixels, 9)),
+    "grey values that are no numbers": with_value(np.nan),
+    "infinite grey values": with_value(np.inf),
+    "int32 image": of_dtype("<i4"),
+    "float64 image": of_dtype("<f8"),
+    "big-endian image": of_dtype(">i2"),
+    "bool image": of_dtype("?"),
+    "RGB with equal channels": colours(True),
+    "real RGB": colours(False),
+    "real RGB with a channel named": colours(False, "--channel", "1"),
+    "4-D image": four_axes(),
+    "4-D image with a channel named": four_axes("--channel", "1"),
+    "a missing model": lambda c: c.segment(None, "--model", "no-such-model"),
+    "a GPU that is not there": lambda c: c.segment(None, "--device", "cuda"),
+    "a region outside the stack": lambda c: c.segment(None, "--region", "0:9,:,:"),
+    "a region that cannot be read": lambda c: c.segment(None, "--region", "first ten"),
+    "a tile that is no multiple of 16": lambda c: c.segment(None, "--tile", "100"),
+    "scratch without classes": lambda c: c.train(None, None, "--start-from", "scratch"),
+}
+
+
+def test_every_row_has_a_case_and_every_case_a_row() -> None:
+    assert {row[0] for row in ROWS} == set(CASES)
+
+
+@pytest.mark.parametrize(("name", "outcome", "words"), ROWS, ids=[row[0] for row in ROWS])
+def test_bad_input(
+    name: str,
+    outcome: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if "GPU" in name:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    code = CASES[name](Case(tmp_path, monkeypatch))
+    printed = capsys.readouterr()
+    assert code == EXIT[outcome], printed.err
+    assert words in printed.out + printed.err
+    assert "Traceback" not in printed.err
+    if outcome == "refused":
+        assert re.fullmatch(r"Error: .+\. [A-Z].+\n", printed.err), "one sentence what is wrong, one what to do"

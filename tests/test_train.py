@@ -1,0 +1,196 @@
+"""Training: exact, resumable, judged honestly, and it learns what is painted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from napari_unet.config import SegmentConfig, TrainConfig
+from napari_unet.events import Event, Finished, Loss, Notice, Progress, Score
+from napari_unet.model import load
+from napari_unet.problem import Problem
+from napari_unet.report import report
+from napari_unet.samples import IMAGE, STROKES, TRUTH
+from napari_unet.segment import segment
+from napari_unet.train import train
+from napari_unet.volume import open_volume
+
+
+@pytest.fixture
+def painted(tmp_path: Path) -> tuple[Path, Path]:
+    """A small stack of dark lines on a bright ground, one section painted with strokes."""
+    rng = np.random.default_rng(0)
+    lines = (np.add.outer(np.arange(96), np.arange(96)) % 24) < 5
+    image = np.stack([np.where(lines, 60, 180) + rng.normal(0, 15, lines.shape) for _ in range(3)])
+    labels = np.zeros(image.shape, np.uint8)
+    labels[1, ::4] = np.where(lines, 2, 1)[::4]
+    tifffile.imwrite(tmp_path / "image.tif", image.astype(np.uint8), photometric="minisblack", metadata={"axes": "ZYX"})
+    tifffile.imwrite(tmp_path / "labels.tif", labels, photometric="minisblack", metadata={"axes": "ZYX"})
+    return tmp_path / "image.tif", tmp_path / "labels.tif"
+
+
+def small(painted: tuple[Path, Path], out: Path, **changes: object) -> TrainConfig:
+    """A training of a few seconds."""
+    fields = {"steps": 12, "threads": 1, "crop": 16, "batch": 1, "inputs": painted, "out": out}
+    return TrainConfig.model_validate(fields | changes)
+
+
+def finish(config: TrainConfig) -> Finished:
+    last = list(train(config))[-1]
+    assert isinstance(last, Finished)
+    return last
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    weights = [load(str(path)).net.state_dict() for path in (one, other)]
+    assert weights[0].keys() == weights[1].keys()
+    for name in weights[0]:
+        assert torch.equal(weights[0][name], weights[1][name]), name
+
+
+def test_same_settings_same_weights_another_seed_others(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        finish(small(painted, tmp_path / name, seed=seed))
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(AssertionError):
+        assert_same_weights(tmp_path / "a", tmp_path / "c")
+
+
+def test_previews_and_random_draws_elsewhere_change_nothing(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    finish(small(painted, tmp_path / "a"))
+    for _ in train(small(painted, tmp_path / "b")):
+        torch.rand(3)
+        np.random.default_rng().random()
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    finish(small(painted, tmp_path / "whole"))
+    config = small(painted, tmp_path / "stopped")
+    seen: list[Event] = []
+    for event in train(config, lambda: any(isinstance(e, Loss) for e in seen)):
+        seen.append(event)
+    assert isinstance(event, Finished)
+    assert event.stopped
+    assert load(str(config.out)).card.step < 12
+    events = list(train(config))
+    assert Notice("Going on from step 5 of 12.") in events
+    assert_same_weights(tmp_path / "whole", tmp_path / "stopped")
+    assert finish(config).detail.startswith("already done")
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    config = small(painted, tmp_path / "killed", steps=30)
+    first = small(painted, tmp_path / "whole", steps=30)
+    finish(first)
+    arguments = [str(p) for p in painted] + ["--out", str(config.out), "--steps", "30", "--threads", "1"]
+    command = [sys.executable, "-m", "napari_unet.cli", "train", *arguments, "--crop", "16", "--batch", "1"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while not (config.out / "log.jsonl").exists() or '"loss"' not in (config.out / "log.jsonl").read_text():
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+    finish(config)
+    assert_same_weights(first.out, config.out)
+
+
+def test_minutes_become_steps_and_the_settings_are_kept_as_used(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    config = small(painted, tmp_path / "run", steps=0, minutes=0.05)
+    events = list(train(config))
+    used = json.loads((config.out / "config.json").read_text())
+    assert used["steps"] == max(e.total for e in events if isinstance(e, Progress)) > 0
+    assert (used["minutes"], used["device"], used["precision"], used["threads"]) == (0.05, "cpu", "float32", 1)
+    assert used["learning_rate"] > 0
+    assert finish(config).detail.startswith("already done")
+
+
+def test_the_painted_sections_are_kept(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    finish(small(painted, tmp_path / "run", steps=1))
+    kept = tifffile.imread(tmp_path / "run" / "painted" / "1-00001.tif")
+    np.testing.assert_array_equal(kept, tifffile.imread(painted[1])[1])
+
+
+def test_changed_labels_are_refused_on_resuming(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    config = small(painted, tmp_path / "run", steps=11)
+    list(train(config, lambda: True))
+    labels = tifffile.imread(painted[1])
+    labels[1, 1, 1] = 1
+    tifffile.imwrite(painted[1], labels, photometric="minisblack", metadata={"axes": "ZYX"})
+    with pytest.raises(Problem, match=r"changed since .* was begun \(pair 1, section 1\)"):
+        finish(config)
+
+
+def test_another_setting_is_refused(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    finish(small(painted, tmp_path / "run", steps=1))
+    with pytest.raises(Problem, match="another seed: 0 there, 3 now"):
+        finish(small(painted, tmp_path / "run", steps=1, seed=3))
+
+
+def test_with_enough_held_out_the_best_is_kept(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    labels = tifffile.imread(painted[1])
+    lines = (np.add.outer(np.arange(96), np.arange(96)) % 24) < 5
+    labels[:] = np.where(lines, 2, 1)
+    tifffile.imwrite(painted[1], labels, photometric="minisblack", metadata={"axes": "ZYX"})
+    config = small(painted, tmp_path / "run", steps=40, batch=2, learning_rate=3e-3, border_weight=0)
+    scores = [e for e in train(config) if isinstance(e, Score)]
+    assert all(score.trusted for score in scores)
+    assert [s.best for s in scores] == list(np.maximum.accumulate([s.iou for s in scores]))
+    card = load(str(config.out)).card
+    assert card.step == max(scores, key=lambda s: s.iou).step
+    assert card.scores["held-out IoU"] == pytest.approx(max(s.iou for s in scores), abs=1e-4)
+
+
+def test_with_too_little_held_out_the_last_is_kept(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    config = small(painted, tmp_path / "run")
+    events = list(train(config))
+    assert not any(e.trusted for e in events if isinstance(e, Score))
+    assert any("too little to trust" in e.text for e in events if isinstance(e, Notice))
+    card = load(str(config.out)).card
+    assert card.step == 12
+    assert card.scores == {}
+
+
+def test_new_classes_from_the_bundled_model(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    finish(small(painted, tmp_path / "run", steps=1, classes="ground,line", zero="background"))
+    card = load(str(tmp_path / "run")).card
+    assert [(c.value, c.name) for c in card.classes] == [(0, "background"), (1, "ground"), (2, "line")]
+    assert card.started_from.startswith("em-membrane ")
+
+
+def test_several_pairs_of_different_sizes(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    second = (tmp_path / "second.tif", tmp_path / "second_labels.tif")
+    for path, source in zip(second, painted, strict=True):
+        tifffile.imwrite(
+            path, tifffile.imread(source)[1:2, :50, :70], photometric="minisblack", metadata={"axes": "ZYX"}
+        )
+    events = list(train(small(painted, tmp_path / "run", steps=2, inputs=(*painted, *second))))
+    assert any("2 painted section(s)" in e.text for e in events if isinstance(e, Notice))
+
+
+def scores_of(model: str, out: Path) -> float:
+    """V_rand of the sample's sections 9 to 14, none of them painted, at the threshold 0.5."""
+    list(segment(SegmentConfig(image=IMAGE, out=out, model=model, region="9:15,:,:", probabilities=True)))
+    return float(report(out, TRUTH, "membrane")["best"]["v_rand"])
+
+
+@pytest.mark.parametrize(("shuffled", "better"), [(False, True), (True, False)])
+def test_fine_tuning_helps_and_shuffled_labels_do_not(tmp_path: Path, shuffled: bool, better: bool) -> None:
+    strokes = np.asarray(open_volume(STROKES).array[:]).copy()
+    if shuffled:
+        painted = strokes > 0
+        strokes[painted] = np.random.default_rng(0).permutation(strokes[painted])
+    tifffile.imwrite(tmp_path / "strokes.tif", strokes, photometric="minisblack", metadata={"axes": "ZYX"})
+    finish(TrainConfig(inputs=(IMAGE, tmp_path / "strokes.tif"), out=tmp_path / "run", steps=60))
+    before = scores_of("em-membrane", tmp_path / "before.zarr")
+    after = scores_of(str(tmp_path / "run"), tmp_path / "after.zarr")
+    assert (after > before) == better, (before, after)
