@@ -104,6 +104,19 @@ def test_a_killed_training_goes_on_to_the_same_weights(painted: tuple[Path, Path
     assert_same_weights(first.out, config.out)
 
 
+def test_a_checkpoint_left_by_a_crash_is_gone_on_from(
+    painted: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish(small(painted, tmp_path / "whole"))
+    monkeypatch.setattr("napari_unet.train._CHECKPOINT_EVERY", 0.0)
+    crashed = train(small(painted, tmp_path / "crashed"))
+    next(event for event in crashed if isinstance(event, Loss) and event.step == 10)
+    crashed.close()
+    events = list(train(small(painted, tmp_path / "crashed")))
+    assert any("Going on from step" in event.text for event in events if isinstance(event, Notice))
+    assert_same_weights(tmp_path / "whole", tmp_path / "crashed")
+
+
 def test_minutes_become_steps_and_the_settings_are_kept_as_used(painted: tuple[Path, Path], tmp_path: Path) -> None:
     config = small(painted, tmp_path / "run", steps=0, minutes=0.05)
     events = list(train(config))
