@@ -6,8 +6,14 @@ cd "$(dirname "$0")"
 what=${1:?say what to run: demo, test or install}
 shift
 
-python=$(command -v python3.11 python3.12 python3.13 python3.14 python3 | head -n 1)
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
+python=
+for candidate in python3 python3.11 python3.12 python3.13 python3.14; do
+  if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    python=$candidate
+    break
+  fi
+done
+[ -n "$python" ] || { echo "Python 3.11 or newer is needed."; exit 1; }
 
 # What Qt and its virtual screen need of a bare Debian; the demo draws no window unless it is asked to (--show).
 packages=()

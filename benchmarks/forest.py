@@ -3,8 +3,8 @@
     python benchmarks/forest.py DATA [--threads N]
 
 The forest sees multi-scale features (intensity, edges, texture; sigma 1 to 16), as ilastik-style tools do, and learns
-from every pixel of one whole section; the model has seen nothing of `isbi2012`, and of `vnc` only sections 0-13. Both are
-scored in one run on the same sections with the ISBI 2012 metrics. Needs the extra `bench`. Prints JSON.
+from every pixel of one whole section; the model has seen nothing of `isbi2012`, and of `vnc` only sections 0-13. Both
+are scored in one run on the same sections with the ISBI 2012 metrics. Needs the extra `bench`. Prints JSON.
 """
 
 from __future__ import annotations
