@@ -60,10 +60,10 @@ def forest(raw: np.ndarray, interior: np.ndarray, learned: int, scored: slice, t
     """Return the forest's membrane probability of the scored sections: float32 (Z, Y, X)."""
 
     def features(section: np.ndarray) -> np.ndarray:
-        found = multiscale_basic_features(section, sigma_min=1, sigma_max=16, num_workers=threads or None)
+        found = multiscale_basic_features(section, sigma_min=1, sigma_max=16, num_sigma=5)
         return found.reshape(section.size, -1)
 
-    trees = RandomForestClassifier(100, min_samples_leaf=5, max_samples=0.2, n_jobs=threads or -1, random_state=0)
+    trees = RandomForestClassifier(50, min_samples_leaf=10, max_samples=0.1, n_jobs=threads or -1, random_state=0)
     trees.fit(features(raw[learned]), interior[learned].ravel())
     sections = [trees.predict_proba(features(section))[:, 0].reshape(section.shape) for section in raw[scored]]
     return np.stack(sections).astype(np.float32)

@@ -73,7 +73,8 @@ def main() -> None:
     shown = ["vnc", "vnc", "vnc", "flyem_xy", "flyem_xz", "flyem_yz", "chm"]
     pairs = [f"stacks/{name}_{part}.tif" for name in shown for part in ("raw", "labels")]
     command = ["napari-unet", "train", *pairs, "--out", "em-membrane", "--start-from", "scratch"]
-    command += ["--classes", "interior,membrane", "--border-weight", "0", *options]
+    command += ["--classes", "interior,membrane", "--border-weight", "0"]
+    command += ["--steps", "3000", "--seed", "1", "--threads", "1", *options]
     subprocess.run(command, check=True, cwd=work)
     publish(Path(data), Path(work))
 

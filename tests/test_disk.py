@@ -1,10 +1,12 @@
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from napari_unet.disk import disk_problem, lock, sync
+from napari_unet.disk import disk_problem, disk_problems, lock, sync, write_whole
 from napari_unet.problem import Problem
 
 
@@ -34,3 +36,87 @@ def test_a_failing_disk_is_said_in_plain_words(number, words):
     problem = disk_problem(Path("out"), OSError(number, os.strerror(number)), "; 1 of 2 chunks are kept")
     with pytest.raises(Problem, match=words + ".* the same command again; 1 of 2 chunks are kept.$"):
         raise problem
+
+
+def test_an_error_without_a_number_is_said_in_its_own_words():
+    assert "out cannot be written (the cable is loose). Check" in str(
+        disk_problem(Path("out"), OSError("the cable is loose"))
+    )
+
+
+# ---- writing whole files
+
+
+def test_a_file_is_written_whole_and_alone(tmp_path):
+    path = tmp_path / "model"
+    for content in (b"first", b"second, longer", b""):
+        write_whole(path, lambda beside, content=content: beside.write_bytes(content))
+        assert path.read_bytes() == content
+        assert [*tmp_path.iterdir()] == [path]
+
+
+def test_the_former_file_is_in_place_until_the_new_one_is_whole_and_safe(tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    path.write_bytes(b"former")
+    seen = []
+    monkeypatch.setattr(
+        "napari_unet.disk._fsync", lambda file, _flags: seen.append((file.read_bytes(), path.read_bytes()))
+    )
+    write_whole(path, lambda beside: beside.write_bytes(b"new"))
+    assert seen == [(b"new", b"former")]
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), ValueError("no tensor"), KeyboardInterrupt()])
+def test_what_fails_leaves_the_former_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "model"
+    path.write_bytes(b"former")
+
+    def fail(beside):
+        beside.write_bytes(b"ha")
+        raise error
+
+    with pytest.raises(Problem if isinstance(error, OSError) else type(error)):
+        write_whole(path, fail)
+    assert path.read_bytes() == b"former"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
+def test_a_full_disk_is_found_while_writing(tmp_path):
+    (tmp_path / "model.partial").symlink_to("/dev/full")
+    with pytest.raises(Problem, match=r"The disk that holds .*model is full"):
+        write_whole(tmp_path / "model", lambda beside: beside.write_bytes(bytes(10)))
+    assert not [*tmp_path.iterdir()]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from napari_unet.disk import write_whole
+
+def write(beside):
+    beside.write_bytes(b"ne")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+write_whole(Path(sys.argv[1]), write)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_kill_leaves_the_former_file_and_the_next_writing_sweeps_up(tmp_path):
+    path = tmp_path / "model"
+    path.write_bytes(b"former")
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert path.read_bytes() == b"former"
+    assert len([*tmp_path.iterdir()]) == 2
+    write_whole(path, lambda beside: beside.write_bytes(b"new"))
+    assert path.read_bytes() == b"new"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_disk_problems_turns_the_errors_of_the_disk_alone(tmp_path):
+    with pytest.raises(Problem, match="cannot be written"), disk_problems(tmp_path):
+        (tmp_path / "gone" / "file").touch()
+    with pytest.raises(ValueError, match="not the disk"), disk_problems(tmp_path):
+        raise ValueError("not the disk")

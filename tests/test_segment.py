@@ -217,3 +217,18 @@ def test_a_blank_section_is_said_and_a_blank_stack_refused(stack: Path, tmp_path
     tifffile.imwrite(stack, np.full_like(sections, 7))
     with pytest.raises(Problem, match="same grey value everywhere"):
         finish(SegmentConfig(image=stack, out=tmp_path / "b.zarr"))
+
+
+def test_chunks_join_without_seams_whatever_the_region(trained: UNet, tissue: np.ndarray, tmp_path: Path) -> None:
+    section = np.tile(tissue, (5, 5))[:1070, :1050]
+    tifffile.imwrite(tmp_path / "large.tif", section)
+    config = SegmentConfig(
+        image=tmp_path / "large.tif", out=tmp_path / "out.zarr", region=":,7:,3:", tile=512, precision="float32"
+    )
+    finish(config)
+    result = np.asarray(open_result(config.out).classes[0][0])
+    whole = whole_pass(trained, section)[:, 7:, 3:]
+    best = whole.topk(2, dim=0).values
+    differs = result != whole.argmax(0).numpy() + 1
+    assert result.shape == (1063, 1047)
+    assert (best[0] - best[1]).numpy()[differs].max(initial=0) < 2e-5

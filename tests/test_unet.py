@@ -80,6 +80,17 @@ def test_a_shift_of_the_input_shifts_the_output_only_at_multiples_of_16():
     assert shifted[8].abs().max() > 1e-2 * whole.std()
 
 
+@torch.inference_mode()
+def test_the_skips_are_cropped_in_the_middle():
+    net = small().eval()
+    for module in net.modules():
+        if isinstance(module, CONVOLUTIONS):
+            module.weight += module.weight.flip(-2, -1)  # a turned image then gives the turned result
+    x = image(204)
+    expected = net(x).flip(-2, -1)
+    assert (net(x.flip(-2, -1)) - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
 def test_weights_are_drawn_as_in_the_paper():
     torch.manual_seed(0)
     for module in UNet(width=16, batch_norm=True).modules():

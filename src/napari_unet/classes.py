@@ -13,7 +13,7 @@ _GOLDEN = 0.618034  # a step round the colour wheel that never comes back to the
 
 @dataclass(frozen=True)
 class PixelClass:
-    """One meaning of a pixel: its value in the class map (1 to 254), a name, and a colour as `#rrggbb`."""
+    """One meaning of a pixel: its value in the class map (1 to 254, background 0), a name, a colour as `#rrggbb`."""
 
     value: int
     name: str

@@ -15,6 +15,8 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 def _split(names: Any) -> Any:
     """Turn "a,b" and ("a,b",) into ("a", "b")."""
     parts = [names] if isinstance(names, str) else names
+    if not isinstance(parts, list | tuple):
+        return parts  # pydantic says what is wrong with it
     return tuple(name.strip() for part in parts for name in str(part).split(",") if name.strip())
 
 
@@ -36,14 +38,23 @@ def _region(text: str) -> str:
     return text
 
 
+def _full(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:  # ~name, and there is no such user: a file may be called so
+        return path.absolute()
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_unique)]
-FullPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+# The command line gives text.
+Width = Annotated[Literal[16, 32, 64], BeforeValidator(lambda n: int(n) if str(n).isdecimal() else n)]
+FullPath = Annotated[Path, AfterValidator(_full)]
 
 
 class Settings(BaseModel):
     """What every job can be told about the machine."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     threads: int = Field(0, ge=0, description="Processor threads; 0 takes all cores.")
     device: Device = Field("auto", description="What to compute on; auto takes the GPU if there is one.")
@@ -61,8 +72,8 @@ class TrainSettings(Settings):
     objects: bool = Field(False, description="The values are object ids; touching ones are kept apart.")
     minutes: float = Field(5.0, gt=0, description="How long to train; turned into steps and recorded as steps.")
     steps: int = Field(0, ge=0, description="How many steps to train; 0 takes the minutes.")
-    seed: int = Field(0, ge=0, description="Start of all random draws: same seed, same result.")
-    width: Literal[16, 32, 64] = Field(16, description="From scratch: channels of the first level; the paper's is 64.")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Start of all random draws: same seed, same result.")
+    width: Width = Field(16, description="From scratch: channels of the first level; the paper's is 64.")
     crop: Annotated[int, AfterValidator(_multiple_of_16)] = Field(
         112, ge=16, description="Side of the part of a training crop that counts, in pixels."
     )

@@ -18,12 +18,15 @@ def print_events(events: Iterable[Event], as_json: bool) -> int:
     """
     line = _Line()
     stopped = False
-    for event in events:
-        if as_json:
-            print(to_json(event), flush=True)
-        else:
-            line.show(event)
-        stopped = isinstance(event, Finished) and event.stopped
+    try:
+        for event in events:
+            if as_json:
+                print(to_json(event), flush=True)
+            else:
+                line.show(event)
+            stopped = isinstance(event, Finished) and event.stopped
+    finally:
+        line.end()
     return int(stopped)
 
 
@@ -65,8 +68,11 @@ class _Line:
             print("\r" + text.ljust(self._drawn), end="", file=sys.stderr, flush=True)
             self._drawn = len(text)
 
-    def _print(self, text: str) -> None:
+    def end(self) -> None:
         if self._drawn:
             print(file=sys.stderr)
             self._drawn = 0
+
+    def _print(self, text: str) -> None:
+        self.end()
         print(text, flush=True)

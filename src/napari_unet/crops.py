@@ -91,48 +91,51 @@ def painted_sections(
 
 def _of_pair(pair: int, image: Volume, labels: Volume, meaning: Meaning) -> list[PaintedSection]:
     """Read the painted sections of one pair."""
-    found = []
-    for z in range(labels.shape[0]):
-        painted = labels.section(z)
-        if painted.any():
-            found.append((z + labels.offset[0] - image.offset[0], painted))
+    found = [(z, painted) for z in range(labels.shape[0]) if (painted := labels.section(z)).any()]
     if not found:
         raise Problem(f"{labels.name} has no painted pixel. Paint a few strokes of each class first.")
     if found[0][1].dtype.kind not in "iu":
         raise Problem(f"{labels.name} holds {found[0][1].dtype} values, not labels. Choose a layer of whole numbers.")
-    placed = [(z, _placed(painted, image, labels)) for z, painted in found]
-    if any(not 0 <= z < image.shape[0] for z, _ in placed) or not any(p.any() for _, p in placed):
+    dz, *corner = _corner(image, labels)
+    sections = [z + dz for z, _ in found]
+    placed = [_placed(painted, corner, image, 0) for _, painted in found]
+    if any(not 0 <= z < image.shape[0] for z in sections) or not any(painted.any() for painted in placed):
         raise Problem(
             f"The painted pixels of {labels.name} do not lie on {image.name}, which is {image.shape} voxels large. "
             "Choose the image they were painted on."
         )
-    targets = [painting.targets(painted, meaning) for _, painted in placed]
-    parts = holdout.split([z for z, _ in placed], targets)
+    # Beyond the labels nothing is labelled, also where 0 means background.
+    targets = [_placed(painting.targets(painted, meaning), corner, image, UNCOUNTED) for _, painted in found]
     return [
         PaintedSection(pair, z, *_seen(image, z), painted, learn, held, np.empty(0, np.float32))
-        for (z, painted), (learn, held) in zip(placed, parts, strict=True)
+        for z, painted, (learn, held) in zip(sections, placed, holdout.split(sections, targets), strict=True)
     ]
 
 
-def _placed(painted: np.ndarray, image: Volume, labels: Volume) -> np.ndarray:
-    """Put a section of labels, which may cover a part of the image, where it lies on the image."""
-    dy, dx = (labels.offset[axis] - image.offset[axis] for axis in (1, 2))
-    if (dy, dx) == (0, 0) and painted.shape == image.shape[1:]:
-        return painted
-    if (
-        (dy, dx) == (0, 0)
-        and labels.offset == (0, 0, 0)
-        and any(a > b for a, b in zip(painted.shape, image.shape[1:], strict=True))
-    ):
+def _corner(image: Volume, labels: Volume) -> tuple[int, int, int]:
+    """Return where the labels begin on the image, in voxels.
+
+    Labels of the image's very shape without a place of their own belong to it.
+    """
+    if labels.offset == (0, 0, 0) and labels.shape == image.shape:
+        return 0, 0, 0
+    z, y, x = (a - b for a, b in zip(labels.offset, image.offset, strict=True))
+    larger = any(a > b for a, b in zip(labels.shape[1:], image.shape[1:], strict=True))
+    if larger and (y, x) == (0, 0) and labels.offset == (0, 0, 0):
         raise Problem(
-            f"{labels.name} is {painted.shape} pixels a section, larger than {image.name} with {image.shape[1:]}. "
+            f"{labels.name} is {labels.shape[1:]} pixels a section, larger than {image.name} with {image.shape[1:]}. "
             "Choose the labels that were painted on this image."
         )
-    result = np.zeros(image.shape[1:], painted.dtype)
-    y0, x0 = max(dy, 0), max(dx, 0)
-    y1, x1 = (min(d + n, m) for d, n, m in zip((dy, dx), painted.shape, result.shape, strict=True))
+    return z, y, x
+
+
+def _placed(section: np.ndarray, corner: Sequence[int], image: Volume, blank: int) -> np.ndarray:
+    """Put a section that begins at `corner`, and may cover a part of the image, on one full of `blank`."""
+    result = np.full(image.shape[1:], blank, section.dtype)
+    y0, x0 = (max(a, 0) for a in corner)
+    y1, x1 = (min(a + n, m) for a, n, m in zip(corner, section.shape, result.shape, strict=True))
     if y0 < y1 and x0 < x1:
-        result[y0:y1, x0:x1] = painted[y0 - dy : y1 - dy, x0 - dx : x1 - dx]
+        result[y0:y1, x0:x1] = section[y0 - corner[0] : y1 - corner[0], x0 - corner[1] : x1 - corner[1]]
     return result
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 _GAIN = 1.3  # a lower precision must be this much faster to be taken
+_NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED")  # in the words of torch and CUDA
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _fastest_precision(kind: str) -> Precision:
     if kind == "cuda":
         # Tensor cores gain by it from compute capability 8 on; before, the format is emulated.
         return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float32"
-    with torch.random.fork_rng(), torch.inference_mode():
+    with torch.random.fork_rng([]), torch.inference_mode():
         net = UNet(width=16).eval().to(memory_format=torch.channels_last)
         image = torch.zeros(1, 1, 188, 188)
         seconds = {}
@@ -135,7 +136,7 @@ def memory_problems(remedy: str) -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise Problem(f"There is not enough memory. {remedy}") from error
     except RuntimeError as error:
-        # torch has no class of its own for the processor's memory.
-        if "can't allocate memory" not in str(error):
+        # torch has no class of its own for the processor's memory, nor for all that a GPU runs out of.
+        if not any(words in str(error) for words in _NO_MEMORY):
             raise
         raise Problem(f"There is not enough memory. {remedy}") from error

@@ -67,7 +67,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             write(beside)
             _fsync(beside, os.O_RDWR)
             beside.replace(path)
-        except OSError:
+        except BaseException:
             beside.unlink(missing_ok=True)
             raise
 
@@ -91,7 +91,7 @@ def disk_problem(path: Path, error: OSError, kept: str = "") -> Problem:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         what, remedy = f"The disk that holds {path} is full", "Free some space"
     else:
-        what, remedy = f"{path} cannot be written ({error.strerror})", "Check the disk and your access to it"
+        what, remedy = f"{path} cannot be written ({error.strerror or error})", "Check the disk and your access to it"
     return Problem(f"{what}. {remedy} and run the same command again{kept}.")
 
 

@@ -86,9 +86,9 @@ def from_json(line: str) -> Event:
     ValueError
         If the line is not an event.
     """
-    fields = json.loads(line)
-    kind = _KINDS.get(fields.pop("event", None)) if isinstance(fields, dict) else None
-    if kind is None:
-        raise ValueError(f"not an event: {line[:80]}")
-    known = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{key: value for key, value in fields.items() if key in known})
+    try:
+        fields = json.loads(line)
+        kind = _KINDS[fields["event"]]
+        return kind(**{f.name: fields[f.name] for f in dataclasses.fields(kind) if f.name in fields})
+    except (KeyError, TypeError) as error:  # another kind, no object at all, or a field is missing
+        raise ValueError(f"not an event: {line[:80]}") from error

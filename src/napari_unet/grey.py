@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_unet.problem import Problem
 
-_SAMPLE = 1_000_000  # pixels looked at, at most
+_SAMPLE = 1_000_000  # about so many pixels are looked at, at most
 _LEAST = 0.01  # what is left beside black padding must be this share of the section, else nothing is left out
 
 
@@ -41,7 +41,7 @@ def measure(section: np.ndarray, name: str) -> Grey:
     Returns
     -------
     Grey
-        From a fixed, evenly spaced subset of at most a million pixels.
+        From a fixed, evenly spaced subset of about a million pixels, or all of a smaller section.
 
     Raises
     ------

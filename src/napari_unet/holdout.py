@@ -59,11 +59,13 @@ def _linked(sections: Sequence[int]) -> list[list[int]]:
 
 
 def _strip(targets: Sequence[np.ndarray]) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
-    """Return the boxes to learn from and to judge by, or None if no strip leaves every class to learn.
+    """Return the boxes to learn from and to judge by, or None if no strip leaves every class painted enough to learn.
 
     Of the four sides, the one whose strip holds the most even share of all classes is taken.
     """
     classes = [c for c in np.unique(np.stack(targets)) if c != UNCOUNTED]
+    if not classes:
+        return None
     best, chosen = 0.0, None
     for axis in (0, 1):
         # Painted pixels of each class along the axis, rows (or columns) of the section.

@@ -83,12 +83,17 @@ class Learner:
         return float(np.mean([overlap(channels, targets, c, counted).iou for c in np.unique(targets[counted])]))
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything a training needs to go on exactly: weights, their average, the optimiser's moments."""
+        """Return everything a training needs to go on exactly: weights, their average, the optimiser's moments.
+
+        They are copies: learning on does not change them.
+        """
         parts = {f"net.{k}": v for k, v in self._net.state_dict().items()}
         parts |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for index, moments in self._optimizer.state_dict()["state"].items():
             parts |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in parts.items()}
+        return {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in parts.items()
+        }
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go back to what `state` returned."""
@@ -97,7 +102,7 @@ class Learner:
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under(state, "optimizer.").items():
             index, key = name.split(".")
-            moments.setdefault(int(index), {})[key] = tensor
+            moments.setdefault(int(index), {})[key] = tensor.clone()  # the optimiser writes into it
         self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": moments})
 
     def _rate(self, step: int) -> float:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from pydantic import AfterValidator, Field, TypeAdapter
+from safetensors import SafetensorError
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 
 from napari_unet.classes import PixelClass
@@ -20,6 +23,15 @@ from napari_unet.unet import UNet
 
 _BUNDLED = Path(__file__).parent / "weights"
 MODEL_FILE = "model.safetensors"
+
+
+def _fit_for_a_map(classes: tuple[PixelClass, ...]) -> tuple[PixelClass, ...]:
+    values = {c.value for c in classes}
+    if not values or len(values) < len(classes) or not values <= set(range(255)):
+        raise ValueError("classes need different values from 0 to 254")
+    if not all(re.fullmatch("#[0-9a-fA-F]{6}", c.color) for c in classes):
+        raise ValueError("a colour is not #rrggbb")
+    return classes
 
 
 @dataclass(frozen=True)
@@ -53,9 +65,9 @@ class Card:
     """
 
     name: str
-    classes: tuple[PixelClass, ...]
+    classes: Annotated[tuple[PixelClass, ...], AfterValidator(_fit_for_a_map)]
     separator: str = ""
-    width: int = 16
+    width: Annotated[int, Field(gt=0)] = 16
     batch_norm: bool = True
     created: str = ""
     command: str = ""
@@ -67,11 +79,8 @@ class Card:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Card:
-        """Return the card that `dataclasses.asdict` turned into `fields`."""
-        known = {f.name: fields[f.name] for f in dataclasses.fields(cls) if f.name in fields}
-        known["classes"] = tuple(PixelClass(**c) for c in fields["classes"])
-        known["voxel_size"] = tuple(tuple(size) for size in fields.get("voxel_size", ()))
-        return cls(**known)
+        """Return the card that `dataclasses.asdict` turned into `fields`; raise ValueError for anything else."""
+        return TypeAdapter(cls).validate_python(fields)
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ def read_card(path: Path) -> Card:
     Problem
         If the file is missing, damaged, or no model of ours.
     """
-    return Card.from_dict(_read(path)[0])
+    return _read(path)[0]
 
 
 def load(name: str) -> Model:
@@ -116,14 +125,17 @@ def load(name: str) -> Model:
         If there is none, or the file is damaged or no model of ours.
     """
     path = find(name)
-    fields, tensors = _read(path)
-    card = Card.from_dict(fields)
+    card, tensors, sha256 = _read(path)
+    misfit = Problem(f"The weights in {path} do not fit its card. Use the original file.")
+    # Looked at first: the network of a wrong card may be too large for any memory.
+    if "head.weight" not in tensors or tensors["head.weight"].shape[:2] != (len(card.classes), card.width):
+        raise misfit
     net = UNet(classes=len(card.classes), width=card.width, batch_norm=card.batch_norm)
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:
-        raise Problem(f"The weights in {path} do not fit its card. Use the original file.") from error
-    return Model(net.eval(), card, hashlib.sha256(path.read_bytes()).hexdigest())
+        raise misfit from error
+    return Model(net.eval(), card, sha256)
 
 
 def find(name: str) -> Path:
@@ -136,11 +148,17 @@ def find(name: str) -> Path:
     """
     if name in bundled():
         return _BUNDLED / f"{name}.safetensors"
-    path = Path(name).expanduser()
-    if path.is_dir() and not (path / MODEL_FILE).exists():
-        raise Problem(f"The folder {path} holds no {MODEL_FILE}. Choose a run folder in which a training has begun.")
-    path = path / MODEL_FILE if path.is_dir() else path
-    if not path.is_file():
+    try:
+        path = Path(name).expanduser()
+        if path.is_dir() and not (path / MODEL_FILE).exists():
+            raise Problem(
+                f"The folder {path} holds no {MODEL_FILE}. Choose a run folder in which a training has begun."
+            )
+        path = path / MODEL_FILE if path.is_dir() else path
+        found = path.is_file()
+    except (OSError, RuntimeError):  # a name too long for the system, the home folder of nobody
+        found = False
+    if not found:
         raise Problem(f"There is no model {name}. Give a model file, a run folder, or one of: {', '.join(bundled())}.")
     return path
 
@@ -150,16 +168,21 @@ def bundled() -> list[str]:
     return sorted(path.stem for path in _BUNDLED.glob("*.safetensors"))
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Return the fields of the card and the weights."""
+def _read(path: Path) -> tuple[Card, dict[str, torch.Tensor], str]:
+    """Return card, weights and SHA-256, all of one moment: a training may put newer weights in their place."""
     try:
-        with safe_open(path, framework="pt") as file:
-            card = (file.metadata() or {}).get("napari-unet")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    except (SafetensorError, OSError) as error:
+        content = path.read_bytes()
+        tensors = from_bytes(content)
+    except (SafetensorError, OSError, KeyError) as error:  # KeyError: a number format that torch does not have
         raise Problem(
             f"{path} is damaged or not a model file ({error}). Copy it again, or choose another model."
         ) from error
+    # A safetensors file starts with the length of its header, JSON with our card among the metadata.
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    card = (header.get("__metadata__") or {}).get("napari-unet")
     if card is None:
         raise Problem(f"{path} holds weights, but not of a napari-unet model. Choose a model that napari-unet made.")
-    return json.loads(card), tensors
+    try:
+        return Card.from_dict(json.loads(card)), tensors, hashlib.sha256(content).hexdigest()
+    except (ValueError, RecursionError) as error:
+        raise Problem(f"The card in {path} cannot be read. Use the original file.") from error

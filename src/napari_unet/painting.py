@@ -154,7 +154,7 @@ def border_term(ids: np.ndarray, w0: float = 10.0, sigma: float = 5.0) -> np.nda
     """
     reach = int(np.ceil(_REACH * sigma))
     # Padding keeps every slice inside the array, and makes `reach` pixels of room around each object.
-    padded = np.pad(np.unique(ids, return_inverse=True)[1].reshape(ids.shape) + (ids.min() > 0), reach)
+    padded = np.pad(np.unique(ids, return_inverse=True)[1].reshape(ids.shape), reach)
     first, second = np.full((2, *padded.shape), np.inf, np.float32)
     for number, box in enumerate(ndimage.find_objects(padded.astype(np.int32)), start=1):
         if box is None:

@@ -16,7 +16,7 @@ from napari_unet.problem import Problem
 from napari_unet.unet import UNet
 
 JUDGEMENTS = 25  # in a whole training
-_SEPARATORS = ("membrane", "boundary", "border", "background")
+_SEPARATORS = ("membrane", "boundary", "border", "background")  # the first that there is separates
 
 
 def plan_classes(config: TrainConfig, start: Model | None) -> tuple[tuple[PixelClass, ...], Meaning]:
@@ -28,7 +28,7 @@ def plan_classes(config: TrainConfig, start: Model | None) -> tuple[tuple[PixelC
     Raises
     ------
     Problem
-        If there are no names, or too many for objects.
+        If there are no names, too many for objects, or two classes would be the background.
     """
     names = config.classes
     if not names and config.objects:
@@ -41,20 +41,28 @@ def plan_classes(config: TrainConfig, start: Model | None) -> tuple[tuple[PixelC
         raise Problem("Objects take one or two class names: the objects, and what separates them (--classes).")
     between = config.objects and len(names) == 2
     with_zero = not between and (config.objects or config.zero == "background")
-    known = {c.name: c.color for c in start.card.classes} if start else {}
-    colors = default_colors(len(names))
-    classes = tuple(PixelClass(i + 1, name, known.get(name, colors[i])) for i, name in enumerate(names))
+    known = {c.name: c.color for c in start.card.classes if c.name in names} if start else {}
+    new = (color for color in default_colors(len(names)) if color not in known.values())
+    classes = tuple(PixelClass(i, name, known.get(name) or next(new)) for i, name in enumerate(names, start=1))
     if with_zero:
+        if "background" in [name.lower() for name in names]:
+            raise Problem("The background is the class of value 0 here. Give the class names without it (--classes).")
         classes = (PixelClass(0, "background", "#000000"), *classes)
-    separator = 1 if between else next((i for i, c in enumerate(classes) if c.name.lower() in _SEPARATORS), None)
+    separator = int(between) if config.objects else _separator(classes)
     meaning = Meaning(tuple(c.value for c in classes), separator, config.objects, config.zero == "background")
     return classes, meaning
 
 
+def _separator(classes: tuple[PixelClass, ...]) -> int | None:
+    names = [c.name.lower() for c in classes]
+    return next((names.index(name) for name in _SEPARATORS if name in names), None)
+
+
 def first_network(config: TrainConfig, start: Model | None, classes: tuple[PixelClass, ...]) -> UNet:
     """Return the network to train: the start model's, its last layer new for classes that it does not know."""
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
+    # The weights are drawn on the processor: no GPU's random state is touched.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(config.seed)
         if start is None:
             return UNet(classes=len(classes), width=config.width, batch_norm=True)
         net = UNet(classes=len(classes), width=start.card.width, batch_norm=start.card.batch_norm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from napari_unet.layout import NOT_COMPUTED, Layout
 from napari_unet.problem import Problem
 from napari_unet.scores import best_separation, overlap, separation
 from napari_unet.store import Result, open_result
-from napari_unet.volume import Volume, open_volume
+from napari_unet.volume import View, Volume, open_volume
 
 _Slices = tuple[slice, slice, slice]
 
@@ -32,7 +33,8 @@ def report(result_path: Path, truth_path: Path, boundary: str = "") -> dict[str,
     -------
     dict
         IoU and Dice of each class; with `boundary` V_rand and V_info at the threshold 0.5 and, where
-        probabilities were written, the best over thresholds. Ready for JSON.
+        probabilities were written, the best over thresholds. Ready for JSON: None where there was nothing to
+        score.
 
     Raises
     ------
@@ -42,8 +44,8 @@ def report(result_path: Path, truth_path: Path, boundary: str = "") -> dict[str,
     result, truth_volume = open_result(result_path), open_volume(truth_path)
     layout = result.layout
     here, there = _shared_box(layout, truth_volume)
-    predicted = np.asarray(result.classes[0][here])
-    truth = np.stack([truth_volume.section(z, *there[1:]) for z in range(there[0].start, there[0].stop)])
+    predicted = _read(Volume(result.classes[0], str(result_path)), here)
+    truth = _read(truth_volume, there)
     if (predicted == NOT_COMPUTED).any():
         raise Problem(f"{result_path} is not finished. Run the same segment command again, then score it.")
     scored = np.ones(truth.shape, bool) if any(c.value == 0 for c in layout.classes) else truth != 0
@@ -52,15 +54,15 @@ def report(result_path: Path, truth_path: Path, boundary: str = "") -> dict[str,
     classes = {}
     for c in layout.classes:
         agreement = overlap(predicted, truth, c.value, scored)
-        classes[c.name] = {"iou": agreement.iou, "dice": agreement.dice, "pixels": agreement.pixels}
+        classes[c.name] = {"iou": _json(agreement.iou), "dice": _json(agreement.dice), "pixels": agreement.pixels}
     scores: dict[str, Any] = {"sections": len(truth), "classes": classes}
     if boundary:
-        scores |= _separation(result, here, predicted, truth, boundary)
+        scores |= _separation(result, str(result_path), here, predicted, truth, boundary)
     return scores
 
 
 def _separation(
-    result: Result, here: _Slices, predicted: np.ndarray, truth: np.ndarray, boundary: str
+    result: Result, name: str, here: _Slices, predicted: np.ndarray, truth: np.ndarray, boundary: str
 ) -> dict[str, Any]:
     """Score how the boundary class separates cells."""
     names = [c.name for c in result.layout.classes]
@@ -71,18 +73,29 @@ def _separation(
     cells = (truth != 0) & (truth != value)
     membrane = (predicted == value).astype(np.float32)
     if result.probabilities:
-        membrane = np.asarray(result.probabilities[0][(channel, *here)], np.float32) / 255
+        of_boundary = View(result.probabilities[0], (1, 2, 3), {0: channel})
+        membrane = _read(Volume(of_boundary, name), here).astype(np.float32) / 255
     fixed = separation(membrane, cells, 0.5)
-    scores: dict[str, Any] = {"at_0.5": {"v_rand": fixed.v_rand, "v_info": fixed.v_info}}
+    scores: dict[str, Any] = {"at_0.5": {"v_rand": _json(fixed.v_rand), "v_info": _json(fixed.v_info)}}
     if result.probabilities:
         rand, info = best_separation(membrane, cells)
         scores["best"] = {
-            "v_rand": rand.v_rand,
+            "v_rand": _json(rand.v_rand),
             "v_rand_threshold": rand.threshold,
-            "v_info": info.v_info,
+            "v_info": _json(info.v_info),
             "v_info_threshold": info.threshold,
         }
     return scores
+
+
+def _read(volume: Volume, box: _Slices) -> np.ndarray:
+    """Read a box of a stack."""
+    return np.stack([volume.section(z, *box[1:]) for z in range(box[0].start, box[0].stop)])
+
+
+def _json(score: float) -> float | None:
+    """Return None for nan, which JSON does not have."""
+    return None if math.isnan(score) else score
 
 
 def _shared_box(layout: Layout, truth: Volume) -> tuple[_Slices, _Slices]:

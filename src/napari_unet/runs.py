@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ from napari_unet.events import Event, Failed, Finished, from_json, to_json
 from napari_unet.problem import Problem
 
 CONFIG, INPUTS, LOG, PAINTED, LOCK = "config.json", "inputs.json", "log.jsonl", "painted", "napari-unet.lock"
-_BEFORE_BEGIN = {INPUTS, LOG, PAINTED, LOCK}  # what a run killed before its settings were written may hold
+# What a run killed before its settings were written may hold.
+_BEFORE_BEGIN = {INPUTS, LOG, PAINTED, LOCK, f"{INPUTS}.partial", f"{CONFIG}.partial"}
 _LEFT_TO_PROGRAM = {"steps": 0, "threads": 0, "device": "auto", "precision": "auto", "learning_rate": 0.0}
 
 
@@ -59,7 +61,10 @@ class Run:
         if not path.exists():
             write_json(path, fingerprints)
             return
-        before = json.loads(path.read_text())
+        try:
+            before = dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise Problem(f"{path} cannot be read. Choose another name (--out).") from error
         changed = sorted(name for name in before.keys() | fingerprints if before.get(name) != fingerprints.get(name))
         if changed:
             raise Problem(
@@ -73,15 +78,19 @@ class Run:
         Raises
         ------
         Problem
-            If another job writes here.
+            If another job writes here, or the disk is full or cannot be written.
         """
-        with lock(self.folder / LOCK), (self.folder / LOG).open("a") as log:
+        path = self.folder / LOG
 
-            def write(event: Event) -> None:
-                with disk_problems(self.folder):
-                    log.write(json.dumps({"time": round(time.time(), 3)} | json.loads(to_json(event))) + "\n")
-                    log.flush()
+        def write(event: Event) -> None:
+            # Opened for each line: a full disk may show only when the file is closed.
+            with disk_problems(self.folder), path.open("a") as log:
+                log.write(json.dumps({"time": round(time.time(), 3)} | json.loads(to_json(event))) + "\n")
 
+        with disk_problems(self.folder):
+            held = lock(self.folder / LOCK)
+        with held:
+            _end_last_line(path)
             try:
                 for event in events:
                     write(event)
@@ -108,7 +117,7 @@ def open_run(config: TrainConfig) -> Run:
         return Run(folder, None)
     try:
         before = TrainConfig.model_validate_json((folder / CONFIG).read_text())
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise Problem(f"{folder / CONFIG} cannot be read. Choose another name (--out).") from error
     for name, asked in config:
         used = getattr(before, name)
@@ -129,10 +138,19 @@ def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+def _end_last_line(log: Path) -> None:
+    """Let the next event have a line of its own where a kill left half a line."""
+    with disk_problems(log.parent), log.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                file.write(b"\n")
+
+
 def _last_event(log: Path) -> Event | None:
     """Return the last whole event of a log; a kill may have left half a line."""
     if log.exists():
-        for line in reversed(log.read_text().splitlines()):
+        for line in reversed(log.read_text(errors="replace").splitlines()):
             try:
                 return from_json(line)
             except ValueError:

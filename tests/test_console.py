@@ -1,0 +1,121 @@
+"""Events in a terminal: sentences, or lines of JSON."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_unet.console import duration, print_events
+from napari_unet.events import Event, Failed, Finished, Loss, Notice, Progress, Score, Started, from_json
+from napari_unet.problem import Problem
+
+TRAINING = [
+    Started("train", "the processor", "1 labels layer(s)"),
+    Notice("2 painted section(s)."),
+    Progress(0, 3000, "step", None),
+    Loss(1200, 0.34567),
+    Score(1200, 0.81234, 0.8261, True),
+    Progress(1200, 3000, "step", 72.2),
+    Finished("run/model.safetensors", "3,000 of 3,000 steps"),
+]
+
+
+def pretend_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+
+def test_sentences_without_a_terminal(capsys):
+    assert print_events(TRAINING, as_json=False) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "train: 1 labels layer(s), on the processor",
+        "2 painted section(s).",
+        "3,000 of 3,000 steps",
+        "run/model.safetensors",
+    ]
+    assert err == ""
+
+
+def test_a_terminal_shows_progress_in_one_line(capsys, monkeypatch):
+    pretend_terminal(monkeypatch)
+    assert print_events(TRAINING, as_json=False) == 0
+    _, err = capsys.readouterr()
+    assert err.endswith("\n")
+    first, last = err[:-1].removeprefix("\r").split("\r")
+    assert first == "step 0 of 3,000"
+    assert last == "step 1,200 of 3,000, 1 min 12 s left, loss 0.346, IoU 0.812, best 0.826"
+
+
+def test_a_shorter_line_wipes_out_the_longer_one(capsys, monkeypatch):
+    pretend_terminal(monkeypatch)
+    print_events([Progress(1, 2, "step", 5000), Progress(2, 2, "step", None)], as_json=False)
+    long, short = capsys.readouterr().err.removeprefix("\r").removesuffix("\n").split("\r")
+    assert len(short) == len(long)
+    assert short.rstrip() == "step 2 of 2"
+
+
+def test_a_score_that_cannot_be_trusted_is_not_shown(capsys, monkeypatch):
+    pretend_terminal(monkeypatch)
+    print_events([Score(1, 0.5, 0.6, False), Progress(1, 2, "step", None)], as_json=False)
+    assert "IoU" not in capsys.readouterr().err
+
+
+def test_a_failure_is_told(capsys):
+    print_events([Failed("The disk is full. Free some space.")], as_json=False)
+    assert capsys.readouterr().out == "The disk is full. Free some space.\n"
+
+
+def test_json_is_one_event_a_line(capsys):
+    assert print_events(TRAINING, as_json=True) == 0
+    out, err = capsys.readouterr()
+    assert [from_json(line) for line in out.splitlines()] == TRAINING
+    assert err == ""
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize(("events", "code"), [([Finished("a", "b")], 0), ([Finished("a", "b", True)], 1), ([], 0)])
+def test_the_exit_code_says_whether_it_came_to_its_end(events, code, as_json):
+    assert print_events([Started("train", "a", "b"), *events], as_json) == code
+
+
+def test_events_are_shown_as_they_come(capsys):
+    def job() -> Iterator[Event]:
+        yield Notice("one")
+        assert capsys.readouterr().out == "one\n"
+        yield Notice("two")
+
+    print_events(job(), as_json=False)
+    assert capsys.readouterr().out == "two\n"
+
+
+def test_a_problem_begins_a_line_of_its_own(capsys, monkeypatch):
+    pretend_terminal(monkeypatch)
+
+    def job() -> Iterator[Event]:
+        yield Progress(1, 2, "step", None)
+        raise Problem("The disk is full.")
+
+    with pytest.raises(Problem):
+        print_events(job(), as_json=False)
+    assert capsys.readouterr().err == "\rstep 1 of 2\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"), (0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (72, "1 min 12 s"), (3599.4, "59 min 59 s"),
+        (3599.7, "1 h 00 min"), (3661, "1 h 01 min"), (86_400, "24 h 00 min"), (360_000, "100 h 00 min"),
+    ],
+)  # fmt: skip
+def test_a_duration_in_words(seconds, words):
+    assert duration(seconds) == words
+
+
+@given(st.integers(0, 10**6))
+def test_a_duration_is_right_to_the_second_or_minute(seconds):
+    numbers = [int(part) for part in duration(seconds).split() if part.isdigit()]
+    units = [{"s": 1, "min": 60, "h": 3600}[part] for part in duration(seconds).split() if part.isalpha()]
+    exact = seconds if seconds < 3600 else seconds // 60 * 60
+    assert sum(n * unit for n, unit in zip(numbers, units, strict=True)) == exact

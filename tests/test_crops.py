@@ -1,0 +1,352 @@
+"""Crops: labels lie where they were painted, every draw follows from seed and step, no pixel counts twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_unet import augment
+from napari_unet.crops import Batch, Crops, Judged, PaintedSection, judged_tiles, painted_sections
+from napari_unet.grey import Grey
+from napari_unet.painting import UNCOUNTED, Meaning
+from napari_unet.problem import Problem
+from napari_unet.tiles import MARGIN
+
+Place = tuple[int, int, int]
+SPARSE = Meaning((1, 2), separator=1)
+WITH_ZERO = Meaning((0, 1), separator=0, zero_counts=True)
+
+
+def write(path: Path, array: np.ndarray, offset: Place | None = None) -> Path:
+    metadata = {"axes": "ZYX"} if offset is None else {"axes": "ZYX", "offset": offset}
+    tifffile.imwrite(path, array, photometric="minisblack", metadata=metadata)
+    return path
+
+
+def sections_of(
+    folder: Path,
+    image: np.ndarray,
+    labels: np.ndarray,
+    meaning: Meaning = SPARSE,
+    at: Place | None = None,
+    image_at: Place | None = None,
+) -> list[PaintedSection]:
+    pair = write(folder / "image.tif", image, image_at), write(folder / "labels.tif", labels, at)
+    return painted_sections([pair], meaning, 10.0, None)
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(1, 255, shape).astype(np.uint8)
+
+
+def strokes(*shape: int) -> np.ndarray:
+    """Two rows of class 1 and two of class 2, far apart, in each section."""
+    labels = np.zeros(shape, np.uint8)
+    labels[..., shape[-2] // 4 : shape[-2] // 4 + 2, :] = 1
+    labels[..., shape[-2] // 2 : shape[-2] // 2 + 2, :] = 2
+    return labels
+
+
+def section(image: np.ndarray, learn: np.ndarray, pair: int = 0, held: np.ndarray | None = None) -> PaintedSection:
+    """A section painted with channels, without a file."""
+    held = np.full_like(learn, UNCOUNTED) if held is None else held
+    weights = np.where(learn == UNCOUNTED, 0, 1 + learn).astype(np.float32)
+    return PaintedSection(
+        pair, 0, image, Grey(float(image.mean()), float(image.std()) or 1.0), learn, learn, held, weights
+    )
+
+
+def painted(section: PaintedSection) -> np.ndarray:
+    """What is learned and what is held out, together."""
+    assert not ((section.learn != UNCOUNTED) & (section.held != UNCOUNTED)).any()
+    return np.minimum(section.learn, section.held)
+
+
+# ---- reading the labels
+
+
+def test_painted_sections_are_found_with_what_they_show(tmp_path: Path) -> None:
+    image, labels = noise(5, 40, 50), np.zeros((5, 40, 50), np.uint16)
+    labels[1, 3:6], labels[4, :, 7] = 1, 2
+    first, second = sections_of(tmp_path, image, labels)
+    assert [(s.pair, s.z) for s in (first, second)] == [(0, 1), (0, 4)]
+    np.testing.assert_array_equal(first.image, image[1])
+    np.testing.assert_array_equal(second.labels, labels[4])
+    assert first.grey.mean == pytest.approx(image[1].mean())
+    assert {*np.unique(first.learn)} == {0, UNCOUNTED}
+    assert {*np.unique(second.learn)} == {1, UNCOUNTED}
+
+
+@given(st.tuples(st.integers(-2, 2), st.integers(-60, 60), st.integers(-60, 60)), st.booleans())
+@settings(max_examples=30)
+def test_labels_lie_where_their_offset_says(
+    tmp_path_factory: pytest.TempPathFactory, shift: Place, zero_counts: bool
+) -> None:
+    """Paste the labels into the world by hand: what lies on the image must come back, all else must not count."""
+    folder, image_at = tmp_path_factory.mktemp("place"), (3, 100, 200)
+    at = tuple(a + b for a, b in zip(image_at, shift, strict=True))
+    meaning = Meaning((0, 1, 2), 0, zero_counts=True) if zero_counts else SPARSE
+    painting = strokes(1, 24, 30)
+    world = np.full((5, 200, 200), UNCOUNTED, np.uint8)
+    counted = (painting > 0) | zero_counts
+    box = np.s_[2 + shift[0], 70 + shift[1] : 94 + shift[1], 70 + shift[2] : 100 + shift[2]]
+    world[box] = np.where(counted, painting - (0 if zero_counts else 1), UNCOUNTED)[0]
+    expected = world[2:4, 70:110, 70:106]
+    strokes_on_image = (expected != UNCOUNTED) & ((expected > 0) | (not zero_counts))
+    if not strokes_on_image.any() or np.unique(expected[expected != UNCOUNTED]).size < 2:
+        words = "Only one class is painted" if strokes_on_image.any() else "do not lie on"
+        with pytest.raises(Problem, match=words):
+            sections_of(folder, noise(2, 40, 36), painting, meaning, at=at, image_at=image_at)
+        return
+    (found,) = sections_of(folder, noise(2, 40, 36), painting, meaning, at=at, image_at=image_at)
+    # The gap between learned and held-out pixels is lost; nothing else is, and nothing is added.
+    there = painted(found)
+    np.testing.assert_array_equal(there[there != UNCOUNTED], expected[found.z][there != UNCOUNTED])
+    if (found.held == UNCOUNTED).all():
+        np.testing.assert_array_equal(there, expected[found.z])
+
+
+def test_labels_of_the_images_shape_without_a_place_belong_to_the_image(tmp_path: Path) -> None:
+    """As napari saves what was painted on a stack that has a place of its own."""
+    (found,) = sections_of(tmp_path, noise(1, 40, 40), strokes(1, 40, 40), image_at=(100, 7, 0))
+    np.testing.assert_array_equal(found.labels, strokes(1, 40, 40)[0])
+
+
+def test_background_ends_where_the_labels_end(tmp_path: Path) -> None:
+    labels = np.zeros((1, 8, 8), np.uint8)
+    labels[0, 2:5, 2:5] = 1
+    (found,) = sections_of(tmp_path, noise(1, 30, 30), labels, WITH_ZERO, at=(0, 10, 12))
+    counted = painted(found) != UNCOUNTED
+    assert counted.any()
+    counted[10:18, 12:20] = False
+    assert not counted.any()
+
+
+@pytest.mark.parametrize("shape", [(1, 41, 40), (1, 40, 41), (1, 80, 80)])
+def test_labels_larger_than_the_image_are_refused(tmp_path: Path, shape: Place) -> None:
+    with pytest.raises(Problem, match=r"labels.tif is .* pixels a section, larger than .*image.tif"):
+        sections_of(tmp_path, noise(1, 40, 40), strokes(*shape))
+
+
+@pytest.mark.parametrize("at", [(1, 0, 0), (-1, 0, 0), (0, 40, 0), (0, 0, -40), (0, 1000, 1000)])
+def test_labels_off_the_image_are_refused(tmp_path: Path, at: Place) -> None:
+    with pytest.raises(Problem, match=r"painted pixels of .*labels.tif do not lie on .*image.tif"):
+        sections_of(tmp_path, noise(1, 40, 40), strokes(1, 40, 40), at=at)
+
+
+def test_sections_beyond_the_image_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"do not lie on .*image.tif, which is \(2, 40, 40\)"):
+        sections_of(tmp_path, noise(2, 40, 40), strokes(3, 40, 40))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32])
+def test_empty_labels_are_refused(tmp_path: Path, dtype: type) -> None:
+    with pytest.raises(Problem, match=r"labels.tif has no painted pixel"):
+        sections_of(tmp_path, noise(2, 40, 40), np.zeros((2, 40, 40), dtype))
+
+
+@pytest.mark.parametrize("value", [1.0, 0.5, np.nan])
+def test_labels_that_are_no_whole_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    labels = np.zeros((1, 40, 40), np.float32)
+    labels[0, 3] = value
+    with pytest.raises(Problem, match=r"labels.tif holds float32 values, not labels"):
+        sections_of(tmp_path, noise(1, 40, 40), labels)
+
+
+def test_one_class_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="Only one class is painted"):
+        sections_of(tmp_path, noise(1, 40, 40), np.minimum(strokes(1, 40, 40), 1))
+
+
+def test_two_classes_may_come_from_two_pairs(tmp_path: Path) -> None:
+    pairs = []
+    for value in (1, 2):
+        labels = np.where(strokes(1, 40, 40) == value, value, 0).astype(np.uint8)
+        pairs.append((write(tmp_path / f"{value}.tif", noise(1, 40, 40)), write(tmp_path / f"l{value}.tif", labels)))
+    assert [s.pair for s in painted_sections(pairs, SPARSE, 10.0, None)] == [0, 1]
+
+
+def test_a_value_without_a_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="hold the value 3"):
+        sections_of(tmp_path, noise(1, 40, 40), strokes(1, 40, 40) + 1)
+
+
+def test_a_painted_section_must_show_something(tmp_path: Path) -> None:
+    image = noise(3, 40, 40)
+    image[1] = 7
+    labels = np.zeros((3, 40, 40), np.uint8)
+    labels[0] = strokes(40, 40)
+    assert len(sections_of(tmp_path, image, labels)) == 1  # the blank section is not painted
+    labels[1, 0, 0] = 1
+    with pytest.raises(Problem, match=r"Section 1 of .*image.tif has the same grey value everywhere"):
+        sections_of(tmp_path, image, labels)
+
+
+def test_grey_values_must_be_numbers(tmp_path: Path) -> None:
+    image = noise(1, 40, 40).astype(np.float32)
+    image[0, 0, 0] = np.nan
+    with pytest.raises(Problem, match=r"Section 0 of .*image.tif holds grey values that are not numbers"):
+        sections_of(tmp_path, image, strokes(1, 40, 40))
+
+
+def test_weights_balance_the_classes_and_are_0_where_nothing_counts(tmp_path: Path) -> None:
+    labels = np.zeros((1, 40, 40), np.uint8)
+    labels[0, 4:8], labels[0, 20] = 1, 2
+    (found,) = sections_of(tmp_path, noise(1, 40, 40), labels)
+    assert found.weights.dtype == np.float32
+    np.testing.assert_array_equal(found.weights == 0, found.learn == UNCOUNTED)
+    sums = [found.weights[found.learn == channel].sum() for channel in (0, 1)]
+    assert sums[0] == pytest.approx(sums[1])
+
+
+# ---- drawing
+
+
+def batches_equal(one: Batch, other: Batch) -> bool:
+    return all(torch.equal(getattr(one, part), getattr(other, part)) for part in ("image", "target", "weights"))
+
+
+@pytest.fixture(scope="module")
+def two_pairs() -> list[PaintedSection]:
+    """Pairs of different size; the second shows class 0 alone."""
+    one, other = np.full((60, 90), UNCOUNTED, np.uint8), np.full((33, 21), UNCOUNTED, np.uint8)
+    one[10:12], one[50, 5], other[20:30, 3:9] = 0, 1, 0
+    return [section(noise(60, 90), one), section(noise(33, 21), other, pair=1)]
+
+
+def test_a_batch_has_the_shapes_and_types_that_the_network_wants(two_pairs: list[PaintedSection]) -> None:
+    batch = Crops(two_pairs, 2, 32, 0, "cpu").batch(3, 2)
+    assert (batch.image.shape, batch.image.dtype) == ((2, 1, 220, 220), torch.float32)
+    assert (batch.target.shape, batch.target.dtype) == ((2, 32, 32), torch.int64)
+    assert (batch.weights.shape, batch.weights.dtype) == ((2, 32, 32), torch.float32)
+
+
+@given(st.integers(0, 2**32 - 2), st.integers(0, 10**6), st.integers(0, 10**6))
+@settings(max_examples=8)
+def test_a_step_follows_from_seed_and_number_alone(
+    two_pairs: list[PaintedSection], seed: int, step: int, other: int
+) -> None:
+    crops = Crops(two_pairs, 2, 16, seed, "cpu")
+    torch.manual_seed(0)
+    first = crops.batch(step, 1)
+    state = torch.get_rng_state()
+    crops.batch(other, 2)
+    torch.rand(3)
+    assert batches_equal(crops.batch(step, 1), first)
+    assert batches_equal(Crops(two_pairs, 2, 16, seed, "cpu").batch(step, 1), first)
+    assert not batches_equal(crops.batch(step + 1, 1), first)
+    assert not batches_equal(Crops(two_pairs, 2, 16, seed + 1, "cpu").batch(step, 1), first)
+    torch.manual_seed(0)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_larger_batch_begins_with_the_crops_of_a_smaller_one(two_pairs: list[PaintedSection]) -> None:
+    crops = Crops(two_pairs, 2, 16, 0, "cpu")
+    large, small = crops.batch(0, 3), crops.batch(0, 2)
+    assert batches_equal(Batch(large.image[:2], large.target[:2], large.weights[:2]), small)
+
+
+def test_targets_are_channels_or_uncounted_and_carry_their_weights(two_pairs: list[PaintedSection]) -> None:
+    crops = Crops(two_pairs, 2, 64, 0, "cpu")
+    seen = set()
+    for step in range(12):
+        batch = crops.batch(step, 2)
+        seen |= set(batch.target.unique().tolist())
+        # The weights of these sections are 1 + channel.
+        expected = torch.where(batch.target == UNCOUNTED, 0, 1 + batch.target).float()
+        assert torch.equal(batch.weights, expected)
+        assert batch.image.isfinite().all()
+    assert seen == {0, 1, UNCOUNTED}
+
+
+def test_labels_stay_on_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warp an image that is its own label: they must still agree."""
+    monkeypatch.setattr(augment, "grey_values", lambda image, _: image)
+    y, x = np.indices((150, 130))
+    learn = (((y // 10) + (x // 13)) % 2).astype(np.uint8)
+    crops = Crops([section(learn.copy(), learn)], 2, 64, 0, "cpu")
+    for step in range(6):
+        batch = crops.batch(step, 2)
+        bright = batch.image[:, 0, MARGIN:-MARGIN, MARGIN:-MARGIN] > 0
+        agree = (bright == (batch.target == 1)).flatten(1).float().mean(1)
+        assert (agree > 0.98).all(), agree
+
+
+def test_pairs_are_drawn_alike_then_classes_then_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much is painted where: half of the crops from each pair, within it half of each class."""
+    much, third, rest = (np.full((200, 200), UNCOUNTED, np.uint8) for _ in range(3))
+    much[40:60], much[100, 0] = 0, 1
+    third[150, :7], rest[190, :14] = 1, 1
+    rows = {50: "much of class 0", 100: "one pixel of class 1", 150: "a third of pair 1", 190: "the rest of pair 1"}
+    drawn: Counter[str] = Counter()
+    coordinates = augment.coordinates
+
+    def note(side: int, centre: tuple[float, float], generator: torch.Generator) -> torch.Tensor:
+        drawn[rows[min(rows, key=lambda row: abs(row - centre[0]))]] += 1
+        return coordinates(side, centre, generator)
+
+    monkeypatch.setattr(augment, "coordinates", note)
+    image = noise(200, 200)
+    crops = Crops([section(image, much), section(image, third, pair=1), section(image, rest, pair=1)], 2, 16, 0, "cpu")
+    for step in range(60):
+        crops.batch(step, 4)
+    shares = [drawn[place] / 240 for place in rows.values()]
+    assert shares == pytest.approx([1 / 4, 1 / 4, 1 / 6, 1 / 3], abs=0.08)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 2), (17, 1)])
+def test_tiny_images_give_crops(shape: tuple[int, int]) -> None:
+    learn = np.zeros(shape, np.uint8)
+    batch = Crops([section(noise(*shape), learn)], 1, 16, 0, "cpu").batch(0, 3)
+    assert batch.image.isfinite().all()
+    assert (batch.target == 0).all()  # mirrored, the painted pixels are everywhere
+
+
+# ---- judging
+
+
+def where_from(tile: Judged, section: PaintedSection) -> np.ndarray:
+    """Return the pixel number that each pixel of a tile shows; the image must number its pixels."""
+    shown = tile.image[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(np.float64)
+    return np.round(shown * section.grey.std + section.grey.mean).astype(int)
+
+
+@given(st.data())
+@settings(max_examples=25)
+def test_judged_tiles_show_exactly_the_held_out_pixels(data: st.DataObject) -> None:
+    height, width = data.draw(st.tuples(st.integers(1, 300), st.integers(1, 300)))
+    image = np.arange(height * width, dtype=np.float64).reshape(height, width)
+    held = np.full((height, width), UNCOUNTED, np.uint8)
+    for channel in (0, 1):
+        y, x = data.draw(st.tuples(st.integers(0, height - 1), st.integers(0, width - 1)))
+        held[y : y + data.draw(st.integers(0, 40)), x : x + data.draw(st.integers(0, 40))] = channel
+    one = section(image, np.full_like(held, UNCOUNTED), held=held)
+    found = np.full(image.size, UNCOUNTED, np.uint8)
+    for tile in judged_tiles([one], 0):
+        counted = tile.target != UNCOUNTED
+        assert counted.any()
+        assert tile.image.shape == tuple(side + 2 * MARGIN for side in tile.target.shape)
+        numbers = where_from(tile, one)[counted]
+        assert (found[numbers] == UNCOUNTED).all(), "a pixel is judged twice"
+        found[numbers] = tile.target[counted]
+    np.testing.assert_array_equal(found.reshape(held.shape), held)
+
+
+def test_tiles_to_judge_are_few_and_follow_from_the_seed() -> None:
+    held = np.zeros((128 * 6, 128 * 6), np.uint8)
+    one = section(np.arange(held.size, dtype=np.float64).reshape(held.shape), np.full_like(held, UNCOUNTED), held=held)
+    firsts = [[where_from(tile, one)[0, 0] for tile in judged_tiles([one], seed)] for seed in (0, 0, 1)]
+    assert len(set(firsts[0])) == 12
+    assert firsts[0] == firsts[1] != firsts[2]
+
+
+def test_nothing_held_out_gives_no_tiles() -> None:
+    learn = np.zeros((40, 40), np.uint8)
+    assert judged_tiles([section(noise(40, 40), learn)], 0) == []

@@ -1,0 +1,143 @@
+"""Devices: what is found is used, what is missing is said with its remedy."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from napari_unet import device
+from napari_unet.config import Settings
+from napari_unet.device import Compute, choose, memory_problems, why_no_gpu
+from napari_unet.problem import Problem
+
+no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without NVIDIA GPU")
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with an NVIDIA GPU, as far as torch tells."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA T4")
+
+
+def ticking(monkeypatch: pytest.MonkeyPatch, *times: float) -> None:
+    """Let the clock of the trial show `times`."""
+    clock = iter(times)
+    monkeypatch.setattr(device, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_wanted_threads_are_used(threads: int) -> None:
+    compute = choose(Settings(threads=threads, device="cpu", precision="float32"))
+    assert torch.get_num_threads() == threads
+    assert compute == Compute("cpu", "processor", "float32", threads)
+    assert str(compute) == f"processor, {threads} threads, float32"
+
+
+def test_all_cores_are_used_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, threads in ((2, 2), (None, 1)):
+        monkeypatch.setattr("psutil.cpu_count", lambda logical, cores=cores: cores)
+        assert choose(Settings(device="cpu", precision="float32")).threads == threads
+
+
+@no_gpu
+def test_a_missing_gpu_is_a_problem_with_a_way_on() -> None:
+    with pytest.raises(Problem, match=r"No NVIDIA GPU can be used: .* Choose --device auto or cpu"):
+        choose(Settings(device="cuda", precision="float32", threads=1))
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="needs a machine without Apple GPU")
+def test_a_missing_apple_gpu_is_a_problem_with_a_way_on() -> None:
+    with pytest.raises(Problem, match=r"no Apple GPU .* Choose --device auto or cpu"):
+        choose(Settings(device="mps", precision="float32", threads=1))
+
+
+@pytest.mark.parametrize(
+    ("cuda", "tool", "words"),
+    [
+        (None, "/usr/bin/nvidia-smi", "built without CUDA. Mend it with: pip install"),
+        (None, None, "built for the processor only, and no NVIDIA driver"),
+        ("13.0", None, "no working NVIDIA driver. Install or update"),
+    ],
+)
+def test_the_reason_for_no_gpu_fits(monkeypatch: pytest.MonkeyPatch, cuda: str, tool: str, words: str) -> None:
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr("shutil.which", lambda _: tool)
+    assert words in why_no_gpu()
+
+
+@pytest.mark.parametrize(("capability", "precision"), [((7, 5), "float32"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")])
+def test_auto_takes_the_gpu_and_what_it_computes_natively(gpu: None, monkeypatch, capability, precision) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    assert choose(Settings(threads=1)) == Compute("cuda", "NVIDIA T4", precision, 1)
+
+
+def test_auto_takes_an_apple_gpu_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose(Settings(threads=1)) == Compute("mps", "Apple GPU", "float32", 1)
+
+
+@pytest.mark.parametrize(("bfloat16", "taken"), [(0.7, "bfloat16"), (0.9, "float32"), (2.0, "float32")])
+def test_a_lower_precision_must_be_clearly_faster(monkeypatch: pytest.MonkeyPatch, bfloat16: float, taken: str) -> None:
+    ticking(monkeypatch, 0.0, 1.0, 10.0, 10.0 + bfloat16)
+    assert choose(Settings(threads=1, device="cpu")).precision == taken
+
+
+def test_the_trial_leaves_the_random_state_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    choose(Settings(threads=1, device="cpu"))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_trial_of_the_processor_leaves_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking several GPUs for their random states would wake them all, and warn."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.random, "_fork_rng_warned_already", False)
+    assert choose(Settings(threads=1, device="cpu")).kind == "cpu"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_autocast_computes_in_the_precision(precision: str) -> None:
+    one = torch.ones(2, 2)
+    with Compute("cpu", "processor", precision, 1).autocast():
+        assert (one @ one).dtype == getattr(torch, precision)
+    assert (one @ one).dtype == torch.float32
+
+
+# ---- memory
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:72] data. DefaultCPUAllocator: not enough memory: you tried"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_too_little_memory_is_said_with_the_remedy(error: Exception) -> None:
+    with (
+        pytest.raises(Problem, match=r"There is not enough memory. Choose smaller tiles."),
+        memory_problems("Choose smaller tiles."),
+    ):
+        raise error
+
+
+def test_a_real_shortage_of_memory_is_recognised() -> None:
+    with pytest.raises(Problem, match="not enough memory"), memory_problems("Choose smaller tiles."):
+        torch.empty(10**15)
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(RuntimeError, match="size mismatch"), memory_problems("Choose smaller tiles."):
+        raise RuntimeError("size mismatch")
+    with pytest.raises(Problem, match="as it was"), memory_problems("Choose smaller tiles."):
+        raise Problem("as it was")

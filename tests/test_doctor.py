@@ -1,0 +1,30 @@
+"""The doctor names what a question needs: versions, device, models."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_unet import __version__, doctor
+from napari_unet.device import Compute
+from napari_unet.doctor import findings
+from napari_unet.model import bundled
+
+
+def test_it_finds_versions_device_and_models() -> None:
+    found = dict(findings())
+    assert found["napari-unet"] == __version__
+    assert found["torch"] == torch.__version__
+    assert found["models"] == ", ".join(bundled())
+    assert "threads" in found["computes on"]
+    assert all(isinstance(value, str) and value for value in found.values())
+
+
+def test_it_says_why_no_gpu_is_used(monkeypatch) -> None:
+    monkeypatch.setattr(doctor, "choose", lambda _: Compute("cpu", "processor", "float32", 1))
+    monkeypatch.setattr(doctor, "why_no_gpu", lambda: "it is asleep. Wake it.")
+    assert dict(findings())["GPU"] == "not used: it is asleep. Wake it."
+
+
+def test_it_names_the_gpu_that_is_used(monkeypatch) -> None:
+    monkeypatch.setattr(doctor, "choose", lambda _: Compute("cuda", "NVIDIA T4", "float32", 1))
+    assert dict(findings())["GPU"] == "NVIDIA T4 is used"

@@ -1,0 +1,241 @@
+"""Model files: what is saved comes back whole, and whatever else is opened is a Problem in plain words."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+
+from napari_unet import model
+from napari_unet.classes import PixelClass
+from napari_unet.config import SegmentSettings, TrainSettings
+from napari_unet.model import MODEL_FILE, Card, bundled, find, load, read_card, save
+from napari_unet.problem import Problem
+from napari_unet.unet import UNet
+
+CARD = Card(
+    name="cells",
+    classes=(PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00")),
+    separator="membrane",
+    width=16,
+    created="2025-01-31T12:00:00+00:00",
+    command="napari-unet train stack.tif strokes.tif",
+    started_from="em-membrane 0123abcd",
+    step=240,
+    voxel_size=((30.0, 4.0, 4.0), (10.0, 10.0, 10.0)),
+    scores={"held-out IoU": 0.8125},
+    about={"licence": "CC BY 4.0", "sections": [1, 2, 3]},
+)
+FIELDS = dataclasses.asdict(CARD)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def small(seed: int = 0) -> UNet:
+    torch.manual_seed(seed)
+    return UNet(classes=2, width=16, batch_norm=True)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("saved") / "cells.safetensors"
+    save(path, small(), CARD)
+    return path
+
+
+def with_metadata(path: Path, text: str | None, tensors: dict[str, torch.Tensor] | None = None) -> Path:
+    """Write a safetensors file with `text` for a card."""
+    metadata = None if text is None else {"napari-unet": text}
+    path.write_bytes(to_bytes(tensors or {"head.weight": torch.zeros(2, 3)}, metadata))
+    return path
+
+
+# ---- what is saved comes back
+
+
+def test_weights_and_card_come_back_as_they_were(saved: Path) -> None:
+    found = load(str(saved))
+    assert found.card == read_card(saved) == CARD
+    assert found.sha256 == hashlib.sha256(saved.read_bytes()).hexdigest()
+    assert not found.net.training
+    there, here = small().state_dict(), found.net.state_dict()
+    assert there.keys() == here.keys()
+    assert all(torch.equal(there[name], here[name]) for name in there)
+
+
+def test_the_saved_network_is_left_as_it_is(tmp_path: Path) -> None:
+    net = small().train()
+    save(tmp_path / "m.safetensors", net, CARD)
+    assert net.training
+    assert all(weights.requires_grad for weights in net.parameters())
+
+
+def test_a_run_folder_stands_for_its_model(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / MODEL_FILE).write_bytes(saved.read_bytes())
+    assert find(str(tmp_path)) == tmp_path / MODEL_FILE
+    assert load(str(tmp_path)).card == CARD
+
+
+def test_bundled_models_go_by_name_and_are_what_the_settings_start_from() -> None:
+    for name in bundled():
+        found = load(name)
+        assert found.net.head.out_channels == len(found.card.classes)
+    assert TrainSettings(out=Path("run")).start_from in bundled()
+    assert SegmentSettings().model in bundled()
+
+
+def test_the_hash_is_of_the_weights_that_were_read(saved: Path, tmp_path: Path, monkeypatch) -> None:
+    """A training may put newer weights in the file's place at any moment."""
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(saved.read_bytes())
+
+    def meanwhile(**how: object) -> UNet:
+        (tmp_path / "newer").write_bytes(b"newer")
+        (tmp_path / "newer").replace(path)
+        return UNet(**how)
+
+    monkeypatch.setattr(model, "UNet", meanwhile)
+    assert load(str(path)).sha256 == hashlib.sha256(saved.read_bytes()).hexdigest()
+
+
+# ---- what is no model
+
+
+@pytest.mark.parametrize(
+    "name", ["nowhere.safetensors", "no-such-model", "~nobody-of-this-name/m.safetensors", "n" * 999]
+)
+def test_a_missing_model_names_the_bundled_ones(name: str) -> None:
+    with pytest.raises(Problem, match=r"There is no model .* or one of: .*em-membrane"):
+        load(name)
+
+
+def test_a_folder_without_a_model_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"holds no model.safetensors"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize("tenth", range(10))
+def test_a_file_cut_short_is_damaged(saved: Path, tmp_path: Path, tenth: int) -> None:
+    whole = saved.read_bytes()
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(whole[: len(whole) * tenth // 10])
+    for read in (lambda: load(str(path)), lambda: read_card(path)):
+        with pytest.raises(Problem, match=r"cut.safetensors is damaged or not a model file"):
+            read()
+
+
+@pytest.mark.parametrize("content", [b"my model\n", b"\x08\0\0\0\0\0\0\0no json!", b"PK\x03\x04" + bytes(100)])
+def test_a_file_of_another_kind_is_no_model(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "notes.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(Problem, match=r"notes.safetensors is damaged or not a model file"):
+        load(str(path))
+
+
+def test_weights_of_another_program_are_not_ours(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="holds weights, but not of a napari-unet model"):
+        load(str(with_metadata(tmp_path / "other.safetensors", None)))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"width": 32}, {"width": 10**9}, {"batch_norm": False}, {"classes": CARD.classes[:1]}]
+)
+def test_weights_must_fit_the_card(saved: Path, tmp_path: Path, changes: dict[str, object]) -> None:
+    text = json.dumps(dataclasses.asdict(dataclasses.replace(CARD, **changes)))
+    path = with_metadata(tmp_path / "m.safetensors", text, load_file(saved))
+    with pytest.raises(Problem, match="do not fit its card"):
+        load(str(path))
+
+
+# ---- cards
+
+
+@pytest.mark.parametrize("missing", ["name", "classes"])
+def test_a_card_needs_a_name_and_classes(tmp_path: Path, missing: str) -> None:
+    text = json.dumps({name: value for name, value in FIELDS.items() if name != missing})
+    with pytest.raises(Problem, match=r"The card in .*m.safetensors cannot be read"):
+        read_card(with_metadata(tmp_path / "m.safetensors", text))
+
+
+def test_a_card_of_an_older_or_newer_version_is_read(tmp_path: Path) -> None:
+    text = json.dumps({"name": "cells", "classes": FIELDS["classes"], "width": 32, "mood": "good"})
+    card = read_card(with_metadata(tmp_path / "m.safetensors", text))
+    assert card == Card("cells", CARD.classes, width=32)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        "[" * 100_000,
+        json.dumps(FIELDS | {"classes": []}),
+        json.dumps(FIELDS | {"classes": [{"value": 1}]}),
+        json.dumps(FIELDS | {"classes": FIELDS["classes"][:1] * 2}),
+        json.dumps(FIELDS | {"classes": [{"value": 255, "name": "a", "color": "#000000"}]}),
+        json.dumps(FIELDS | {"classes": [{"value": -1, "name": "a", "color": "#000000"}]}),
+        json.dumps(FIELDS | {"classes": [{"value": 1, "name": "a", "color": "red"}]}),
+        json.dumps(FIELDS | {"width": 0}),
+        json.dumps(FIELDS | {"width": "wide"}),
+        json.dumps(FIELDS | {"voxel_size": [[1, 2]]}),
+    ],
+)
+def test_a_card_that_makes_no_sense_is_a_problem(saved: Path, tmp_path: Path, text: str) -> None:
+    path = with_metadata(tmp_path / "m.safetensors", text, load_file(saved))
+    for read in (lambda: load(str(path)), lambda: read_card(path)):
+        with pytest.raises(Problem, match=r"The card in .*m.safetensors cannot be read"):
+            read()
+
+
+@given(
+    st.text()
+    | anything.map(json.dumps)
+    | st.dictionaries(st.sampled_from([*FIELDS]), anything).map(lambda wrong: json.dumps(FIELDS | wrong))
+)
+@settings(max_examples=150)
+def test_any_card_is_read_or_a_problem(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = with_metadata(tmp_path_factory.getbasetemp() / "fuzz.safetensors", text)
+    with pytest.raises(Problem):  # whatever the card says, these weights do not fit
+        load(str(path))
+    try:
+        card = read_card(path)
+    except Problem:
+        return
+    assert Card.from_dict(json.loads(json.dumps(dataclasses.asdict(card)))).classes == card.classes
+    assert card.width > 0
+    assert {c.value for c in card.classes} <= set(range(255))
+
+
+# ---- writing
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
+def test_a_full_disk_leaves_the_former_file(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(saved.read_bytes())
+    (tmp_path / "m.safetensors.partial").symlink_to("/dev/full")
+    with pytest.raises(Problem, match=r"The disk that holds .*m.safetensors is full"):
+        save(path, small(seed=1), CARD)
+    assert path.read_bytes() == saved.read_bytes()
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_folder_that_is_gone_is_a_problem(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=f"cannot be written .{os.strerror(errno.ENOENT)}"):
+        save(tmp_path / "gone" / "m.safetensors", small(), CARD)

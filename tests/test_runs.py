@@ -1,0 +1,261 @@
+"""Run folders: begun once, resumed with the same settings only, one job at a time, nothing lost by a kill."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from napari_unet.config import TrainConfig
+from napari_unet.events import Event, Failed, Finished, Loss, Notice, Started, from_json
+from napari_unet.problem import Problem
+from napari_unet.runs import CONFIG, INPUTS, LOCK, LOG, PAINTED, Run, open_run, write_json
+
+USED = {"steps": 300, "threads": 2, "device": "cpu", "precision": "float32", "learning_rate": 0.0005}
+DONE = Finished("run/model.safetensors", "300 of 300 steps")
+
+
+def config(out: Path, **changes: object) -> TrainConfig:
+    fields = {"inputs": ("stack.tif", "strokes.tif"), "out": out, "classes": "interior,membrane"}
+    return TrainConfig.model_validate(fields | changes)
+
+
+def begun(out: Path, **changes: object) -> TrainConfig:
+    """Begin a run as a training does, and return the settings as used."""
+    asked = config(out, **changes)
+    used = asked.model_copy(update=USED)
+    open_run(asked).begin(used)
+    return used
+
+
+def logged(folder: Path) -> list[Event]:
+    return [from_json(line) for line in (folder / LOG).read_text().splitlines()]
+
+
+# ---- opening
+
+
+def test_a_new_run_gets_a_folder_and_no_settings_yet(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "run"
+    assert open_run(config(out)) == Run(out, None)
+    assert out.is_dir()
+    assert not [*out.iterdir()]
+
+
+def test_equal_settings_resume_with_those_used_before(tmp_path: Path) -> None:
+    used = begun(tmp_path / "run")
+    assert open_run(config(tmp_path / "run")).config == used
+    assert open_run(used).config == used
+
+
+@pytest.mark.parametrize(("name", "value"), USED.items())
+def test_what_the_program_chose_may_be_asked_for_by_name(tmp_path: Path, name: str, value: object) -> None:
+    used = begun(tmp_path / "run")
+    assert open_run(config(tmp_path / "run", **{name: value})).config == used
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"steps": 301}, "another steps: 300 there, 301 now"),
+        ({"threads": 1}, "another threads: 2 there, 1 now"),
+        ({"device": "cuda"}, "another device: cpu there, cuda now"),
+        ({"precision": "bfloat16"}, "another precision: float32 there, bfloat16 now"),
+        ({"learning_rate": 0.1}, "another learning rate: 0.0005 there, 0.1 now"),
+        ({"minutes": 10}, "another minutes: 5.0 there, 10.0 now"),
+        ({"seed": 1}, "another seed: 0 there, 1 now"),
+        ({"classes": "membrane,interior"}, "another classes: interior, membrane there, membrane, interior now"),
+        ({"start_from": "scratch"}, "another start from: em-membrane there, scratch now"),
+        ({"inputs": ("a.tif", "b.tif")}, "another inputs: .*stack.tif, .*strokes.tif there, .*a.tif, .*b.tif now"),
+        ({"channel": 1}, "another channel: None there, 1 now"),
+    ],
+)
+def test_another_setting_is_refused_by_its_name(tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    begun(tmp_path / "run")
+    before = (tmp_path / "run" / CONFIG).read_bytes()
+    with pytest.raises(Problem, match=f"run was begun with {words}. Choose another name"):
+        open_run(config(tmp_path / "run", **changes))
+    assert (tmp_path / "run" / CONFIG).read_bytes() == before
+
+
+def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(Problem, match="already exists and is no run of napari-unet"):
+        open_run(config(tmp_path))
+    with pytest.raises(Problem, match="already exists and is no run of napari-unet"):
+        open_run(config(tmp_path / "thesis.txt"))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"name": "another program"}', b"\xff\xfe\x00"])
+def test_settings_of_another_program_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / CONFIG).write_bytes(content)
+    with pytest.raises(Problem, match=r"config.json cannot be read. Choose another name"):
+        open_run(config(tmp_path))
+
+
+def test_a_folder_in_the_place_of_the_settings_is_refused(tmp_path: Path) -> None:
+    (tmp_path / CONFIG).mkdir()
+    with pytest.raises(Problem, match=r"config.json cannot be read. Choose another name"):
+        open_run(config(tmp_path))
+
+
+@pytest.mark.parametrize("half", [f"{INPUTS}.partial", f"{CONFIG}.partial"])
+def test_a_run_killed_before_its_settings_were_written_begins_anew(tmp_path: Path, half: str) -> None:
+    (tmp_path / PAINTED).mkdir()
+    for name in (INPUTS, LOG, LOCK, half):
+        (tmp_path / name).touch()
+    assert open_run(config(tmp_path)) == Run(tmp_path, None)
+
+
+def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Problem, match="cannot be written"):
+        open_run(config(tmp_path / "file" / "run"))
+
+
+# ---- inputs
+
+
+def test_changed_inputs_are_named(tmp_path: Path) -> None:
+    run = Run(tmp_path, None)
+    before = {"pair 1, section 3": "abc", "pair 1, section 7": "def"}
+    run.check_inputs(before)
+    run.check_inputs(dict(reversed(before.items())))
+    for now, words in [
+        (before | {"pair 1, section 7": "xyz"}, r"\(pair 1, section 7\)"),
+        (before | {"pair 2, section 0": "new"}, r"\(pair 2, section 0\)"),
+        ({"pair 1, section 7": "def"}, r"\(pair 1, section 3\)"),
+    ]:
+        with pytest.raises(Problem, match=f"changed since .* {words}"):
+            run.check_inputs(now)
+    assert json.loads((tmp_path / INPUTS).read_text()) == before
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "7", "none"])
+def test_inputs_that_cannot_be_read_are_a_problem(tmp_path: Path, content: str) -> None:
+    (tmp_path / INPUTS).write_text(content)
+    with pytest.raises(Problem, match=r"inputs.json cannot be read"):
+        Run(tmp_path, None).check_inputs({})
+
+
+# ---- the log
+
+
+def test_events_pass_through_and_are_logged_with_their_time(tmp_path: Path) -> None:
+    events = [Started("train", "processor", "1 labels layer(s)"), Notice("naïve 膜"), DONE]
+    assert list(Run(tmp_path, None).record(events)) == events
+    assert logged(tmp_path) == events
+    times = [json.loads(line)["time"] for line in (tmp_path / LOG).read_text().splitlines()]
+    assert times == sorted(times)
+
+
+def test_an_event_is_in_the_log_before_it_is_passed_on(tmp_path: Path) -> None:
+    for number, event in enumerate(Run(tmp_path, None).record([Loss(5, 1.0), Loss(10, 0.5)]), start=1):
+        assert len(logged(tmp_path)) == number
+        assert logged(tmp_path)[-1] == event
+
+
+def test_a_problem_is_logged_and_raised(tmp_path: Path) -> None:
+    def events() -> Iterator[Event]:
+        yield Loss(5, 1.0)
+        raise Problem("The labels are gone. Bring them back.")
+
+    with pytest.raises(Problem, match="The labels are gone"):
+        list(Run(tmp_path, None).record(events()))
+    assert logged(tmp_path) == [Loss(5, 1.0), Failed("The labels are gone. Bring them back.")]
+
+
+@pytest.mark.parametrize(
+    ("last", "finished"),
+    [(DONE, True), (Finished("m", "10 of 300 steps", stopped=True), False), (Loss(5, 1.0), False), (None, False)],
+)
+def test_only_a_training_that_came_to_its_end_is_finished(tmp_path: Path, last: Event | None, finished: bool) -> None:
+    run = Run(tmp_path, None)
+    list(run.record([] if last is None else [Loss(1, 1.0), last]))
+    assert run.finished == (last if finished else None)
+
+
+def test_a_run_without_a_log_is_not_finished(tmp_path: Path) -> None:
+    assert Run(tmp_path, None).finished is None
+
+
+@pytest.mark.parametrize("torn", [b'{"time": 1.5, "event": "lo', b"\xff\xfe\x80", bytes(64)])
+def test_what_a_kill_left_of_a_line_hides_no_event(tmp_path: Path, torn: bytes) -> None:
+    run = Run(tmp_path, None)
+    list(run.record([DONE]))
+    with (tmp_path / LOG).open("ab") as log:
+        log.write(torn)
+    assert run.finished == DONE
+    list(run.record([Started("train", "processor", "again"), Loss(5, 1.0)]))
+    first, half, *rest = (tmp_path / LOG).read_bytes().splitlines()
+    assert from_json(first.decode()) == DONE
+    assert half == torn
+    assert [from_json(line.decode()) for line in rest] == [Started("train", "processor", "again"), Loss(5, 1.0)]
+
+
+def test_a_log_of_one_torn_byte_hides_no_event(tmp_path: Path) -> None:
+    (tmp_path / LOG).write_bytes(b"{")
+    list(Run(tmp_path, None).record([DONE]))
+    assert Run(tmp_path, None).finished == DONE
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /dev/full")
+def test_a_log_on_a_full_disk_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / LOG).symlink_to("/dev/full")
+    with pytest.raises(Problem, match=r"The disk that holds .* is full"):
+        list(Run(tmp_path, None).record([Loss(5, 1.0)]))
+
+
+def test_a_folder_where_no_lock_can_be_made_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(Problem, match="cannot be written"):
+        list(Run(tmp_path, None).record([Loss(5, 1.0)]))
+
+
+# ---- one job at a time
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from napari_unet.events import Loss
+from napari_unet.runs import Run
+
+for event in Run(Path(sys.argv[1]), None).record([Loss(5, 1.0)]):
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    run = Run(tmp_path, None)
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "writing\n"
+        with pytest.raises(Problem, match="Another job is writing"):
+            list(run.record([Loss(10, 0.5)]))
+        assert logged(tmp_path) == [Loss(5, 1.0)]
+        first.kill()
+    list(run.record([Loss(10, 0.5)]))
+    assert logged(tmp_path) == [Loss(5, 1.0), Loss(10, 0.5)]
+
+
+def test_a_job_that_is_given_up_lets_the_next_one_write(tmp_path: Path) -> None:
+    run = Run(tmp_path, None)
+    events = run.record([Loss(5, 1.0), Loss(10, 0.5)])
+    next(events)
+    events.close()
+    list(run.record([Loss(10, 0.5)]))
+    assert logged(tmp_path) == [Loss(5, 1.0), Loss(10, 0.5)]
+
+
+def test_json_is_written_whole_and_readable(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": [1, None]})
+    text = (tmp_path / "x.json").read_text()
+    assert json.loads(text) == {"a": [1, None]}
+    assert text.endswith("\n")
+    assert len(text.splitlines()) > 1
