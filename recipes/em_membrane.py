@@ -95,7 +95,8 @@ def publish(data: Path, work: Path) -> None:
     about = json.loads(Path(__file__).with_suffix(".json").read_text())
     # The trained voxel sizes are those of the prepared stacks, in nanometres.
     sizes = ((50.0, 4.6, 4.6), (10.0, 5.0, 5.0))
-    card = replace(run.card, name="em-membrane", scores=scores, about=about, voxel_size=sizes)
+    command = "python recipes/em_membrane.py DATA WORK"
+    card = replace(run.card, name="em-membrane", command=command, scores=scores, about=about, voxel_size=sizes)
     save(PACKAGE / "weights/em-membrane.safetensors", run.net, card)
 
 

@@ -136,6 +136,39 @@ def _(c: Case) -> int:
     return c.train(None, np.pad(c.painted, ((0, 0), (0, 9), (0, 0))))
 
 
+@case("labels of another voxel size")
+def _(c: Case) -> int:
+    image = c.save("image.tif", c.pixels, metadata={"voxel_size": [50, 4, 4]})
+    labels = c.save("labels.tif", c.painted, metadata={"voxel_size": [50, 8, 8]})
+    return cli.main(["train", image, labels, "--out", str(c.folder / "run"), *TRAIN])
+
+
+def smaller(**place: object) -> Callable[[Case], int]:
+    def run(c: Case) -> int:
+        image = c.save("image.tif", c.pixels)
+        labels = c.save("labels.tif", c.painted[:1, :30, :40], metadata=place)
+        return cli.main(["train", image, labels, "--out", str(c.folder / "run"), *TRAIN])
+
+    return run
+
+
+def png_labels(mode: str) -> Callable[[Case], int]:
+    def run(c: Case) -> int:
+        palette = Image.fromarray(c.painted[0], "P")
+        palette.putpalette([0, 0, 0, 230, 159, 0, 86, 180, 233])
+        palette.convert(mode).save(c.folder / "labels.png")
+        image = c.save("image.tif", c.pixels[:1])
+        return cli.main(["train", image, str(c.folder / "labels.png"), "--out", str(c.folder / "run"), *TRAIN])
+
+    return run
+
+
+@case("a truth with values that are no class")
+def _(c: Case) -> int:
+    truth = c.save("truth.tif", np.where(c.painted == 1, 255, 0).astype(np.uint8))
+    return c.segment() or cli.main(["score", str(c.folder / "out.zarr"), truth])
+
+
 @case("labels of fractions")
 def _(c: Case) -> int:
     return c.train(None, c.painted * np.float32(0.5))
@@ -257,6 +290,12 @@ def _(c: Case) -> int:
 
 
 CASES |= {
+    "labels smaller than the image, without a place": smaller(),
+    "labels smaller than the image, with a place": smaller(offset=[1, 5, 6]),
+    "labels with a palette": png_labels("P"),
+    "labels in colour": png_labels("RGB"),
+    "objects only, 0 without a meaning": lambda c: c.train(None, np.minimum(c.painted, 1), "--objects"),
+    "image and labels swapped": lambda c: c.train(c.painted, c.pixels),
     "a stack of one grey value": lambda c: c.segment(np.full_like(c.pixels, 9)),
     "grey values that are no numbers": with_value(np.nan),
     "infinite grey values": with_value(np.inf),

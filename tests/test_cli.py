@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from napari_unet import cli
-from napari_unet.events import Finished, Progress, Started, from_json
+from napari_unet.events import Event, Failed, Finished, Notice, Progress, Started, from_json
 from napari_unet.samples import IMAGE, STROKES, TRUTH
 
 COMMAND = [sys.executable, "-m", "napari_unet.cli"]
 QUICK = ["--threads", "1"]
+STOPPING = "Stopping after this step; press Ctrl-C again to end at once.\n"
 
 
 def test_help_of_every_command_names_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,13 +27,22 @@ def test_help_of_every_command_names_its_flags(capsys: pytest.CaptureFixture[str
         "segment": "--model --region --tile --threads --device --precision --probabilities --json",
         "score": "--boundary",
         "demo": "--show",
-        "models": "",
+        "models": "--json",
         "doctor": "",
     }
     for command, names in flags.items():
         assert cli.main([command, "--help"]) == 0
         printed = capsys.readouterr().out
         assert all(name in printed for name in names.split()), command
+
+
+def test_help_has_no_flags_that_say_no_and_names_what_train_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("train", "segment", "models", "demo"):
+        assert cli.main([command, "--help"]) == 0
+        printed = capsys.readouterr().out
+        assert "--no-" not in printed
+        assert "--empty-" not in printed
+        assert command != "train" or " train IMAGE LABELS [IMAGE LABELS ...] --out PATH " in printed.splitlines()[0]
 
 
 def test_train_segment_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,12 +64,22 @@ def test_train_segment_score(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_models_prints_the_cards(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["models"]) == 0
+    assert cli.main(["models", "--json"]) == 0
     card = json.loads(capsys.readouterr().out)["em-membrane"]
     assert [c["name"] for c in card["classes"]] == ["interior", "membrane"]
     assert "10.6084/m9.figshare.856713" in json.dumps(card["about"])
     assert card["scores"]
     assert card["command"].startswith("napari-unet train")
+
+
+def test_models_tells_of_each_model_in_a_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models"]) == 0
+    name, what, classes, *rest = capsys.readouterr().out.splitlines()
+    assert name == "em-membrane"
+    assert what.startswith("  Interior and membrane in electron micrographs")
+    assert classes == "  classes: interior, membrane"
+    assert "  trained on flyem_medulla: FlyEM medulla, sample 2 (CC BY 3.0 US)" in rest
+    assert any(line.startswith("  held-out IoU: 0.") for line in rest)
 
 
 def test_doctor_names_device_and_versions(capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,6 +97,91 @@ def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err.startswith("Error: ")
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("train a b", "--out is missing: napari-unet train --help tells what it is."),
+        ("train a b --steps 3", "--out is missing: napari-unet train --help tells what it is."),
+        ("train a b --out", "--out needs a value."),
+        ("score o4.zarr", "TRUTH is missing: napari-unet score --help tells what it is."),
+        ("segment a b --device x", "--device must be one of auto, cpu, cuda, mps"),
+        ("train a b --out c --width 5", "--width must be one of 16, 32, 64"),
+        ("segment a b --tile -4", "--tile must be greater than or equal to 16"),
+        ("segment a b --tile 17", "--tile must be a multiple of 16, such as 16"),
+        ("segment a b some more", "nothing is known to do with some more. Leave it out."),
+        ("train a --out c", "give images and labels in pairs: IMAGE LABELS [IMAGE LABELS ...]"),
+    ],
+)
+def test_wrong_usage_is_said_in_plain_words(command: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(command.split()) == 2
+    assert capsys.readouterr().err == f"Error: {words}\n"
+
+
+def test_a_problem_is_an_event_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["segment", str(tmp_path / "no.tif"), str(tmp_path / "out.zarr"), "--json", *QUICK]) == 1
+    out, err = capsys.readouterr()
+    failed = from_json(out.splitlines()[-1])
+    assert isinstance(failed, Failed)
+    assert err == f"Error: {failed.text}\n"
+
+
+def test_demo_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def demo(folder: Path, stop: object) -> list[Event]:
+        folders.append(folder)
+        return []
+
+    folders: list[Path] = []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setattr("napari_unet.demo.demo", demo)
+    assert cli.main(["demo", "~/demo"]) == 0
+    assert folders == [tmp_path / "demo"]
+
+
+def test_a_list_that_nobody_reads_leaves_no_traceback() -> None:
+    with subprocess.Popen([*COMMAND, "models"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+def test_a_job_goes_on_when_its_reader_has_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    segment = ["segment", str(IMAGE), str(tmp_path / "out.zarr"), "--region", "3:6,:,:", *QUICK]
+    command = [*COMMAND, *segment, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert isinstance(from_json(process.stdout.readline()), Started)
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+    assert cli.main(segment) == 0
+    assert "already done" in capsys.readouterr().out
+
+
+def test_ctrl_c_before_a_job_leaves_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_unet.doctor.findings", interrupted)
+    assert cli.main(["doctor"]) == 1
+    assert capsys.readouterr().err == "Stopped.\n"
+
+
+def test_ctrl_c_is_answered_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    def job(stop: Callable[[], bool]) -> Iterator[Event]:
+        assert not stop()
+        signal.raise_signal(signal.SIGINT)
+        assert capfd.readouterr().err == STOPPING
+        assert stop()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        yield Notice("stopped")
+
+    before = signal.getsignal(signal.SIGINT)
+    assert list(cli._until_interrupted(job)) == [Notice("stopped")]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_ctrl_c_stops_in_good_order_and_the_same_command_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "out.zarr"
     command = [*COMMAND, "segment", str(IMAGE), str(out), "--tile", "32", "--region", "0:6,:,:", *QUICK]
@@ -87,6 +193,6 @@ def test_ctrl_c_stops_in_good_order_and_the_same_command_goes_on(tmp_path: Path)
         printed, complaint = process.communicate()
     assert process.returncode == 1
     assert "stopped" in printed
-    assert complaint == ""
+    assert complaint == STOPPING
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "were finished before and are kept" in again.stdout

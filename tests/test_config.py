@@ -1,5 +1,6 @@
 """What a user may choose is checked, and the same as flags, JSON and object."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -33,10 +34,11 @@ trainings = st.fixed_dictionaries(
         "minutes": positive,
         "steps": st.integers(0, 10**6),
         "seed": st.integers(0, 2**32 - 1),
-        "width": st.sampled_from([16, 32, 64]),
+        "precision": st.sampled_from(["auto", "float32", "bfloat16"]),
+        "width": st.sampled_from([None, 16, 32, 64]),
         "crop": sixteens,
         "batch": st.integers(1, 64),
-        "learning_rate": st.just(0.0) | positive,
+        "learning_rate": st.floats(0, 0.1),
         "border_weight": st.just(0.0) | positive,
     }
 )
@@ -207,3 +209,24 @@ def test_paths_are_absolute(tmp_path, monkeypatch):
 def test_a_file_may_begin_with_a_tilde(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert segmentation(image="~nobody.tif").image == tmp_path / "~nobody.tif"
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {},
+        {"steps": 30, "seed": 4, "classes": "cell wall,lumen", "objects": True, "zero": "background"},
+        {"minutes": 2.5, "start_from": "scratch", "width": 32, "border_weight": 0.0, "channel": 1},
+    ],
+)
+def test_the_command_does_the_same_training_again(choices):
+    config = training(**choices)
+    program, verb, image, labels, *rest = shlex.split(config.command())
+    assert (program, verb, Path(image), Path(labels)) == ("napari-unet", "train", *config.inputs)
+    again = parsed(TrainSettings, rest)
+    assert again == TrainSettings(**config.model_dump(include=set(TrainSettings.model_fields)))
+
+
+def test_float16_is_refused_for_training() -> None:
+    with pytest.raises(ValidationError, match="loses small gradients"):
+        training(precision="float16")

@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_unet import console
 from napari_unet.console import duration, print_events
 from napari_unet.events import Event, Failed, Finished, Loss, Notice, Progress, Score, Started, from_json
 from napari_unet.problem import Problem
@@ -36,6 +38,15 @@ def test_sentences_without_a_terminal(capsys):
         "run/model.safetensors",
     ]
     assert err == ""
+
+
+def test_without_a_terminal_there_is_a_line_of_progress_every_half_minute(capsys, monkeypatch):
+    clock = iter([0.0, 1.0, 29.9, 30.5, 30.5, 60.0, 61.0, 61.0])
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    print_events([Progress(done, 9, "step", 72.2) for done in range(1, 6)], as_json=False)
+    out, err = capsys.readouterr()
+    assert err.splitlines() == ["step 3 of 9, 1 min 12 s left", "step 5 of 9, 1 min 12 s left"]
+    assert out == ""
 
 
 def test_a_terminal_shows_progress_in_one_line(capsys, monkeypatch):
@@ -72,6 +83,17 @@ def test_json_is_one_event_a_line(capsys):
     out, err = capsys.readouterr()
     assert [from_json(line) for line in out.splitlines()] == TRAINING
     assert err == ""
+
+
+def test_a_problem_is_the_last_line_of_json(capsys):
+    def job() -> Iterator[Event]:
+        yield TRAINING[0]
+        raise Problem("The disk is full.")
+
+    with pytest.raises(Problem):
+        print_events(job(), as_json=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert [from_json(line) for line in lines] == [TRAINING[0], Failed("The disk is full.")]
 
 
 @pytest.mark.parametrize("as_json", [True, False])

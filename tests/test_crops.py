@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +26,8 @@ SPARSE = Meaning((1, 2), separator=1)
 WITH_ZERO = Meaning((0, 1), separator=0, zero_counts=True)
 
 
-def write(path: Path, array: np.ndarray, offset: Place | None = None) -> Path:
-    metadata = {"axes": "ZYX"} if offset is None else {"axes": "ZYX", "offset": offset}
+def write(path: Path, array: np.ndarray, offset: Place | None = None, voxel_size: Sequence[float] = ()) -> Path:
+    metadata = {"axes": "ZYX", "voxel_size": voxel_size} | ({} if offset is None else {"offset": offset})
     tifffile.imwrite(path, array, photometric="minisblack", metadata=metadata)
     return path
 
@@ -129,10 +131,44 @@ def test_background_ends_where_the_labels_end(tmp_path: Path) -> None:
     assert not counted.any()
 
 
-@pytest.mark.parametrize("shape", [(1, 41, 40), (1, 40, 41), (1, 80, 80)])
+@pytest.mark.parametrize("shape", [(2, 41, 40), (2, 40, 41), (1, 80, 80), (3, 40, 40), (3, 20, 20)])
 def test_labels_larger_than_the_image_are_refused(tmp_path: Path, shape: Place) -> None:
-    with pytest.raises(Problem, match=r"labels.tif is .* pixels a section, larger than .*image.tif"):
-        sections_of(tmp_path, noise(1, 40, 40), strokes(*shape))
+    with pytest.raises(Problem, match=r"labels.tif is .* voxels large, larger than .*image.tif with 2 x 40 x 40\. Ch"):
+        sections_of(tmp_path, noise(2, 40, 40), strokes(*shape))
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 40), (2, 39, 40), (2, 40, 20), (1, 20, 20)])
+def test_smaller_labels_must_say_where_they_lie(tmp_path: Path, shape: Place) -> None:
+    """They could lie anywhere: a corner is a guess, and a wrong one trains on nonsense."""
+    size = " x ".join(map(str, shape))
+    with pytest.raises(Problem, match=rf"labels.tif is {size} voxels.*image.tif with 2 x 40 x 40\. Save .* full size"):
+        sections_of(tmp_path, noise(2, 40, 40), strokes(*shape))
+    assert sections_of(tmp_path, noise(2, 40, 40), strokes(*shape), at=(0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sections"),
+    [(((50, 4, 4), (50, 8, 8)), 2), (((50, 4, 4), (50, 4, 4.1)), 2), (((50, 4, 4), (25, 4, 4)), 2),
+     (((4, 4, 4), (4, 8, 8)), 1)],
+)  # fmt: skip
+def test_labels_of_other_voxels_are_refused(tmp_path: Path, sizes: list[Sequence[float]], sections: int) -> None:
+    image = write(tmp_path / "image.tif", noise(sections, 40, 40), voxel_size=sizes[0])
+    labels = write(tmp_path / "labels.tif", strokes(sections, 40, 40), (0, 0, 0), sizes[1])
+    with pytest.raises(Problem, match=r"labels.tif has voxels of .* nm, but .*image.tif of .* nm\. Resample"):
+        painted_sections([(image, labels)], SPARSE, 10.0, None)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sections"),
+    [(((50, 4, 4), ()), 2), (((), (50, 4, 4)), 2), (((50, 4, 4), (50.3, 4.02, 4)), 2), (((50, 4, 4), (4, 4, 4)), 1)],
+)
+def test_labels_of_like_or_unknown_voxels_are_taken(
+    tmp_path: Path, sizes: list[Sequence[float]], sections: int
+) -> None:
+    """The thickness of a single section is not known, and does not matter."""
+    image = write(tmp_path / "image.tif", noise(2, 40, 40), voxel_size=sizes[0])
+    labels = write(tmp_path / "labels.tif", strokes(sections, 40, 40), (0, 0, 0), sizes[1])
+    assert len(painted_sections([(image, labels)], SPARSE, 10.0, None)) == sections
 
 
 @pytest.mark.parametrize("at", [(1, 0, 0), (-1, 0, 0), (0, 40, 0), (0, 0, -40), (0, 1000, 1000)])
@@ -143,7 +179,7 @@ def test_labels_off_the_image_are_refused(tmp_path: Path, at: Place) -> None:
 
 def test_sections_beyond_the_image_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"do not lie on .*image.tif, which is \(2, 40, 40\)"):
-        sections_of(tmp_path, noise(2, 40, 40), strokes(3, 40, 40))
+        sections_of(tmp_path, noise(2, 40, 40), strokes(3, 40, 40), at=(0, 0, 0))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32])
@@ -165,6 +201,37 @@ def test_one_class_alone_is_refused(tmp_path: Path) -> None:
         sections_of(tmp_path, noise(1, 40, 40), np.minimum(strokes(1, 40, 40), 1))
 
 
+def test_objects_alone_need_a_meaning_of_zero(tmp_path: Path) -> None:
+    """Another class cannot be painted there: every value is an object."""
+    ids = Meaning((0, 1), separator=0, objects=True)
+    labels = strokes(1, 40, 40) * 7
+    with pytest.raises(Problem, match=r"Only one class is painted: .* \(--zero background\)"):
+        sections_of(tmp_path, noise(1, 40, 40), labels, ids)
+    assert sections_of(tmp_path, noise(1, 40, 40), labels, replace(ids, zero_counts=True))
+
+
+@pytest.mark.parametrize("gap", [0, 3])
+def test_labels_of_one_image_hold_the_same_places_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gap: int
+) -> None:
+    """What one pair learns, no other pair of that image judges, nor the sections near it."""
+    image, other = write(tmp_path / "image.tif", noise(8, 120, 120)), write(tmp_path / "o.tif", noise(8, 120, 120))
+    above, below = np.zeros((2, 8, 120, 120), np.uint8)
+    above[1, :80:2], above[1, 1:80:2] = 1, 2
+    below[1 + gap, 40::2], below[1 + gap, 41::2] = 1, 2
+    paths = [write(tmp_path / f"{i}.tif", labels) for i, labels in enumerate((above, below, above))]
+    monkeypatch.chdir(tmp_path)
+    pairs = list(zip((image, Path("image.tif"), other), paths, strict=True))
+    found = painted_sections(pairs, SPARSE, 10.0, None)
+    assert [(s.pair, s.z) for s in found] == [(0, 1), (1, 1 + gap), (2, 1)]
+    one, two, alone = found
+    assert (two.held != UNCOUNTED).any()
+    for learning, judging in ((one, two), (two, one)):
+        assert not ((learning.learn != UNCOUNTED) & (judging.held != UNCOUNTED)).any()
+    assert (alone.held != UNCOUNTED).any()
+    assert not np.array_equal(alone.held, one.held)
+
+
 def test_two_classes_may_come_from_two_pairs(tmp_path: Path) -> None:
     pairs = []
     for value in (1, 2):
@@ -174,8 +241,17 @@ def test_two_classes_may_come_from_two_pairs(tmp_path: Path) -> None:
 
 
 def test_a_value_without_a_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match="hold the value 3"):
-        sections_of(tmp_path, noise(1, 40, 40), strokes(1, 40, 40) + 1)
+    labels = np.zeros((3, 40, 40), np.uint8)
+    labels[2] = strokes(40, 40) + 1
+    with pytest.raises(Problem, match=r"Section 2 of .*labels.tif holds the value 3, which"):
+        sections_of(tmp_path, noise(3, 40, 40), labels)
+
+
+def test_an_image_given_as_labels_is_suspected(tmp_path: Path) -> None:
+    with pytest.raises(
+        Problem, match=r"Section 0 of .*labels.tif holds 252 values, .* did you swap image and labels\?"
+    ):
+        sections_of(tmp_path, strokes(1, 40, 40), noise(1, 40, 40))
 
 
 def test_a_painted_section_must_show_something(tmp_path: Path) -> None:

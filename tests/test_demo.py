@@ -12,7 +12,7 @@ from PIL import Image
 
 from napari_unet import demo, train
 from napari_unet.config import TrainConfig
-from napari_unet.events import Event, Notice
+from napari_unet.events import Event, Notice, Started
 from napari_unet.problem import Problem
 from napari_unet.widgets.show import show_demo
 
@@ -34,6 +34,21 @@ def test_demo_leaves_scores_picture_and_stacks(tmp_path: Path, monkeypatch: pyte
     assert colourful == [False, True, True, True]
     again = list(demo.demo(tmp_path / "demo"))
     assert sum("already done" in getattr(event, "detail", "") for event in again) == 3
+
+
+def test_a_folder_in_missing_folders_is_made(tmp_path: Path) -> None:
+    events = demo.demo(tmp_path / "not" / "yet")
+    assert isinstance(next(events), Started)
+    assert (tmp_path / "not" / "yet").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"), [("a.tif", r"a\.tif is a file\. Choose"), ("a.tif/demo", r"cannot be written")]
+)
+def test_a_file_in_the_way_is_a_problem(tmp_path: Path, folder: str, words: str) -> None:
+    (tmp_path / "a.tif").touch()
+    with pytest.raises(Problem, match=words):
+        next(demo.demo(tmp_path / folder))
 
 
 def test_show_without_a_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

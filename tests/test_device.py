@@ -57,7 +57,7 @@ def test_a_missing_apple_gpu_is_a_problem_with_a_way_on() -> None:
 @pytest.mark.parametrize(
     ("cuda", "tool", "words"),
     [
-        (None, "/usr/bin/nvidia-smi", "built without CUDA. Mend it with: pip install"),
+        (None, "/usr/bin/nvidia-smi", "built without CUDA. Mend it with: "),
         (None, None, "built for the processor only, and no NVIDIA driver"),
         ("13.0", None, "no working NVIDIA driver. Install or update"),
     ],

@@ -156,6 +156,21 @@ def test_png_modes(tmp_path: Path, mode: str) -> None:
     assert volume.dtype == expected.dtype
 
 
+def test_labels_with_a_palette_are_its_numbers(tmp_path: Path) -> None:
+    numbers = (STACK[:2] % 3).astype(np.uint8)
+    for i, section in enumerate(numbers):
+        image = Image.fromarray(section).convert("P")
+        image.putdata(section.ravel().tolist())
+        image.putpalette([0, 0, 0, 230, 159, 0, 86, 180, 233])
+        image.save(tmp_path / f"{i}.png", transparency=0)
+    volume = open_volume(tmp_path, labels=True)
+    assert (volume.shape, volume.dtype) == ((2, 64, 80), np.uint8)
+    for i in range(2):
+        np.testing.assert_array_equal(volume.section(i), numbers[i])
+    np.testing.assert_array_equal(open_volume(tmp_path / "1.png", labels=True).section(0), numbers[1])
+    assert "is a colour image" in problem(tmp_path)
+
+
 def test_a_folder_of_colour_sections(tmp_path: Path) -> None:
     colours = STACK[:3, :, :, None].astype(np.uint8) + np.arange(3, dtype=np.uint8)
     for i in range(3):
@@ -225,6 +240,10 @@ def test_ome_zarr(tmp_path: Path, version: Any) -> None:
     group.create_array("s0", data=STACK[None])
     volume = open_volume(tmp_path / "a.zarr")
     assert (volume.voxel_size, volume.offset) == ((50, 4, 5), (2, 20, 6))
+    for translation, offset in (([0, 0, 0, 0], (0, 0, 0)), (None, None)):
+        steps[1:] = [{"type": "translation", "translation": translation}] if translation else []
+        group.attrs.update({"multiscales": multiscales} if version == 2 else {"ome": {"multiscales": multiscales}})
+        assert open_volume(tmp_path / "a.zarr").offset == offset
     np.testing.assert_array_equal(volume.section(3), STACK[3])
     np.testing.assert_array_equal(open_volume(tmp_path / "a.zarr" / "s0").section(3), STACK[3])
     axes.pop(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from itertools import pairwise
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from napari_unet.crops import Batch, Judged
 from napari_unet.device import Compute
-from napari_unet.learner import Learner, weighted_cross_entropy
+from napari_unet.learner import Learner, held_back, weighted_cross_entropy
 from napari_unet.painting import UNCOUNTED
 from napari_unet.tiles import MARGIN
 from napari_unet.unet import UNet
@@ -26,10 +27,10 @@ CPU = Compute("cpu", "processor", "float32", 1)
 SIDE = 16 + 2 * MARGIN
 
 
-def learner(steps: int = 20, seed: int = 0, fixed_norm: bool = False, batch_norm: bool = True) -> Learner:
+def learner(steps: int = 20, seed: int = 0, fixed: bool = False, batch_norm: bool = True) -> Learner:
     torch.manual_seed(0)
     net = UNet(classes=2, width=16, batch_norm=batch_norm)
-    return Learner(net, CPU, steps, 3e-3, seed, fixed_norm)
+    return Learner(net, CPU, steps, 3e-3, seed, start=copy.deepcopy(net) if fixed else None)
 
 
 def toy(step: int) -> Batch:
@@ -89,8 +90,8 @@ def test_the_first_average_is_mostly_the_new_weights() -> None:
 
 
 @pytest.mark.parametrize("fixed", [True, False])
-def test_fixed_norm_keeps_the_running_statistics(fixed: bool) -> None:
-    one = learner(fixed_norm=fixed)
+def test_a_start_model_keeps_the_running_statistics(fixed: bool) -> None:
+    one = learner(fixed=fixed)
     before = one.state()
     one.learn(toy(0), 0)
     after = one.state()
@@ -134,12 +135,12 @@ def test_a_crop_without_counted_pixels_is_no_trouble() -> None:
 
 @pytest.mark.parametrize("fixed", [True, False])
 def test_a_restored_training_goes_on_bit_for_bit(tmp_path: Path, fixed: bool) -> None:
-    whole = learner(fixed_norm=fixed)
+    whole = learner(fixed=fixed)
     for step in range(2):
         whole.learn(toy(step), step)
     save_file(whole.state(), tmp_path / "checkpoint")
     torch.manual_seed(1)
-    resumed = Learner(UNet(classes=2, width=16, batch_norm=True), CPU, 20, 3e-3, 0, fixed)
+    resumed = learner(fixed=fixed)
     resumed.restore(load_file(tmp_path / "checkpoint"))
     assert same(resumed.state(), whole.state())
     losses = [[one.learn(toy(step), step) for step in range(2, 4)] for one in (whole, resumed)]
@@ -173,7 +174,7 @@ def test_a_training_can_be_restored_before_its_first_step() -> None:
 @pytest.fixture(scope="module")
 def rate() -> Callable[[int, int], float]:
     """The learning rate of a step, by the number of all steps; peak 1."""
-    one = Learner(UNet(width=16), CPU, 1, 1.0, 0, fixed_norm=False)
+    one = Learner(UNet(width=16), CPU, 1, 1.0, 0)
 
     def of(steps: int, step: int) -> float:
         one._steps = steps
@@ -265,3 +266,13 @@ def test_weights_count_by_their_ratio() -> None:
     torch.testing.assert_close(
         weighted_cross_entropy(logits, target, weights), weighted_cross_entropy(logits, target, 7 * weights)
     )
+
+
+def test_held_back_is_least_where_nothing_changed() -> None:
+    before = torch.randn(1, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    where = torch.ones(1, 4, 4, dtype=torch.bool)
+    same = held_back(before, before, where)
+    assert same < held_back(before + torch.tensor([1.0, -1.0])[:, None, None], before, where)
+    entropy = torch.distributions.Categorical(logits=before.permute(0, 2, 3, 1)).entropy().mean()
+    torch.testing.assert_close(same, entropy)
+    assert held_back(before, before, ~where) == 0

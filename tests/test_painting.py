@@ -55,8 +55,15 @@ def test_a_mask_is_a_class():
 @pytest.mark.parametrize("value", [3, -1, 255, 70_000])
 def test_an_unknown_value_is_a_problem(value):
     labels = np.array([[0, 1, 2, value]], np.int32)
-    with pytest.raises(Problem, match=rf"the value {value}, .* 2 named classes \(1, 2\).*--objects"):
-        targets(labels, SPARSE)
+    with pytest.raises(Problem, match=rf"^L 7 holds the value {value}, .* 2 named classes \(1, 2\).*--objects"):
+        targets(labels, SPARSE, "L 7")
+
+
+@pytest.mark.parametrize(("count", "suspected"), [(9, False), (10, True)])
+def test_many_unknown_values_look_like_an_image(count, suspected):
+    with pytest.raises(Problem, match=r"^L 7 holds .*3, .* 2 named classes \(1, 2\)") as caught:
+        targets(np.arange(3 + count)[None], SPARSE, "L 7")
+    assert ("did you swap image and labels?" in str(caught.value)) == suspected
 
 
 def test_touching_objects_get_a_gap_of_one_pixel():

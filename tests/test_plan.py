@@ -138,7 +138,7 @@ def test_from_scratch_the_seed_decides():
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_the_same_classes_keep_the_whole_network(batch_norm):
     before = start(batch_norm=batch_norm)
-    net = first_network(config(width=64), before, CLASSES)
+    net = first_network(config(), before, CLASSES)
     assert same(net, before.net)
     with torch.no_grad():
         net.head.weight.zero_()

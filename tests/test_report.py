@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet.classes import PixelClass
@@ -48,8 +48,9 @@ def write_result(
     return path
 
 
-def write_truth(path: Path, truth: np.ndarray, offset: tuple[int, int, int] = (0, 0, 0)) -> Path:
-    tifffile.imwrite(path, truth, photometric="minisblack", metadata={"axes": "ZYX", "offset": offset})
+def write_truth(path: Path, truth: np.ndarray, offset: tuple[int, int, int] | None = None) -> Path:
+    place = {} if offset is None else {"offset": offset}
+    tifffile.imwrite(path, truth, photometric="minisblack", metadata={"axes": "ZYX"} | place)
     return path
 
 
@@ -136,8 +137,6 @@ def test_what_both_cover_is_scored_wherever_they_lie(
         ends = [sorted(data.draw(st.permutations(range(n + 1)))[:2]) for n in world.shape[1:]]
         boxes.append(tuple(slice(*end) for end in ends))
     offsets = [tuple(side.start for side in box) for box in boxes]
-    # A truth of the region's very shape without a place is taken to lie on it, see below.
-    assume(offsets[1] != (0, 0, 0) or world[0][boxes[0]].shape != world[1][boxes[1]].shape)
     folder = tmp_path_factory.mktemp("place")
     result = write_result(folder / "out.zarr", world[0][boxes[0]], offset=offsets[0])
     truth = write_truth(folder / "truth.tif", world[1][boxes[1]], offset=offsets[1])
@@ -173,6 +172,17 @@ def test_an_unfinished_result_is_refused_where_the_truth_covers_it(tmp_path: Pat
 def test_a_truth_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"truth.tif holds only 0"):
         scored(tmp_path, cells(), np.zeros_like(cells()))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [((0, 255), "255"), ((2, 9), "9"), ((10, 11, 12, 13), "10, 11, 12 and others"), ((0.5,), "0.5")],
+)
+def test_a_truth_of_foreign_values_is_refused(tmp_path: Path, values: tuple[float, ...], words: str) -> None:
+    truth = np.resize(values, cells().shape).astype(np.float32 if 0.5 in values else np.uint8)
+    expected = rf"truth.tif holds the values {words}, but .* are 1 \(interior\), 2 \(membrane\)\. Give"
+    with pytest.raises(Problem, match=expected):
+        scored(tmp_path, cells(), truth)
 
 
 @pytest.mark.parametrize("probabilities", [None, np.zeros((2, 3, 12, 20), np.uint8)])

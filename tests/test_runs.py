@@ -28,7 +28,7 @@ def begun(out: Path, **changes: object) -> TrainConfig:
     """Begin a run as a training does, and return the settings as used."""
     asked = config(out, **changes)
     used = asked.model_copy(update=USED)
-    open_run(asked).begin(used)
+    open_run(asked).begin(used, {})
     return used
 
 
@@ -61,23 +61,21 @@ def test_what_the_program_chose_may_be_asked_for_by_name(tmp_path: Path, name: s
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"steps": 301}, "another steps: 300 there, 301 now"),
-        ({"threads": 1}, "another threads: 2 there, 1 now"),
-        ({"device": "cuda"}, "another device: cpu there, cuda now"),
-        ({"precision": "bfloat16"}, "another precision: float32 there, bfloat16 now"),
-        ({"learning_rate": 0.1}, "another learning rate: 0.0005 there, 0.1 now"),
-        ({"minutes": 10}, "another minutes: 5.0 there, 10.0 now"),
-        ({"seed": 1}, "another seed: 0 there, 1 now"),
-        ({"classes": "membrane,interior"}, "another classes: interior, membrane there, membrane, interior now"),
-        ({"start_from": "scratch"}, "another start from: em-membrane there, scratch now"),
-        ({"inputs": ("a.tif", "b.tif")}, "another inputs: .*stack.tif, .*strokes.tif there, .*a.tif, .*b.tif now"),
-        ({"channel": 1}, "another channel: None there, 1 now"),
+        ({"steps": 301}, "steps 300, not 301"),
+        ({"threads": 1}, "threads 2, not 1"),
+        ({"device": "cuda"}, "device cpu, not cuda"),
+        ({"precision": "bfloat16"}, "precision float32, not bfloat16"),
+        ({"learning_rate": 0.1}, "learning rate 0.0005, not 0.1"),
+        ({"minutes": 10}, "minutes 5.0, not 10.0"),
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"classes": "membrane,interior"}, "classes interior,membrane, not membrane,interior"),
+        ({"channel": 1}, "channel None, not 1"),
     ],
 )
 def test_another_setting_is_refused_by_its_name(tmp_path: Path, changes: dict[str, object], words: str) -> None:
     begun(tmp_path / "run")
     before = (tmp_path / "run" / CONFIG).read_bytes()
-    with pytest.raises(Problem, match=f"run was begun with {words}. Choose another name"):
+    with pytest.raises(Problem, match=f"run was begun with {words}. Give the same settings"):
         open_run(config(tmp_path / "run", **changes))
     assert (tmp_path / "run" / CONFIG).read_bytes() == before
 
@@ -124,7 +122,7 @@ def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
 def test_changed_inputs_are_named(tmp_path: Path) -> None:
     run = Run(tmp_path, None)
     before = {"pair 1, section 3": "abc", "pair 1, section 7": "def"}
-    run.check_inputs(before)
+    run.begin(config(tmp_path), before)
     run.check_inputs(dict(reversed(before.items())))
     for now, words in [
         (before | {"pair 1, section 7": "xyz"}, r"\(pair 1, section 7\)"),

@@ -52,7 +52,7 @@ def abandon(store):
     store._lock.close()
 
 
-def tree(path, but=("done.jsonl", "napari-unet.lock")):
+def tree(path, but=("done.jsonl", "segmentation.lock")):
     return {f.relative_to(path): f.read_bytes() for f in path.rglob("*") if f.is_file() and f.name not in but}
 
 
@@ -339,3 +339,14 @@ def test_a_chunk_is_written_once(tmp_path):
         fill(store, [Chunk(0, 0, 0)])
         with pytest.raises(ValueError, match="before"):
             fill(store, [Chunk(0, 0, 0)])
+
+
+@pytest.mark.parametrize("others", [["notes.txt"], ["training.lock", "config.json", "model.safetensors"]])
+def test_a_folder_with_a_lock_and_files_of_others_is_left_alone(tmp_path: Path, others: list[str]) -> None:
+    folder = tmp_path / "out.zarr"
+    folder.mkdir()
+    for name in ["segmentation.lock", *others]:
+        (folder / name).write_text("months of work")
+    with pytest.raises(Problem, match="no segmentation made by napari-unet"):
+        open_store(folder, LAYOUT)
+    assert {path.name for path in folder.iterdir()} == {"segmentation.lock", *others}

@@ -139,6 +139,15 @@ def test_one_of_several_must_be_chosen(tmp_path: Path, names: str | None, axis: 
             open_volume(path, channel=channel)
 
 
+def test_labels_are_told_nothing_of_channels_of_the_image(tmp_path: Path) -> None:
+    path = save(tmp_path, np.stack([STACK, STACK]), list("czyx"))
+    with pytest.raises(Problem, match=r"a\.zarr has 2 channels, but labels have one\. Save the labels as one stack"):
+        open_volume(path, labels=True)
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([STACK, STACK // 2, STACK], -1), photometric="rgb")
+    with pytest.raises(Problem, match=r"a\.tif is a colour image, not labels\. Save the labels as one stack"):
+        open_volume(tmp_path / "a.tif", labels=True)
+
+
 def test_few_channels_are_no_stack(tmp_path: Path) -> None:
     path = save(tmp_path, STACK[:4], ["c", "y", "x"])
     with pytest.raises(Problem, match="4 channels"):

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, CycloptsError, Parameter
-from pydantic import ValidationError
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
+from pydantic import TypeAdapter, ValidationError
 
 from napari_unet import __version__
-from napari_unet.config import SegmentConfig, SegmentSettings, TrainConfig, TrainSettings
-from napari_unet.console import print_events
+from napari_unet.config import FullPath, SegmentConfig, SegmentSettings, TrainConfig, TrainSettings
+from napari_unet.console import print_events, say
 from napari_unet.events import Event
 from napari_unet.problem import Problem
 
+if TYPE_CHECKING:
+    from napari_unet.model import Card
+
 FAILED, WRONG_USAGE = 1, 2
 
-app = App(name="napari-unet", help="Fine-tune a U-Net on painted labels and segment whole stacks.", version=__version__)
+app = App(
+    name="napari-unet",
+    help="Fine-tune a U-Net on painted labels and segment whole stacks.",
+    version=__version__,
+    default_parameter=Parameter(negative=()),
+    suppress_keyboard_interrupt=False,
+)
 Flat = Parameter(name="*")
-Json = Annotated[bool, Parameter(name="--json", help="Print each event as one line of JSON.", negative=())]
+Json = Annotated[bool, Parameter(name="--json", help="Print each event as one line of JSON.")]
 
 
-@app.command
+@app.command(usage="Usage: napari-unet train IMAGE LABELS [IMAGE LABELS ...] --out PATH [OPTIONS]")
 def train(*inputs: Path, settings: Annotated[TrainSettings, Flat], as_json: Json = False) -> int:
     """Fine-tune a model on painted labels; the same command again resumes.
 
@@ -76,16 +87,20 @@ def score(result: Path, truth: Path, *, boundary: str = "") -> int:
     """
     from napari_unet.report import report
 
-    print(json.dumps(report(result, truth, boundary), indent=1))
+    say(json.dumps(report(result, truth, boundary), indent=1))
     return 0
 
 
 @app.command
-def models() -> int:
-    """List the bundled models with their cards, as JSON."""
+def models(*, as_json: Annotated[bool, Parameter(name="--json", help="Print the whole cards as JSON.")] = False) -> int:
+    """List the bundled models: classes, training data, scores."""
     from napari_unet.model import bundled, find, read_card
 
-    print(json.dumps({name: asdict(read_card(find(name))) for name in bundled()}, indent=1))
+    cards = {name: read_card(find(name)) for name in bundled()}
+    if as_json:
+        say(json.dumps({name: asdict(card) for name, card in cards.items()}, indent=1))
+    else:
+        say("\n\n".join(_in_words(name, card) for name, card in cards.items()))
     return 0
 
 
@@ -95,12 +110,12 @@ def doctor() -> int:
     from napari_unet.doctor import findings
 
     for name, value in findings():
-        print(f"{name:12} {value}")
+        say(f"{name:12} {value}")
     return 0
 
 
 @app.command
-def demo(folder: Path = Path("napari-unet-demo"), *, show: Annotated[bool, Parameter(negative=())] = False) -> int:
+def demo(folder: Path = Path("napari-unet-demo"), *, show: bool = False) -> int:
     """Fine-tune on the bundled sample and segment it: about two minutes on two cores.
 
     Parameters
@@ -112,6 +127,7 @@ def demo(folder: Path = Path("napari-unet-demo"), *, show: Annotated[bool, Param
     """
     from napari_unet.demo import demo
 
+    folder = TypeAdapter(FullPath).validate_python(folder)
     code = print_events(_until_interrupted(lambda stop: demo(folder, stop)), as_json=False)
     if show and not code:
         from napari_unet.widgets.show import show_demo
@@ -122,26 +138,37 @@ def demo(folder: Path = Path("napari-unet-demo"), *, show: Annotated[bool, Param
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command, by default that of the terminal; return 0 done, 1 failed or stopped, 2 wrong usage."""
+    # Threads that wait without spinning: otherwise a second busy program makes torch ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return app(arguments, exit_on_error=False, print_error=False, result_action="return_value") or 0
     except (ValidationError, CycloptsError) as error:
-        print(f"Error: {_usage(error)}", file=sys.stderr)
+        say(f"Error: {_usage(error)}", sys.stderr)
         return WRONG_USAGE
     except Problem as problem:
-        print(f"Error: {problem}", file=sys.stderr)
+        say(f"Error: {problem}", sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:  # before the job, or in a command that is none
+        say("Stopped.", sys.stderr)
         return FAILED
 
 
 def _until_interrupted(job: Callable[[Callable[[], bool]], Iterator[Event]]) -> Iterator[Event]:
     """Run a job that stops in good order at Ctrl-C or when the system asks it to end."""
     asked = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    line = "\n" if sys.stderr.isatty() else ""  # below the line of progress
 
-    def stop(number: int, _: object) -> None:
+    def stop(*_: object) -> None:
         asked.set()
+        # Past the buffer of sys.stderr, which the signal may have interrupted in the middle of a write.
+        with contextlib.suppress(OSError):
+            os.write(2, f"{line}Stopping after this step; press Ctrl-C again to end at once.\n".encode())
         # A second Ctrl-C ends the program at once: what is finished is on disk anyway.
-        signal.signal(number, signal.SIG_DFL)
+        for each in signals:
+            signal.signal(each, signal.SIG_DFL)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in signals}
     try:
         yield from job(asked.is_set)
     finally:
@@ -151,12 +178,32 @@ def _until_interrupted(job: Callable[[Callable[[], bool]], Iterator[Event]]) -> 
 
 def _usage(error: ValidationError | CycloptsError) -> str:
     """Say in one line what is wrong with the command."""
+    if isinstance(error, UnusedCliTokensError):
+        return f"nothing is known to do with {' '.join(error.unused_tokens or ())}. Leave it out."
+    if isinstance(error, MissingArgumentError) and error.argument:
+        if error.keyword:
+            return f"{error.keyword} needs a value."
+        name, positional = error.argument.name, error.argument.field_info.is_positional
+        name = name.removeprefix("--").upper() if positional else name
+        return f"{name} is missing: napari-unet {' '.join(error.command_chain or ())} --help tells what it is."
     cause = error if isinstance(error, ValidationError) else error.__cause__
     if not isinstance(cause, ValidationError):
         return str(error)
     first = cause.errors()[0]
     flag = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else ""
-    return f"{flag} {first['msg'].removeprefix('Value error, ')}".strip()
+    if first["type"] == "literal_error":
+        choices = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+        return f"{flag} must be one of {choices}"
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{flag} {message}".strip()
+
+
+def _in_words(name: str, card: Card) -> str:
+    """Describe a model in a few lines."""
+    lines = [name, f"  {card.about.get('what', '')}", f"  classes: {', '.join(c.name for c in card.classes)}"]
+    lines += [f"  trained on {data['name']} ({data['license']})" for data in card.about.get("data", ())]
+    lines += [f"  {score}: {value:.3f}" for score, value in card.scores.items()]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

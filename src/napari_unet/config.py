@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -68,17 +69,19 @@ class TrainSettings(Settings):
     out: FullPath = Field(description="Run folder: everything this training makes.")
     start_from: str = Field("em-membrane", description="Model to start from: a name, a file, a run, or scratch.")
     classes: Names = Field((), description="Class names by label value: the first is 1. Empty: the start model's.")
-    zero: Literal["unlabelled", "background"] = Field("unlabelled", description="What the label value 0 means.")
+    zero: Literal["unlabelled", "background"] = Field(
+        "unlabelled", description="What the label value 0 means on a painted section."
+    )
     objects: bool = Field(False, description="The values are object ids; touching ones are kept apart.")
     minutes: float = Field(5.0, gt=0, description="How long to train; turned into steps and recorded as steps.")
     steps: int = Field(0, ge=0, description="How many steps to train; 0 takes the minutes.")
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Start of all random draws: same seed, same result.")
-    width: Width = Field(16, description="From scratch: channels of the first level; the paper's is 64.")
+    width: Width | None = Field(None, description="From scratch: channels of the first level (16, 32, 64; paper: 64).")
     crop: Annotated[int, AfterValidator(_multiple_of_16)] = Field(
         112, ge=16, description="Side of the part of a training crop that counts, in pixels."
     )
     batch: int = Field(4, ge=1, description="Crops in a step.")
-    learning_rate: float = Field(0.0, ge=0, description="Peak learning rate; 0 lets the program choose.")
+    learning_rate: float = Field(0.0, ge=0, le=0.1, description="Peak learning rate; 0 lets the program choose.")
     border_weight: float = Field(10.0, ge=0, description="Extra loss weight between touching objects; paper: 10.")
 
 
@@ -92,6 +95,25 @@ class TrainConfig(TrainSettings):
         if not self.inputs or len(self.inputs) % 2:
             raise ValueError("give images and labels in pairs: IMAGE LABELS [IMAGE LABELS ...]")
         return self
+
+    @field_validator("precision")
+    @classmethod
+    def _wide_enough(cls, precision: Precision) -> Precision:
+        if precision == "float16":
+            raise ValueError("float16 loses small gradients in training: take bfloat16, float32 or auto")
+        return precision
+
+    def command(self) -> str:
+        """Return the command that does this training again."""
+        words = ["napari-unet", "train", *map(str, self.inputs)]
+        for name, field in TrainSettings.model_fields.items():
+            value = getattr(self, name)
+            if value != field.default and not (name == "minutes" and self.steps):
+                flag = "--" + name.replace("_", "-")
+                words += (
+                    [flag] if value is True else [flag, ",".join(value) if isinstance(value, tuple) else str(value)]
+                )
+        return shlex.join(words)
 
     @property
     def pairs(self) -> tuple[tuple[Path, Path], ...]:

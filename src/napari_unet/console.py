@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Iterable
+from typing import TextIO
 
 from napari_unet.events import Event, Failed, Finished, Loss, Notice, Progress, Score, Started, to_json
+from napari_unet.problem import Problem
+
+_EVERY = 30  # seconds between two lines of progress where they cannot be drawn over
 
 
 def print_events(events: Iterable[Event], as_json: bool) -> int:
@@ -15,19 +21,40 @@ def print_events(events: Iterable[Event], as_json: bool) -> int:
     -------
     int
         0 if the job came to its end, 1 if it was stopped.
+
+    Raises
+    ------
+    Problem
+        That of the job; as JSON it is printed as its last event, too.
     """
     line = _Line()
     stopped = False
     try:
         for event in events:
             if as_json:
-                print(to_json(event), flush=True)
+                say(to_json(event))
             else:
                 line.show(event)
             stopped = isinstance(event, Finished) and event.stopped
+    except Problem as problem:
+        if as_json:
+            say(to_json(Failed(str(problem))))
+        raise
     finally:
         line.end()
     return int(stopped)
+
+
+def say(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
+    """Print to `stream`, by default stdout, at once; what nobody reads any more (`| head`) is dropped."""
+    stream = stream or sys.stdout
+    try:
+        print(text, end=end, file=stream, flush=True)
+    except BrokenPipeError:
+        # From here on, and when Python flushes at its end, it goes nowhere instead.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def duration(seconds: float) -> str:
@@ -41,11 +68,12 @@ def duration(seconds: float) -> str:
 
 
 class _Line:
-    """The line of progress at the bottom; on a terminal it is drawn over."""
+    """The line of progress at the bottom: on a terminal it is drawn over, elsewhere there is one now and then."""
 
     def __init__(self) -> None:
         self._loss = self._score = ""
         self._drawn = 0
+        self._said = time.monotonic()
 
     def show(self, event: Event) -> None:
         match event:
@@ -65,14 +93,17 @@ class _Line:
 
     def _draw(self, text: str) -> None:
         if sys.stderr.isatty():
-            print("\r" + text.ljust(self._drawn), end="", file=sys.stderr, flush=True)
+            say("\r" + text.ljust(self._drawn), sys.stderr, end="")
             self._drawn = len(text)
+        elif time.monotonic() - self._said >= _EVERY:
+            say(text, sys.stderr)
+            self._said = time.monotonic()
 
     def end(self) -> None:
         if self._drawn:
-            print(file=sys.stderr)
+            say("", sys.stderr)
             self._drawn = 0
 
     def _print(self, text: str) -> None:
         self.end()
-        print(text, flush=True)
+        say(text)

@@ -72,13 +72,19 @@ def painted_sections(
     Problem
         If nothing is painted, only one class is, labels miss the image, or grey values cannot be used.
     """
-    sections = [
+    painted = [
         section
         for pair, (image, labels) in enumerate(pairs)
-        for section in _of_pair(pair, open_volume(image, channel), open_volume(labels), meaning)
+        for section in _of_pair(pair, open_volume(image, channel), open_volume(labels, labels=True), meaning)
     ]
+    sections = _held_out(painted, [image.resolve() for image, _ in pairs])
     counts = np.sum([_counts(section.learn, len(meaning.values)) for section in sections], axis=0)
     if not np.count_nonzero(counts) > 1:
+        if meaning.objects and not meaning.zero_counts:
+            raise Problem(
+                "Only one class is painted: objects, and nothing between them. "
+                "Say that 0 means background (--zero background), and paint the objects of an area without gaps."
+            )
         raise Problem(
             "Only one class is painted, so there is nothing to tell it from. Paint a few strokes of another class too."
         )
@@ -90,12 +96,13 @@ def painted_sections(
 
 
 def _of_pair(pair: int, image: Volume, labels: Volume, meaning: Meaning) -> list[PaintedSection]:
-    """Read the painted sections of one pair."""
+    """Read the painted sections of one pair; all that is painted is to be learned."""
     found = [(z, painted) for z in range(labels.shape[0]) if (painted := labels.section(z)).any()]
     if not found:
         raise Problem(f"{labels.name} has no painted pixel. Paint a few strokes of each class first.")
     if found[0][1].dtype.kind not in "iu":
         raise Problem(f"{labels.name} holds {found[0][1].dtype} values, not labels. Choose a layer of whole numbers.")
+    _refuse_other_voxels(image, labels)
     dz, *corner = _corner(image, labels)
     sections = [z + dz for z, _ in found]
     placed = [_placed(painted, corner, image, 0) for _, painted in found]
@@ -105,11 +112,38 @@ def _of_pair(pair: int, image: Volume, labels: Volume, meaning: Meaning) -> list
             "Choose the image they were painted on."
         )
     # Beyond the labels nothing is labelled, also where 0 means background.
-    targets = [_placed(painting.targets(painted, meaning), corner, image, UNCOUNTED) for _, painted in found]
-    return [
-        PaintedSection(pair, z, *_seen(image, z), painted, learn, held, np.empty(0, np.float32))
-        for z, painted, (learn, held) in zip(sections, placed, holdout.split(sections, targets), strict=True)
+    targets = [
+        _placed(painting.targets(painted, meaning, f"Section {z} of {labels.name}"), corner, image, UNCOUNTED)
+        for z, painted in found
     ]
+    nothing = np.full(image.shape[1:], UNCOUNTED, np.uint8)
+    return [
+        PaintedSection(pair, z, *_seen(image, z), painted, target, nothing, np.empty(0, np.float32))
+        for z, painted, target in zip(sections, placed, targets, strict=True)
+    ]
+
+
+def _held_out(sections: Sequence[PaintedSection], images: Sequence[Path]) -> list[PaintedSection]:
+    """Hold a part of each image out, the same for all its labels: else one pair learned what another judges."""
+    result = []
+    for image in dict.fromkeys(images):
+        same = sorted((s for s in sections if images[s.pair] == image), key=lambda s: s.z)
+        parts = holdout.split([s.z for s in same], [s.learn for s in same])
+        result += [replace(s, learn=learn, held=held) for s, (learn, held) in zip(same, parts, strict=True)]
+    return sorted(result, key=lambda s: (s.pair, s.z))
+
+
+def _refuse_other_voxels(image: Volume, labels: Volume) -> None:
+    """Raise a Problem if the voxels are known to differ in size; the thickness of a single section does not matter."""
+    if image.voxel_size is None or labels.voxel_size is None:
+        return
+    axes = slice(1 if 1 in (image.shape[0], labels.shape[0]) else 0, None)
+    if not np.allclose(labels.voxel_size[axes], image.voxel_size[axes], rtol=0.01, atol=0):
+        there, here = (" x ".join(f"{n:g}" for n in v.voxel_size or ()) for v in (labels, image))
+        raise Problem(
+            f"{labels.name} has voxels of {there} nm, but {image.name} of {here} nm. "
+            "Resample the labels to the voxels of the image, or choose the level of the image that they belong to."
+        )
 
 
 def _corner(image: Volume, labels: Volume) -> tuple[int, int, int]:
@@ -117,16 +151,21 @@ def _corner(image: Volume, labels: Volume) -> tuple[int, int, int]:
 
     Labels of the image's very shape without a place of their own belong to it.
     """
-    if labels.offset == (0, 0, 0) and labels.shape == image.shape:
+    if labels.offset is not None:
+        z, y, x = (a - b for a, b in zip(labels.offset, image.offset or (0, 0, 0), strict=True))
+        return z, y, x
+    if labels.shape == image.shape:
         return 0, 0, 0
-    z, y, x = (a - b for a, b in zip(labels.offset, image.offset, strict=True))
-    larger = any(a > b for a, b in zip(labels.shape[1:], image.shape[1:], strict=True))
-    if larger and (y, x) == (0, 0) and labels.offset == (0, 0, 0):
+    there, here = (" x ".join(map(str, volume.shape)) for volume in (labels, image))
+    if any(a > b for a, b in zip(labels.shape, image.shape, strict=True)):
         raise Problem(
-            f"{labels.name} is {labels.shape[1:]} pixels a section, larger than {image.name} with {image.shape[1:]}. "
+            f"{labels.name} is {there} voxels large, larger than {image.name} with {here}. "
             "Choose the labels that were painted on this image."
         )
-    return z, y, x
+    raise Problem(
+        f"{labels.name} is {there} voxels large and does not say where it lies on {image.name} with {here}. "
+        "Save the labels at the full size of the image, or with an offset in their metadata."
+    )
 
 
 def _placed(section: np.ndarray, corner: Sequence[int], image: Volume, blank: int) -> np.ndarray:

@@ -11,7 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from napari_unet.classes import PixelClass
 from napari_unet.config import SegmentConfig, TrainConfig
+from napari_unet.disk import disk_problems
 from napari_unet.events import Event, Notice
+from napari_unet.problem import Problem
 from napari_unet.report import report
 from napari_unet.runs import write_json
 from napari_unet.samples import IMAGE, STROKES, TRUTH
@@ -31,8 +33,16 @@ def demo(folder: Path, should_stop: Callable[[], bool] = lambda: False) -> Itera
     ------
     Event
         Those of both segmentations and the training, and the scores as notices.
+
+    Raises
+    ------
+    Problem
+        If `folder` is a file or cannot be written, or one of the jobs fails.
     """
-    folder.mkdir(exist_ok=True)
+    with disk_problems(folder):
+        if folder.is_file():
+            raise Problem(f"{folder} is a file. Choose another folder for the results of the demo.")
+        folder.mkdir(parents=True, exist_ok=True)
     before, run, after = folder / "before.zarr", folder / "run", folder / "after.zarr"
     jobs: list[Iterator[Event]] = [
         segment(SegmentConfig(image=IMAGE, out=before, probabilities=True), should_stop),
@@ -69,7 +79,8 @@ def picture(path: Path, before: Path, after: Path) -> None:
         left = i * (width + _GAP)
         draw.text((left + 4, 8), caption, fill="black", font=ImageFont.load_default(20))
         sheet.paste(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST), (left, _CAPTION))
-    sheet.save(path)
+    with disk_problems(path):
+        sheet.save(path)
 
 
 def _coloured(section: np.ndarray, labels: np.ndarray | None, classes: tuple[PixelClass, ...]) -> np.ndarray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,7 +63,7 @@ def choose(settings: Settings) -> Compute:
     """
     import torch
 
-    threads = settings.threads or psutil.cpu_count(logical=False) or 1
+    threads = settings.threads or _cores()
     torch.set_num_threads(threads)
     kind = settings.device if settings.device != "auto" else _best_kind()
     if kind == "cuda" and not torch.cuda.is_available():
@@ -82,11 +84,18 @@ def why_no_gpu() -> str:
     if torch.version.cuda is None and shutil.which("nvidia-smi"):
         return (
             "an NVIDIA driver is installed, but this torch was built without CUDA. "
-            "Mend it with: pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu130"
+            f"Mend it with: {sys.executable} -m pip install --force-reinstall torch "
+            "--index-url https://download.pytorch.org/whl/cu130"
         )
     if torch.version.cuda is None:
         return "this torch was built for the processor only, and no NVIDIA driver was found."
     return "torch finds no working NVIDIA driver. Install or update the driver, then start again."
+
+
+def _cores() -> int:
+    """Return how many processor cores this job may use; a cluster often allows fewer than there are."""
+    cores = psutil.cpu_count(logical=False) or 1
+    return min(cores, len(os.sched_getaffinity(0))) if sys.platform == "linux" else cores
 
 
 def _best_kind() -> str:

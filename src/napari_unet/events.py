@@ -36,11 +36,11 @@ class Loss:
 
 @dataclass(frozen=True)
 class Score:
-    """Mean IoU on the held-out part, in [0, 1]; `trusted` is False where it has too few pixels to tell."""
+    """Mean IoU on the held-out part, in [0, 1], None without one; `trusted` is False where it is too small to tell."""
 
     step: int
-    iou: float
-    best: float
+    iou: float | None
+    best: float | None
     trusted: bool
 
 
@@ -75,7 +75,7 @@ _KINDS: dict[str, type[Event]] = {
 
 def to_json(event: Event) -> str:
     """Return `event` as one line of JSON, without the newline."""
-    return json.dumps({"event": type(event).__name__.lower(), **dataclasses.asdict(event)})
+    return json.dumps({"event": type(event).__name__.lower(), **dataclasses.asdict(event)}, allow_nan=False)
 
 
 def from_json(line: str) -> Event:

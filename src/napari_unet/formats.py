@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,10 @@ class Source:
     voxels: Voxels = field(default_factory=Voxels)
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, labels: bool = False) -> Source:
     """Open a TIFF, a PNG, a folder of those, a Zarr array or an OME-Zarr group, without reading its pixels.
+
+    A PNG with a palette gives its colours, or with `labels` the numbers that the palette gives colours to.
 
     Raises
     ------
@@ -53,10 +55,10 @@ def open_source(path: Path) -> Source:
     if not path.exists():
         raise Problem(f"{path} does not exist. Check the path.")
     if path.is_dir():
-        return _open_zarr(path) if omezarr.is_zarr(path) else _open_folder(path)
+        return _open_zarr(path) if omezarr.is_zarr(path) else _open_folder(path, labels)
     suffix = path.suffix.lower()
     if suffix == _PNG:
-        return _open_sections([path])
+        return _open_sections([path], labels)
     if suffix in _TIFF:
         return _open_tiff(path)
     raise Problem(f"{path} cannot be opened. Save it as TIFF, as a folder of PNG files or as OME-Zarr.")
@@ -65,11 +67,11 @@ def open_source(path: Path) -> Source:
 class SectionFiles:
     """Image files as one array (Z, Y, X) or (Z, Y, X, S), each read when it is asked for."""
 
-    def __init__(self, paths: list[Path]) -> None:
-        self._paths = paths
-        shape, self.dtype = _probe(paths[0])
+    def __init__(self, paths: list[Path], labels: bool) -> None:
+        self._paths, self._labels = paths, labels
+        shape, self.dtype = _probe(paths[0], labels)
         for path in paths[1:]:
-            if (found := _probe(path)) != (shape, self.dtype):
+            if (found := _probe(path, labels)) != (shape, self.dtype):
                 raise Problem(
                     f"{path} is {_words(*found)}, but {paths[0].name} is {_words(shape, self.dtype)}. "
                     "Make all sections alike, or take this one out of the folder."
@@ -89,18 +91,18 @@ class SectionFiles:
         """Return the pixels of one file."""
         last = self._last
         if last is None or last[0] != z:
-            last = self._last = (z, _read(self._paths[z]))
+            last = self._last = (z, _read(self._paths[z], self._labels))
         return last[1]
 
 
-def _open_folder(folder: Path) -> Source:
+def _open_folder(folder: Path, labels: bool) -> Source:
     """Open a folder of sections, in the order a person would count them: 2 before 10."""
     paths = [
         path for path in folder.iterdir() if path.suffix.lower() in _TIFF | {_PNG} and not path.name.startswith(".")
     ]
     if not paths:
         raise Problem(f"{folder} holds no sections. Choose a folder with TIFF or PNG files, or a Zarr folder.")
-    return _open_sections(sorted(paths, key=lambda path: (_natural(path.name), path.name)))
+    return _open_sections(sorted(paths, key=lambda path: (_natural(path.name), path.name)), labels)
 
 
 def _natural(name: str) -> list[str | int]:
@@ -108,17 +110,17 @@ def _natural(name: str) -> list[str | int]:
     return [int(part) if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", name.lower()))]
 
 
-def _open_sections(paths: list[Path]) -> Source:
-    array = SectionFiles(paths)
+def _open_sections(paths: list[Path], labels: bool) -> Source:
+    array = SectionFiles(paths, labels)
     return Source(array, "ZYXS"[: array.ndim])
 
 
-def _probe(path: Path) -> tuple[tuple[int, ...], np.dtype]:
+def _probe(path: Path, labels: bool) -> tuple[tuple[int, ...], np.dtype]:
     """Return shape and dtype of one section from its header."""
     if path.suffix.lower() == _PNG:
         try:
             with PngImagePlugin.PngImageFile(path) as image:
-                pixel = np.asarray(Image.new(_plain(image.mode), (1, 1)))
+                pixel = np.asarray(Image.new(_plain(image.mode, labels), (1, 1)))
                 return (image.height, image.width, *pixel.shape[2:]), pixel.dtype
         except Exception as error:
             raise _damaged(path) from error
@@ -128,7 +130,7 @@ def _probe(path: Path) -> tuple[tuple[int, ...], np.dtype]:
     return source.array.shape, source.array.dtype.newbyteorder("=")
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(path: Path, labels: bool) -> np.ndarray:
     """Read one section."""
     if path.suffix.lower() != _PNG:
         source = _open_tiff(path)
@@ -139,14 +141,14 @@ def _read(path: Path) -> np.ndarray:
     try:
         # Image.open would refuse a large section as a "decompression bomb".
         with PngImagePlugin.PngImageFile(path) as image:
-            return np.array(image.convert(_plain(image.mode)))
+            return np.array(image.convert(_plain(image.mode, labels)))
     except Exception as error:
         raise _damaged(path) from error
 
 
-def _plain(mode: str) -> str:
-    """Return the Pillow mode without palette and transparency."""
-    return {"P": "RGB", "RGBA": "RGB", "LA": "L"}.get(mode, mode)
+def _plain(mode: str, labels: bool) -> str:
+    """Return the Pillow mode without transparency and, but for labels, without palette."""
+    return {"P": "P" if labels else "RGB", "RGBA": "RGB", "LA": "L"}.get(mode, mode)
 
 
 def _words(shape: tuple[int, ...], dtype: np.dtype) -> str:
@@ -215,7 +217,17 @@ def _open_zarr(folder: Path) -> Source:
     image = omezarr.multiscale(metadata["attributes"])
     if image is None:
         raise Problem(f"{folder} is a Zarr group that is not an OME-Zarr image. Open one of the arrays inside it.")
-    return Source(omezarr.open_level(folder, image), _letters(image.axes), of_multiscale(image))
+    voxels = of_multiscale(image)
+    if not _says_where(metadata["attributes"]):
+        voxels = replace(voxels, start={})
+    return Source(omezarr.open_level(folder, image), _letters(image.axes), voxels)
+
+
+def _says_where(attributes: Mapping[str, Any]) -> bool:
+    """Return whether the metadata of an OME-Zarr image places its finest level."""
+    image = omezarr.ome(attributes)["multiscales"][0]
+    steps = [step for part in (image["datasets"][0], image) for step in part.get("coordinateTransformations") or ()]
+    return any("translation" in step for step in steps)
 
 
 def _letters(names: Sequence[str | None]) -> str:

@@ -16,9 +16,10 @@ from napari_unet.device import Compute
 from napari_unet.painting import UNCOUNTED
 from napari_unet.scores import overlap
 from napari_unet.tiles import CUT
-from napari_unet.unet import UNet
+from napari_unet.unet import UNet, folded
 
 _AVERAGE = 0.995  # decay of the running average, reached slowly so that the first steps do not linger
+_HOLD = 1.0  # weight of being held to the start model where nothing is painted
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 
 
@@ -35,17 +36,21 @@ class Learner:
         Highest learning rate.
     seed : int
         Dropout of a step depends on it and on the step's number alone.
-    fixed_norm : bool
-        Keep the statistics of the batch normalisations: a few strokes are too little to measure them anew.
+    start : UNet, optional
+        The network it is fine-tuned from. Where nothing is painted, the new one is held to what this one says, and the
+        statistics of the batch normalisations are kept: a few strokes are too little to learn all that anew.
     """
 
-    def __init__(self, net: UNet, compute: Compute, steps: int, peak: float, seed: int, fixed_norm: bool) -> None:
+    def __init__(
+        self, net: UNet, compute: Compute, steps: int, peak: float, seed: int, start: UNet | None = None
+    ) -> None:
         self._compute = compute
         self._steps, self._peak, self._seed = steps, peak, seed
         self._net = net.to(compute.kind, memory_format=torch.channels_last).train()
         for module in self._net.modules():
-            if isinstance(module, BatchNorm2d) and fixed_norm:
+            if isinstance(module, BatchNorm2d) and start is not None:
                 module.eval()
+        self._start = folded(start).to(compute.kind, memory_format=torch.channels_last) if start else None
         self.average = copy.deepcopy(self._net).eval().requires_grad_(False)
         self._optimizer = torch.optim.AdamW(self._net.parameters(), lr=peak, weight_decay=0.01)
 
@@ -59,6 +64,10 @@ class Learner:
             with self._compute.autocast():
                 logits = self._net(batch.image)[..., CUT:-CUT, CUT:-CUT]
             loss = weighted_cross_entropy(logits.float(), batch.target, batch.weights)
+            if self._start is not None and self._start.head.out_channels == logits.shape[1]:
+                with torch.no_grad(), self._compute.autocast():
+                    before = self._start(batch.image)[..., CUT:-CUT, CUT:-CUT]
+                loss = loss + _HOLD * held_back(logits.float(), before.float(), batch.target == UNCOUNTED)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
@@ -142,6 +151,12 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> T
     """
     each = functional.cross_entropy(logits, target, reduction="none", ignore_index=UNCOUNTED)
     return (weights * each).sum() / weights.sum().clamp(min=1)
+
+
+def held_back(logits: Tensor, before: Tensor, where: Tensor) -> Tensor:
+    """Return the cross-entropy of the predictions before, taken as the truth, over the pixels of `where`."""
+    each = -(before.softmax(1) * logits.log_softmax(1)).sum(1)
+    return (each * where).sum() / where.sum().clamp(min=1)
 
 
 def _under(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

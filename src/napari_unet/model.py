@@ -163,6 +163,11 @@ def find(name: str) -> Path:
     return path
 
 
+def where_it_is(name: str) -> str:
+    """Return a bundled name or "scratch" as it is, and the full path of any other model."""
+    return name if name == "scratch" or name in bundled() else str(find(name).absolute())
+
+
 def bundled() -> list[str]:
     """Return the names of the models that come with the package."""
     return sorted(path.stem for path in _BUNDLED.glob("*.safetensors"))

@@ -10,6 +10,7 @@ from scipy import ndimage
 from napari_unet.problem import Problem
 
 UNCOUNTED = 255  # target of a pixel that is neither learned from nor scored
+_MANY = 10  # values without a class, from which on the labels look like an image
 _DENSE = 0.9  # a section counts as painted whole from this share of its painted bounding box on
 _REACH = 6  # in sigmas: where d1 + d2 is larger, the border term is zero
 
@@ -36,13 +37,15 @@ class Meaning:
     zero_counts: bool = False
 
 
-def targets(labels: np.ndarray, meaning: Meaning) -> np.ndarray:
+def targets(labels: np.ndarray, meaning: Meaning, name: str = "The painting") -> np.ndarray:
     """Return the output channel that each pixel should have.
 
     Parameters
     ----------
     labels : ndarray, shape (Y, X), integer or bool
     meaning : Meaning
+    name : str
+        What messages call the labels.
 
     Returns
     -------
@@ -64,10 +67,16 @@ def targets(labels: np.ndarray, meaning: Meaning) -> np.ndarray:
         result[labels == value] = channel
     unknown = np.unique(labels[(result == UNCOUNTED) & (labels != 0)])
     if unknown.size:
+        classes = f"not one of the {len(meaning.values)} named classes ({', '.join(map(str, meaning.values))})"
+        if unknown.size >= _MANY:
+            raise Problem(
+                f"{name} holds {unknown.size} values, such as {unknown[0]}, each of which is {classes}. "
+                "Check the order of the files: did you swap image and labels? If the values are ids of objects, "
+                "say so (--objects)."
+            )
         raise Problem(
-            f"The labels hold the value {unknown[0]}, which is not one of the {len(meaning.values)} named classes "
-            f"({', '.join(map(str, meaning.values))}). Name it among the classes, or erase it; if the values are "
-            "ids of objects, say so (--objects)."
+            f"{name} holds the value {unknown[0]}, which is {classes}. Name it among the classes, or erase it; "
+            "if the values are ids of objects, say so (--objects)."
         )
     return result
 

@@ -15,6 +15,7 @@ from napari_unet.painting import Meaning
 from napari_unet.problem import Problem
 from napari_unet.unet import UNet
 
+_WIDTH = 16  # from scratch, unless asked otherwise: learns fast on a processor
 JUDGEMENTS = 25  # in a whole training
 _SEPARATORS = ("membrane", "boundary", "border", "background")  # the first that there is separates
 
@@ -64,7 +65,12 @@ def first_network(config: TrainConfig, start: Model | None, classes: tuple[Pixel
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.seed)
         if start is None:
-            return UNet(classes=len(classes), width=config.width, batch_norm=True)
+            return UNet(classes=len(classes), width=config.width or _WIDTH, batch_norm=True)
+        if config.width not in (None, start.card.width):
+            raise Problem(
+                f"{start.card.name} has width {start.card.width}, which cannot be changed to {config.width}. "
+                "Leave the width out, or train from scratch (--start-from scratch)."
+            )
         net = UNet(classes=len(classes), width=start.card.width, batch_norm=start.card.batch_norm)
     weights = net.state_dict()
     body = {name: tensor for name, tensor in start.net.state_dict().items() if not name.startswith("head.")}

@@ -39,15 +39,17 @@ def report(result_path: Path, truth_path: Path, boundary: str = "") -> dict[str,
     Raises
     ------
     Problem
-        If the two do not overlap, the result is not finished there, or there is no such class.
+        If the two do not overlap, the result is not finished there, the truth holds values that are no class, or
+        there is no such class.
     """
-    result, truth_volume = open_result(result_path), open_volume(truth_path)
+    result, truth_volume = open_result(result_path), open_volume(truth_path, labels=True)
     layout = result.layout
     here, there = _shared_box(layout, truth_volume)
     predicted = _read(Volume(result.classes[0], str(result_path)), here)
     truth = _read(truth_volume, there)
     if (predicted == NOT_COMPUTED).any():
         raise Problem(f"{result_path} is not finished. Run the same segment command again, then score it.")
+    _refuse_foreign(truth, layout, truth_volume.name)
     scored = np.ones(truth.shape, bool) if any(c.value == 0 for c in layout.classes) else truth != 0
     if not scored.any():
         raise Problem(f"{truth_path} holds only 0, so there is nothing to score. Choose a truth with classes.")
@@ -59,6 +61,18 @@ def report(result_path: Path, truth_path: Path, boundary: str = "") -> dict[str,
     if boundary:
         scores |= _separation(result, str(result_path), here, predicted, truth, boundary)
     return scores
+
+
+def _refuse_foreign(truth: np.ndarray, layout: Layout, name: str) -> None:
+    """Raise a Problem if a truth holds values that are neither 0 nor a class: they would count as another class."""
+    foreign = np.setdiff1d(truth, [0, *(c.value for c in layout.classes)]).tolist()
+    if foreign:
+        values = f"{', '.join(map(str, foreign[:3]))}{' and others' * (len(foreign) > 3)}"
+        classes = ", ".join(f"{c.value} ({c.name})" for c in layout.classes)
+        raise Problem(
+            f"{name} holds the values {values}, but the classes of the segmentation are {classes}. "
+            "Give the truth the values of these classes; 0 is for what is not labelled, unless it is a class."
+        )
 
 
 def _separation(
@@ -103,7 +117,7 @@ def _shared_box(layout: Layout, truth: Volume) -> tuple[_Slices, _Slices]:
 
     A truth of the region's very shape without a place of its own belongs to the region.
     """
-    offset = layout.offset if truth.offset == (0, 0, 0) and truth.shape == layout.shape else truth.offset
+    offset = truth.offset or (layout.offset if truth.shape == layout.shape else (0, 0, 0))
     here, there = [], []
     for a, n, b, m in zip(layout.offset, layout.shape, offset, truth.shape, strict=True):
         start, stop = max(a, b), min(a + n, b + m)

@@ -26,9 +26,10 @@ from napari_unet.disk import disk_problems, lock, write_whole
 from napari_unet.events import Event, Failed, Finished, from_json, to_json
 from napari_unet.problem import Problem
 
-CONFIG, INPUTS, LOG, PAINTED, LOCK = "config.json", "inputs.json", "log.jsonl", "painted", "napari-unet.lock"
+CONFIG, INPUTS, LOG, PAINTED, LOCK = "config.json", "inputs.json", "log.jsonl", "painted", "training.lock"
 # What a run killed before its settings were written may hold.
 _BEFORE_BEGIN = {INPUTS, LOG, PAINTED, LOCK, f"{INPUTS}.partial", f"{CONFIG}.partial"}
+_CHECKED_BY_CONTENT = {"inputs", "out", "start_from"}  # files may have moved; `inputs.json` knows what they hold
 _LEFT_TO_PROGRAM = {"steps": 0, "threads": 0, "device": "auto", "precision": "auto", "learning_rate": 0.0}
 
 
@@ -45,22 +46,20 @@ class Run:
         last = _last_event(self.folder / LOG)
         return last if isinstance(last, Finished) and not last.stopped else None
 
-    def begin(self, config: TrainConfig) -> None:
-        """Write down the settings as they are used."""
+    def begin(self, config: TrainConfig, fingerprints: dict[str, str]) -> None:
+        """Write down what the training sees, and the settings as they are used; from now on it can be resumed."""
+        write_json(self.folder / INPUTS, fingerprints)
         write_json(self.folder / CONFIG, config.model_dump(mode="json"))
 
     def check_inputs(self, fingerprints: dict[str, str]) -> None:
-        """Write down what the training sees, or compare it with what it saw.
+        """Compare what the training sees with what it saw when it began.
 
         Raises
         ------
         Problem
-            If labels or images changed since the run began.
+            If labels, images or the start model changed.
         """
         path = self.folder / INPUTS
-        if not path.exists():
-            write_json(path, fingerprints)
-            return
         try:
             before = dict(json.loads(path.read_text()))
         except (OSError, ValueError, TypeError) as error:
@@ -68,7 +67,7 @@ class Run:
         changed = sorted(name for name in before.keys() | fingerprints if before.get(name) != fingerprints.get(name))
         if changed:
             raise Problem(
-                f"The images or labels changed since {self.folder} was begun ({', '.join(changed[:3])}). "
+                f"The images, labels or start model changed since {self.folder} was begun ({', '.join(changed[:3])}). "
                 "Train on the new ones into another folder (--out), starting from this run (--start-from)."
             )
 
@@ -121,12 +120,13 @@ def open_run(config: TrainConfig) -> Run:
         raise Problem(f"{folder / CONFIG} cannot be read. Choose another name (--out).") from error
     for name, asked in config:
         used = getattr(before, name)
-        if asked != used and asked != _LEFT_TO_PROGRAM.get(name, ...):
+        if name not in _CHECKED_BY_CONTENT and asked != used and asked != _LEFT_TO_PROGRAM.get(name, ...):
             raise Problem(
-                f"{folder} was begun with another {name.replace('_', ' ')}: {_plain(used)} there, {_plain(asked)} now. "
-                "Choose another name (--out), or the same settings to resume."
+                f"{folder} was begun with {name.replace('_', ' ')} {_plain(used)}, not {_plain(asked)}. Give the same "
+                f"settings to resume, or train on from it into another folder (--start-from {folder} --out ...)."
             )
-    return Run(folder, before)
+    # The files are those of this command, wherever they are now.
+    return Run(folder, before.model_copy(update={"inputs": config.inputs, "out": folder}))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -135,7 +135,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ",".join(value) or "of the start model" if isinstance(value, tuple) else str(value)
 
 
 def _end_last_line(log: Path) -> None:

@@ -17,7 +17,7 @@ from napari_unet.config import SegmentConfig
 from napari_unet.device import Compute, choose, memory_problems
 from napari_unet.events import Event, Finished, Notice, Progress, Started
 from napari_unet.grey import Grey, measure
-from napari_unet.layout import Chunk, Layout
+from napari_unet.layout import Chunk, Layout, read_layout
 from napari_unet.model import Model, load
 from napari_unet.problem import Problem
 from napari_unet.store import Store, open_store
@@ -58,11 +58,12 @@ def segment(config: SegmentConfig, should_stop: Callable[[], bool] = lambda: Fal
     Problem
         If something the user can mend is wrong; what is finished stays.
     """
-    compute = choose(config)
+    compute = choose(_as_begun(config))
     model = load(config.model)
     image = open_volume(config.image, config.channel)
     box = parse_region(config.region, image.shape)
     yield Started("segment", str(compute), f"{image.name} with {model.card.name}")
+    _refuse_blank(image, box)
     with (
         memory_problems("Choose smaller tiles, such as --tile 256: the result is the same."),
         open_store(config.out, _layout(config, compute, model, image, box)) as store,
@@ -70,7 +71,6 @@ def segment(config: SegmentConfig, should_stop: Callable[[], bool] = lambda: Fal
         if not store.pending:
             yield Finished(str(config.out), "already done")
             return
-        _refuse_blank(image, box)
         job = _Job(folded(model.net).to(compute.kind, memory_format=torch.channels_last), model, image, box, store)
         yield from job.events(config.tile, compute, should_stop)
 
@@ -173,6 +173,16 @@ class _Job:
         self._store.write(chunk, classes, probabilities)
 
 
+def _as_begun(config: SegmentConfig) -> SegmentConfig:
+    """Take the number format of a result that was begun, unless another is asked for: a trial might choose another."""
+    if config.precision != "auto":
+        return config
+    try:
+        return config.model_copy(update={"precision": read_layout(config.out).provenance["precision"]})
+    except (Problem, KeyError):  # there is none yet, or it is refused later
+        return config
+
+
 def _layout(config: SegmentConfig, compute: Compute, model: Model, image: Volume, box: Box) -> Layout:
     """Say what the result will be and what makes it: all that changes a pixel, and nothing else."""
     provenance = {
@@ -183,12 +193,12 @@ def _layout(config: SegmentConfig, compute: Compute, model: Model, image: Volume
         "channel": config.channel,
         "precision": compute.precision,
     }
-    start = (box.z0, box.y0, box.x0)
+    z, y, x = image.offset or (0, 0, 0)
     return Layout(
         shape=(box.z1 - box.z0, box.y1 - box.y0, box.x1 - box.x0),
         classes=model.card.classes,
         voxel_size=image.voxel_size,
-        offset=(image.offset[0] + start[0], image.offset[1] + start[1], image.offset[2] + start[2]),
+        offset=(z + box.z0, y + box.y0, x + box.x0),
         probabilities=config.probabilities,
         provenance=provenance,
     )

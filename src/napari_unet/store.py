@@ -3,7 +3,7 @@
 Beside what `layout.py` describes, the folder of a result holds::
 
     done.jsonl         one line a finished chunk; made last: without it, the folder was never completed
-    napari-unet.lock   locked while a job writes
+    segmentation.lock  locked while a job writes
 
 Only `done.jsonl` tells what is finished. Zarr renames a chunk into its place but never syncs it: a chunk is
 listed once its files, those of the coarse levels included, are synced. On reopening, all else in an
@@ -43,7 +43,8 @@ from napari_unet.layout import (
 _BATCH = 16  # chunks written before they are listed
 _PATIENCE = 2.0  # seconds a chunk may wait for the next ones before they are listed
 _DONE = "done.jsonl"
-_LOCK = "napari-unet.lock"
+_LOCK = "segmentation.lock"
+_MADE_FIRST = {_LOCK, "zarr.json", "probabilities"}  # beside the levels, before `done.jsonl`
 
 
 def open_store(path: Path, layout: Layout) -> Store:
@@ -269,7 +270,13 @@ def _is_new(path: Path) -> bool:
     if not path.is_dir():
         return not path.exists()
     names = {each.name for each in path.iterdir()}
-    return not names or (_LOCK in names and _DONE not in names and not (path / "0" / "c").exists())
+    begun = _LOCK in names and _DONE not in names and not (path / "0" / "c").exists()
+    return not names or (begun and all(map(_is_ours, names)))
+
+
+def _is_ours(name: str) -> bool:
+    """Tell whether a creation that was killed may have left `name`."""
+    return name in _MADE_FIRST or name.isdecimal() or name.endswith(".partial")
 
 
 def _create(path: Path, layout: Layout) -> None:

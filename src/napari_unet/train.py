@@ -9,7 +9,6 @@ import copy
 import hashlib
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from functools import partial
 
 import numpy as np
 import tifffile
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from napari_unet import holdout
@@ -26,12 +25,13 @@ from napari_unet.classes import PixelClass
 from napari_unet.config import TrainConfig
 from napari_unet.crops import Crops, Judged, PaintedSection, judged_tiles, painted_sections
 from napari_unet.device import choose, memory_problems
-from napari_unet.disk import write_whole
+from napari_unet.disk import disk_problems, write_whole
 from napari_unet.events import Event, Finished, Loss, Notice, Progress, Score, Started
 from napari_unet.learner import Learner
-from napari_unet.model import MODEL_FILE, Card, load, save
-from napari_unet.painting import UNCOUNTED
+from napari_unet.model import MODEL_FILE, Card, load, save, where_it_is
+from napari_unet.painting import UNCOUNTED, Meaning
 from napari_unet.plan import JUDGEMENTS, first_network, plan_classes, steps_in
+from napari_unet.problem import Problem
 from napari_unet.runs import PAINTED, Run, open_run
 from napari_unet.volume import open_volume
 
@@ -64,24 +64,27 @@ def train(config: TrainConfig, should_stop: Callable[[], bool] = lambda: False) 
         If something the user can mend is wrong; what was there before is untouched.
     """
     run = open_run(config)
-    if run.finished:
-        yield replace(run.finished, detail=f"already done: {run.finished.detail}")
-        return
     with memory_problems("Choose smaller crops (--crop 80) or fewer at once (--batch 2)."):
-        yield from run.record(_train(run.config or config, run, should_stop))
+        yield from run.record(_train(run.config or config, run, run.finished, should_stop))
 
 
-def _train(config: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> Iterator[Event]:
+def _train(
+    config: TrainConfig, run: Run, finished: Finished | None, should_stop: Callable[[], bool]
+) -> Iterator[Event]:
     compute = choose(config)
     yield Started("train", str(compute), f"{len(config.pairs)} labels layer(s)")
 
     start = None if config.start_from == "scratch" else load(config.start_from)
     classes, meaning = plan_classes(config, start)
     sections = painted_sections(config.pairs, meaning, config.border_weight, config.channel)
-    run.check_inputs(_fingerprints(sections))
-    _keep_painted(run, sections)
+    fingerprints = {"start model": start.sha256 if start else "scratch"} | _fingerprints(sections)
+    if run.config is not None:
+        run.check_inputs(fingerprints)
+    if finished is not None:
+        yield replace(finished, detail=f"already done: {finished.detail.removeprefix('already done: ')}")
+        return
     held = sum(int((section.held != UNCOUNTED).sum()) for section in sections)
-    yield Notice(_what_is_painted(sections, classes, held))
+    yield Notice(_what_is_painted(sections, classes, meaning, held))
 
     crops = Crops(sections, len(classes), config.crop, config.seed, compute.kind)
     judged = judged_tiles(sections, config.seed)
@@ -89,21 +92,23 @@ def _train(config: TrainConfig, run: Run, should_stop: Callable[[], bool]) -> It
     peak = config.learning_rate or _PEAK["fine-tune" if start else "scratch"]
 
     def learner(steps: int) -> Learner:
-        return Learner(copy.deepcopy(net), compute, steps, peak, config.seed, fixed_norm=start is not None)
+        return Learner(copy.deepcopy(net), compute, steps, peak, config.seed, start.net if start else None)
 
     if run.config is None:
         steps = config.steps or steps_in(config.minutes, learner(1000), crops, judged, config)
         used = {"steps": steps, "threads": compute.threads, "device": compute.kind, "precision": compute.precision}
-        config = config.model_copy(update=used | {"learning_rate": peak})
-        run.begin(config)
+        used |= {"learning_rate": peak, "start_from": where_it_is(config.start_from)}
+        config = config.model_copy(update=used)
+        _keep_painted(run, sections)
+        run.begin(config, fingerprints)
     card = Card(
         name=config.out.name,
         classes=classes,
         separator=classes[meaning.separator].name if meaning.separator is not None else "",
-        width=start.card.width if start else config.width,
+        width=net.head.in_channels,
         batch_norm=start.card.batch_norm if start else True,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=" ".join(["napari-unet", *sys.argv[1:]]),
+        command=config.command(),
         started_from=f"{start.card.name} {start.sha256}" if start else "scratch",
         voxel_size=_voxel_sizes(config),
     )
@@ -130,6 +135,11 @@ class _Loop:
         losses: list[float] = []
         while step < steps and not should_stop():
             losses.append(self._learner.learn(crops.batch(step, self._config.batch), step))
+            if not math.isfinite(losses[-1]):
+                raise Problem(
+                    f"The training came apart at step {step}: its loss is no longer a number. "
+                    "Train again into another folder (--out) with a smaller --learning-rate."
+                )
             step += 1
             if step % _LOSS_EVERY == 0 or step == steps:
                 yield Loss(step, float(np.mean(losses)))
@@ -151,6 +161,8 @@ class _Loop:
             self._best, self._best_step = iou, step
             card = replace(self._card, step=step, scores={"held-out IoU": round(iou, 4)} if self._trusted else {})
             save(self._folder / MODEL_FILE, self._learner.average, card)
+        if math.isnan(iou):
+            return Score(step, None, None, trusted=False)
         return Score(step, iou, self._best, self._trusted)
 
     def _finished(self, step: int) -> Finished:
@@ -175,23 +187,29 @@ class _Loop:
         path = self._folder / CHECKPOINT
         if not path.exists():
             return 0
-        with safe_open(path, framework="pt") as file:
-            where = json.loads(file.metadata()["napari-unet"])
-            self._learner.restore({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        try:
+            with safe_open(path, framework="pt") as file:
+                where = json.loads(file.metadata()["napari-unet"])
+                self._learner.restore({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise Problem(
+                f"{path} is damaged. Delete it and run the same command again: the training starts from its first step."
+            ) from error
         self._best, self._best_step = where["best"], where["best_step"]
         return where["step"]
 
 
-def _what_is_painted(sections: Sequence[PaintedSection], classes: Sequence[PixelClass], held: int) -> str:
+def _what_is_painted(
+    sections: Sequence[PaintedSection], classes: Sequence[PixelClass], meaning: Meaning, held: int
+) -> str:
     """Say how much is painted, what is held out, and what the values mean."""
     counts = np.sum([np.bincount(s.learn.ravel(), minlength=256)[: len(classes)] for s in sections], axis=0)
     painted = ", ".join(f"{n:,} of {c.name} ({c.value})" for n, c in zip(counts, classes, strict=True))
     text = f"{len(sections)} painted section(s). Pixels to learn from: {painted}. Held out to judge by: {held:,}."
     if held < holdout.TRUSTED:
         text += " That is too little to trust a score, so the last weights will be kept."
-    if all(c.value for c in classes):
-        text += " Value 0 means not labelled."
-    return text
+    zero = classes[meaning.separator or 0].name if meaning.objects else classes[0].name
+    return f"{text} Value 0 means {zero if meaning.zero_counts else 'not labelled'}."
 
 
 def _fingerprints(sections: Sequence[PaintedSection]) -> dict[str, str]:
@@ -205,13 +223,13 @@ def _fingerprints(sections: Sequence[PaintedSection]) -> dict[str, str]:
 
 
 def _keep_painted(run: Run, sections: Sequence[PaintedSection]) -> None:
-    """Keep the painted sections as they are now, once."""
+    """Keep the painted sections as they are now."""
     folder = run.folder / PAINTED
-    folder.mkdir(exist_ok=True)
+    with disk_problems(folder):
+        folder.mkdir(exist_ok=True)
     for s in sections:
         path = folder / f"{s.pair + 1}-{s.z:05d}.tif"
-        if not path.exists():
-            write_whole(path, partial(tifffile.imwrite, data=s.labels, compression="zlib"))
+        write_whole(path, partial(tifffile.imwrite, data=s.labels, compression="zlib"))
 
 
 def _voxel_sizes(config: TrainConfig) -> tuple[tuple[float, float, float], ...]:

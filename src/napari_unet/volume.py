@@ -15,6 +15,7 @@ from napari_unet.formats import Source, open_source
 from napari_unet.problem import Problem
 
 _EXTRA = {"T": "time points", "C": "channels", "S": "channels"}
+_ONE_VALUE = "Save the labels as one stack with the value of the class at each pixel."
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,13 @@ class Volume:
     voxel_size
         Nanometres (Z, Y, X), None if unknown.
     offset
-        Where its first voxel lies, in voxels (Z, Y, X).
+        Where its first voxel lies, in voxels (Z, Y, X), None if unknown.
     """
 
     array: Any
     name: str
     voxel_size: tuple[float, float, float] | None = None
-    offset: tuple[int, int, int] = (0, 0, 0)
+    offset: tuple[int, int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -139,7 +140,7 @@ class View:
         return keys
 
 
-def open_volume(path: str | Path, channel: int | None = None) -> Volume:
+def open_volume(path: str | Path, channel: int | None = None, labels: bool = False) -> Volume:
     """Open a stack lazily: a TIFF, a folder of TIFF or PNG sections, a Zarr array or an OME-Zarr group.
 
     One image is a stack of one section. Axes of length one are left out. Where no axis is named Z, an unnamed
@@ -152,6 +153,8 @@ def open_volume(path: str | Path, channel: int | None = None) -> Volume:
     channel
         Which one to take of several channels, time points or stacks; needed only where there are several, and
         for a colour image with colour in it.
+    labels
+        Whether it holds labels: their values are those of the file, not the colours that a palette shows them in.
 
     Raises
     ------
@@ -159,7 +162,7 @@ def open_volume(path: str | Path, channel: int | None = None) -> Volume:
         If there is no stack that can be opened, or `channel` is missing or too large.
     """
     name = str(path)
-    source = open_source(Path(path))
+    source = open_source(Path(path), labels)
     if len(source.array.shape) < 2 or 0 in source.array.shape:
         raise Problem(f"{name} holds no image: its shape is {source.array.shape}. Choose another file.")
     if source.array.dtype.kind not in "biuf":
@@ -167,15 +170,16 @@ def open_volume(path: str | Path, channel: int | None = None) -> Volume:
             f"{name} holds {source.array.dtype} values, which are not grey values. "
             "Save it as whole numbers of 8 or 16 bit, or as floating point."
         )
-    array = _stack(source, name, channel)
+    array = _stack(source, name, channel, labels)
     step, start = dict(source.voxels.step), source.voxels.start
     if array.shape[0] == 1 and "Y" in step:
         step.setdefault("Z", step["Y"])  # the thickness of a single section does not matter
     size = (step["Z"], step["Y"], step["X"]) if len(step.keys() & {*"ZYX"}) == 3 else None
-    return Volume(array, name, size, (start.get("Z", 0), start.get("Y", 0), start.get("X", 0)))
+    offset = (start.get("Z", 0), start.get("Y", 0), start.get("X", 0)) if start else None
+    return Volume(array, name, size, offset)
 
 
-def _stack(source: Source, name: str, channel: int | None) -> Any:
+def _stack(source: Source, name: str, channel: int | None, labels: bool) -> Any:
     """Return the array (Z, Y, X) that `channel` names."""
     array, axes, shape = source.array, source.axes, source.array.shape
     y, x = axes.index("Y"), axes.index("X")
@@ -185,17 +189,16 @@ def _stack(source: Source, name: str, channel: int | None) -> Any:
     colour = next((i for i in others if axes[i] == "S" and shape[i] in (3, 4)), None)
     if colour is not None and channel is None:
         if not _is_grey(View(array, (z, y, x, colour)), name):
-            raise Problem(
-                f"{name} is a colour image. "
-                "Say which channel holds the signal: --channel 0 (red), 1 (green) or 2 (blue)."
-            )
+            remedy = "Say which channel holds the signal: --channel 0 (red), 1 (green) or 2 (blue)."
+            raise Problem(f"{name} is a colour image{', not labels' * labels}. {_ONE_VALUE if labels else remedy}")
         others.remove(colour)
     words = [f"{shape[i]} {_EXTRA.get(axes[i], 'stacks')}" for i in others]
     if len(others) > 1:
         raise Problem(f"{name} has {' and '.join(words)}. Save the one you need as a stack of its own.")
     count = shape[others[0]] if others else 1
     if count > 1 and channel is None:
-        raise Problem(f"{name} has {words[0]}. Say which one to use: --channel 0 to {count - 1}.")
+        remedy = f"Say which one to use: --channel 0 to {count - 1}."
+        raise Problem(f"{name} has {words[0]}{', but labels have one' * labels}. {_ONE_VALUE if labels else remedy}")
     if not 0 <= (channel or 0) < count:
         raise Problem(f"{name} has no channel {channel}. Channels count from 0, and the last one here is {count - 1}.")
     if (z, y, x) == (0, 1, 2) and len(shape) == 3:

@@ -34,7 +34,10 @@ _NANOMETRES = {
 
 @dataclass(frozen=True)
 class Voxels:
-    """What is known of the axes Z, Y, X: `step` in nanometres, `start` of the first voxel in voxels."""
+    """What is known of the axes Z, Y, X: `step` in nanometres, `start` of the first voxel in voxels.
+
+    Both are empty if nothing is known.
+    """
 
     step: Mapping[str, float] = field(default_factory=dict)
     start: Mapping[str, int] = field(default_factory=dict)
