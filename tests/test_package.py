@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,3 +100,11 @@ def test_arrows_point_down(room: Path) -> None:
 def test_the_lowest_rooms_know_only_each_others_problems(room: str) -> None:
     ours = {name for name in imported(SOURCE / f"{room}.py") if name.startswith("napari_unet")}
     assert ours <= {"napari_unet.problem.Problem"}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/bad-input.md", "docs/benchmarks.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
+    assert not [link for link in links if not (path.parent / link).exists()]
+    assert not re.search(r"@[A-Z]+@|TODO|FIXME", path.read_text())

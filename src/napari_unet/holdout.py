@@ -15,14 +15,14 @@ TRUSTED = 2000  # held-out pixels below which a score says little
 
 
 def split(sections: Sequence[int], painted: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Split the targets of one labels volume into a part to learn from and a part to judge by.
+    """Split the targets painted on one image into a part to learn from and a part to judge by.
 
     Sections at most 3 apart share the same strip, so that nothing is learned at a held-out place from a neighbour.
 
     Parameters
     ----------
     sections : sequence of int
-        Section numbers, rising.
+        Section numbers, never falling; the same one again for another labels layer.
     painted : sequence of ndarray, shape (Y, X), uint8
         Their targets, 255 where a pixel does not count.
 
