@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from napari_unet import tiles
-from napari_unet.unet import DEPTH, HALO, STRIDE, UNet, folded
+from napari_unet.unet import DEPTH, HALO, UNet, folded
 
 CONVOLUTIONS = nn.Conv2d | nn.ConvTranspose2d
 
@@ -59,14 +59,14 @@ def test_any_number_of_channels_and_classes(channels: int, classes: int, batch_n
 @given(st.integers(1, 128))
 @settings(max_examples=10)
 def test_what_is_kept_of_a_read_box_is_the_tile(steps: int):
-    tile = tiles.Tile(0, steps * STRIDE, 0, steps * STRIDE)
+    tile = tiles.Tile(0, steps * tiles.STRIDE, 0, steps * tiles.STRIDE)
     _, output = on_meta(len(tile.rows), width=1)
     assert output.shape[-1] == len(tile.rows) - 2 * HALO
     assert output[..., tiles.CUT : -tiles.CUT, tiles.CUT : -tiles.CUT].shape[-1] == tile.y1 - tile.y0
 
 
 def test_the_geometry_of_the_tiles_is_that_of_the_network():
-    assert STRIDE == tiles.STRIDE == 2**DEPTH
+    assert tiles.STRIDE == 2**DEPTH
     assert tiles.MARGIN == HALO + tiles.CUT
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 DEPTH = 4  # poolings, as in figure 1 of the paper
-STRIDE = 2**DEPTH  # pooling repeats every STRIDE pixels
 HALO = 92  # context the valid convolutions eat on each side, in pixels
 
 
