@@ -30,7 +30,7 @@ SIDE = 16 + 2 * MARGIN
 def learner(steps: int = 20, seed: int = 0, fixed: bool = False, batch_norm: bool = True) -> Learner:
     torch.manual_seed(0)
     net = UNet(classes=2, width=16, batch_norm=batch_norm)
-    return Learner(net, CPU, steps, 3e-3, seed, start=copy.deepcopy(net) if fixed else None)
+    return Learner(net, CPU, steps, 3e-3, seed, fixed, copy.deepcopy(net) if fixed else None)
 
 
 def toy(step: int) -> Batch:

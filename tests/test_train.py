@@ -180,6 +180,21 @@ def test_new_classes_from_the_bundled_model(painted: tuple[Path, Path], tmp_path
     assert card.started_from.startswith("em-membrane ")
 
 
+@pytest.mark.parametrize(("classes", "held"), [("", True), ("ground,line", False), ("membrane,interior", False)])
+def test_only_the_same_classes_are_held_to_the_start_model(
+    painted: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: str, held: bool
+) -> None:
+    compared: list[int] = []
+
+    def counted(logits: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+        compared.append(1)
+        return logits.sum() * 0
+
+    monkeypatch.setattr("napari_unet.learner.held_back", counted)
+    finish(small(painted, tmp_path / "run", steps=2, classes=classes))
+    assert len(compared) == (2 if held else 0)
+
+
 def test_several_pairs_of_different_sizes(painted: tuple[Path, Path], tmp_path: Path) -> None:
     second = (tmp_path / "second.tif", tmp_path / "second_labels.tif")
     for path, source in zip(second, painted, strict=True):

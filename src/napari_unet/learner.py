@@ -36,21 +36,29 @@ class Learner:
         Highest learning rate.
     seed : int
         Dropout of a step depends on it and on the step's number alone.
-    start : UNet, optional
-        The network it is fine-tuned from. Where nothing is painted, the new one is held to what this one says, and the
-        statistics of the batch normalisations are kept: a few strokes are too little to learn all that anew.
+    fixed_norm : bool
+        Keep the statistics of the batch normalisations: a few strokes are too little to measure them anew.
+    held_to : UNet, optional
+        A network of the same classes; where nothing is painted, `net` is held to what this one says.
     """
 
     def __init__(
-        self, net: UNet, compute: Compute, steps: int, peak: float, seed: int, start: UNet | None = None
+        self,
+        net: UNet,
+        compute: Compute,
+        steps: int,
+        peak: float,
+        seed: int,
+        fixed_norm: bool = False,
+        held_to: UNet | None = None,
     ) -> None:
         self._compute = compute
         self._steps, self._peak, self._seed = steps, peak, seed
         self._net = net.to(compute.kind, memory_format=torch.channels_last).train()
         for module in self._net.modules():
-            if isinstance(module, BatchNorm2d) and start is not None:
+            if isinstance(module, BatchNorm2d) and fixed_norm:
                 module.eval()
-        self._start = folded(start).to(compute.kind, memory_format=torch.channels_last) if start else None
+        self._held_to = folded(held_to).to(compute.kind, memory_format=torch.channels_last) if held_to else None
         self.average = copy.deepcopy(self._net).eval().requires_grad_(False)
         self._optimizer = torch.optim.AdamW(self._net.parameters(), lr=peak, weight_decay=0.01)
 
@@ -64,9 +72,9 @@ class Learner:
             with self._compute.autocast():
                 logits = self._net(batch.image)[..., CUT:-CUT, CUT:-CUT]
             loss = weighted_cross_entropy(logits.float(), batch.target, batch.weights)
-            if self._start is not None and self._start.head.out_channels == logits.shape[1]:
+            if self._held_to is not None:
                 with torch.no_grad(), self._compute.autocast():
-                    before = self._start(batch.image)[..., CUT:-CUT, CUT:-CUT]
+                    before = self._held_to(batch.image)[..., CUT:-CUT, CUT:-CUT]
                 loss = loss + _HOLD * held_back(logits.float(), before.float(), batch.target == UNCOUNTED)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()

@@ -91,8 +91,11 @@ def _train(
     net = first_network(config, start, classes)
     peak = config.learning_rate or _PEAK["fine-tune" if start else "scratch"]
 
+    same_classes = start is not None and [c.name for c in start.card.classes] == [c.name for c in classes]
+    held_to = start.net if start and same_classes else None
+
     def learner(steps: int) -> Learner:
-        return Learner(copy.deepcopy(net), compute, steps, peak, config.seed, start.net if start else None)
+        return Learner(copy.deepcopy(net), compute, steps, peak, config.seed, start is not None, held_to)
 
     if run.config is None:
         steps = config.steps or steps_in(config.minutes, learner(1000), crops, judged, config)
