@@ -43,7 +43,7 @@ fi
 
 case $what in
   demo) .venv/bin/napari-unet demo "$@" ;;
-  test) xvfb-run -a .venv/bin/python -m pytest "$@" ;;
+  test) xvfb-run -a -s "-screen 0 1280x800x24" .venv/bin/python -m pytest -n 2 --dist loadgroup "$@" ;;
   install) echo "Ready: .venv/bin/napari, .venv/bin/napari-unet" ;;
   *) echo "Say what to run: demo, test or install."; exit 2 ;;
 esac

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from napari_unet import cli, disk, learner, segment, store
-from napari_unet.model import find
+from napari_unet.card import find
 
 TABLE = Path(__file__).parents[1] / "docs" / "bad-input.md"
 ROWS = [

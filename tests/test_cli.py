@@ -24,6 +24,7 @@ STOPPING = "Stopping after this step; press Ctrl-C again to end at once.\n"
 def test_help_of_every_command_names_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
     flags = {
         "train": "--out --start-from --classes --zero --objects --steps --minutes --seed --threads --device --json",
+        "examples": "--out --classes --colors --crop --seed --json",
         "segment": "--model --region --tile --threads --device --precision --probabilities --json",
         "score": "--boundary",
         "demo": "--show",
@@ -37,12 +38,16 @@ def test_help_of_every_command_names_its_flags(capsys: pytest.CaptureFixture[str
 
 
 def test_help_has_no_flags_that_say_no_and_names_what_train_needs(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("train", "segment", "models", "demo"):
+    needs = {"train": "PATH", "examples": "FOLDER"}
+    for command in (*needs, "segment", "models", "demo"):
         assert cli.main([command, "--help"]) == 0
         printed = capsys.readouterr().out
         assert "--no-" not in printed
         assert "--empty-" not in printed
-        assert command != "train" or " train IMAGE LABELS [IMAGE LABELS ...] --out PATH " in printed.splitlines()[0]
+        if command in needs:
+            usage = f" {command} IMAGE LABELS [IMAGE LABELS ...] --out {needs[command]} [OPTIONS] "
+            assert usage in " ".join(printed.split())
+            assert "IMAGE LABELS [IMAGE LABELS ...]: each image with its painted labels." in printed
 
 
 def test_train_segment_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,6 +66,19 @@ def test_train_segment_score(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert scores["sections"] == 2
     assert set(scores["classes"]) == {"interior", "membrane"}
     assert 0 < scores["at_0.5"]["v_rand"] <= scores["best"]["v_rand"] <= 1
+
+
+def test_examples_show_what_a_training_would_see(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["examples", str(IMAGE), str(STROKES), "--out", str(tmp_path / "seen"), "--crop", "16"]
+    assert cli.main(command) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("examples: 1 painted layer, on processor\n")
+    assert printed.endswith(f"2 painted sections\n{tmp_path / 'seen'}\n")
+    assert {path.name for path in (tmp_path / "seen").iterdir()} == {"examples.tif", "weights.zarr", "log.jsonl"}
+    assert cli.main([*command, "--json"]) == 0
+    started, finished = [from_json(line) for line in capsys.readouterr().out.splitlines()]
+    assert isinstance(started, Started)
+    assert isinstance(finished, Finished)
 
 
 def test_models_prints_the_cards(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,6 +127,8 @@ def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[
         ("segment a b --tile -4", "--tile must be greater than or equal to 16"),
         ("segment a b --tile 17", "--tile must be a multiple of 16, such as 16"),
         ("segment a b some more", "nothing is known to do with some more. Leave it out."),
+        ("examples a --out c", "give images and labels in pairs: IMAGE LABELS [IMAGE LABELS ...]"),
+        ("examples a b", "--out is missing: napari-unet examples --help tells what it is."),
         ("train a --out c", "give images and labels in pairs: IMAGE LABELS [IMAGE LABELS ...]"),
     ],
 )
@@ -192,7 +212,7 @@ def test_ctrl_c_stops_in_good_order_and_the_same_command_goes_on(tmp_path: Path)
         process.send_signal(signal.SIGINT)
         printed, complaint = process.communicate()
     assert process.returncode == 1
-    assert "stopped" in printed
+    assert "Stopped" in printed
     assert complaint == STOPPING
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "were finished before and are kept" in again.stdout

@@ -29,6 +29,7 @@ trainings = st.fixed_dictionaries(
         "out": paths,
         "start_from": words,
         "classes": st.lists(words.map(str.strip), max_size=4, unique=True),
+        "colors": st.lists(st.from_regex("#[0-9a-fA-F]{6}", fullmatch=True), max_size=4, unique=True),
         "zero": st.sampled_from(["unlabelled", "background"]),
         "objects": st.booleans(),
         "minutes": positive,
@@ -137,6 +138,13 @@ def test_class_names_are_split_at_commas(given_as):
     assert training(classes=given_as).classes == ("a", "b c", "d")
 
 
+@pytest.mark.parametrize(
+    "given_as", ["#AA0000,#00bb00", "#AA0000, #00bb00 ,", ("#AA0000", "#00bb00"), ["#AA0000,#00bb00"]]
+)
+def test_colours_are_split_at_commas(given_as):
+    assert training(colors=given_as).colors == ("#AA0000", "#00bb00")
+
+
 def test_no_class_names():
     assert training(classes="").classes == training(classes=[","]).classes == ()
 
@@ -147,6 +155,12 @@ def test_no_class_names():
         ({"classes": "a,b, a"}, "two classes have the same name"),
         ({"classes": None}, "classes\n"),
         ({"classes": 3}, "classes\n"),
+        ({"colors": "#aa0000,#aa0000"}, "two classes have the same name or colour"),
+        ({"colors": "red"}, "colors.0\n.*should match pattern"),
+        ({"colors": "#aa000"}, "should match pattern"),
+        ({"colors": "#aa0000,#aa00000"}, "should match pattern"),
+        ({"colors": "#aa0000\n,#00bb00\n7"}, "should match pattern"),
+        ({"colors": 3}, "colors\n"),
         ({"crop": 100}, "must be a multiple of 16, such as 96"),
         ({"crop": 17}, "must be a multiple of 16, such as 16"),
         ({"crop": 0}, "greater than or equal to 16"),
@@ -216,6 +230,7 @@ def test_a_file_may_begin_with_a_tilde(tmp_path, monkeypatch):
     [
         {},
         {"steps": 30, "seed": 4, "classes": "cell wall,lumen", "objects": True, "zero": "background"},
+        {"classes": "a,b", "colors": "#aa0000,#00bb00"},
         {"minutes": 2.5, "start_from": "scratch", "width": 32, "border_weight": 0.0, "channel": 1},
     ],
 )

@@ -5,17 +5,15 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from napari_unet import console
-from napari_unet.console import duration, print_events
+from napari_unet.console import print_events
 from napari_unet.events import Event, Failed, Finished, Loss, Notice, Progress, Score, Started, from_json
 from napari_unet.problem import Problem
 
 TRAINING = [
     Started("train", "the processor", "1 labels layer(s)"),
-    Notice("2 painted section(s)."),
+    Notice("2 painted sections."),
     Progress(0, 3000, "step", None),
     Loss(1200, 0.34567),
     Score(1200, 0.81234, 0.8261, True),
@@ -33,7 +31,7 @@ def test_sentences_without_a_terminal(capsys):
     out, err = capsys.readouterr()
     assert out.splitlines() == [
         "train: 1 labels layer(s), on the processor",
-        "2 painted section(s).",
+        "2 painted sections.",
         "3,000 of 3,000 steps",
         "run/model.safetensors",
     ]
@@ -122,22 +120,3 @@ def test_a_problem_begins_a_line_of_its_own(capsys, monkeypatch):
     with pytest.raises(Problem):
         print_events(job(), as_json=False)
     assert capsys.readouterr().err == "\rstep 1 of 2\n"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0 s"), (0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (72, "1 min 12 s"), (3599.4, "59 min 59 s"),
-        (3599.7, "1 h 00 min"), (3661, "1 h 01 min"), (86_400, "24 h 00 min"), (360_000, "100 h 00 min"),
-    ],
-)  # fmt: skip
-def test_a_duration_in_words(seconds, words):
-    assert duration(seconds) == words
-
-
-@given(st.integers(0, 10**6))
-def test_a_duration_is_right_to_the_second_or_minute(seconds):
-    numbers = [int(part) for part in duration(seconds).split() if part.isdigit()]
-    units = [{"s": 1, "min": 60, "h": 3600}[part] for part in duration(seconds).split() if part.isalpha()]
-    exact = seconds if seconds < 3600 else seconds // 60 * 60
-    assert sum(n * unit for n, unit in zip(numbers, units, strict=True)) == exact

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_unet.disk import disk_problem, disk_problems, lock, sync, write_whole
+from napari_unet.disk import disk_problem, disk_problems, lock, sync, write_json, write_whole
 from napari_unet.problem import Problem
 
 
@@ -120,3 +121,11 @@ def test_disk_problems_turns_the_errors_of_the_disk_alone(tmp_path):
         (tmp_path / "gone" / "file").touch()
     with pytest.raises(ValueError, match="not the disk"), disk_problems(tmp_path):
         raise ValueError("not the disk")
+
+
+def test_json_is_written_whole_and_readable(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": [1, None]})
+    text = (tmp_path / "x.json").read_text()
+    assert json.loads(text) == {"a": [1, None]}
+    assert text.endswith("\n")
+    assert len(text.splitlines()) > 1

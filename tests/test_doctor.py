@@ -7,9 +7,9 @@ import sys
 import torch
 
 from napari_unet import __version__, doctor
+from napari_unet.card import bundled
 from napari_unet.device import Compute
 from napari_unet.doctor import findings
-from napari_unet.model import bundled
 
 
 def test_it_finds_versions_device_and_models() -> None:

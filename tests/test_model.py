@@ -12,15 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
 from napari_unet import model
+from napari_unet.card import MODEL_FILE, Card, bundled, read_card
 from napari_unet.classes import PixelClass
-from napari_unet.config import SegmentSettings, TrainSettings
-from napari_unet.model import MODEL_FILE, Card, bundled, find, load, read_card, save
+from napari_unet.model import load, save
 from napari_unet.problem import Problem
 from napari_unet.unet import UNet
 
@@ -36,12 +34,6 @@ CARD = Card(
     voxel_size=((30.0, 4.0, 4.0), (10.0, 10.0, 10.0)),
     scores={"held-out IoU": 0.8125},
     about={"licence": "CC BY 4.0", "sections": [1, 2, 3]},
-)
-FIELDS = dataclasses.asdict(CARD)
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=5,
 )
 
 
@@ -86,16 +78,13 @@ def test_the_saved_network_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_a_run_folder_stands_for_its_model(saved: Path, tmp_path: Path) -> None:
     (tmp_path / MODEL_FILE).write_bytes(saved.read_bytes())
-    assert find(str(tmp_path)) == tmp_path / MODEL_FILE
     assert load(str(tmp_path)).card == CARD
 
 
-def test_bundled_models_go_by_name_and_are_what_the_settings_start_from() -> None:
-    for name in bundled():
-        found = load(name)
-        assert found.net.head.out_channels == len(found.card.classes)
-    assert TrainSettings(out=Path("run")).start_from in bundled()
-    assert SegmentSettings().model in bundled()
+@pytest.mark.parametrize("name", bundled())
+def test_a_bundled_model_has_the_classes_of_its_card(name: str) -> None:
+    found = load(name)
+    assert found.net.head.out_channels == len(found.card.classes)
 
 
 def test_the_hash_is_of_the_weights_that_were_read(saved: Path, tmp_path: Path, monkeypatch) -> None:
@@ -115,17 +104,9 @@ def test_the_hash_is_of_the_weights_that_were_read(saved: Path, tmp_path: Path, 
 # ---- what is no model
 
 
-@pytest.mark.parametrize(
-    "name", ["nowhere.safetensors", "no-such-model", "~nobody-of-this-name/m.safetensors", "n" * 999]
-)
-def test_a_missing_model_names_the_bundled_ones(name: str) -> None:
-    with pytest.raises(Problem, match=r"There is no model .* or one of: .*em-membrane"):
-        load(name)
-
-
-def test_a_folder_without_a_model_is_said_to_be_one(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match=r"holds no model.safetensors"):
-        load(str(tmp_path))
+def test_a_missing_model_names_the_bundled_ones() -> None:
+    with pytest.raises(Problem, match=r"There is no model nowhere.safetensors. .* or one of: .*em-membrane"):
+        load("nowhere.safetensors")
 
 
 @pytest.mark.parametrize("tenth", range(10))
@@ -133,9 +114,8 @@ def test_a_file_cut_short_is_damaged(saved: Path, tmp_path: Path, tenth: int) ->
     whole = saved.read_bytes()
     path = tmp_path / "cut.safetensors"
     path.write_bytes(whole[: len(whole) * tenth // 10])
-    for read in (lambda: load(str(path)), lambda: read_card(path)):
-        with pytest.raises(Problem, match=r"cut.safetensors is damaged or not a model file"):
-            read()
+    with pytest.raises(Problem, match=r"cut.safetensors is damaged or not a model file"):
+        load(str(path))
 
 
 @pytest.mark.parametrize("content", [b"my model\n", b"\x08\0\0\0\0\0\0\0no json!", b"PK\x03\x04" + bytes(100)])
@@ -161,65 +141,11 @@ def test_weights_must_fit_the_card(saved: Path, tmp_path: Path, changes: dict[st
         load(str(path))
 
 
-# ---- cards
-
-
-@pytest.mark.parametrize("missing", ["name", "classes"])
-def test_a_card_needs_a_name_and_classes(tmp_path: Path, missing: str) -> None:
-    text = json.dumps({name: value for name, value in FIELDS.items() if name != missing})
-    with pytest.raises(Problem, match=r"The card in .*m.safetensors cannot be read"):
-        read_card(with_metadata(tmp_path / "m.safetensors", text))
-
-
-def test_a_card_of_an_older_or_newer_version_is_read(tmp_path: Path) -> None:
-    text = json.dumps({"name": "cells", "classes": FIELDS["classes"], "width": 32, "mood": "good"})
-    card = read_card(with_metadata(tmp_path / "m.safetensors", text))
-    assert card == Card("cells", CARD.classes, width=32)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "null",
-        "[]",
-        "[" * 100_000,
-        json.dumps(FIELDS | {"classes": []}),
-        json.dumps(FIELDS | {"classes": [{"value": 1}]}),
-        json.dumps(FIELDS | {"classes": FIELDS["classes"][:1] * 2}),
-        json.dumps(FIELDS | {"classes": [{"value": 255, "name": "a", "color": "#000000"}]}),
-        json.dumps(FIELDS | {"classes": [{"value": -1, "name": "a", "color": "#000000"}]}),
-        json.dumps(FIELDS | {"classes": [{"value": 1, "name": "a", "color": "red"}]}),
-        json.dumps(FIELDS | {"width": 0}),
-        json.dumps(FIELDS | {"width": "wide"}),
-        json.dumps(FIELDS | {"voxel_size": [[1, 2]]}),
-    ],
-)
+@pytest.mark.parametrize("text", ["", "[]", json.dumps(dataclasses.asdict(CARD) | {"width": "wide"})])
 def test_a_card_that_makes_no_sense_is_a_problem(saved: Path, tmp_path: Path, text: str) -> None:
     path = with_metadata(tmp_path / "m.safetensors", text, load_file(saved))
-    for read in (lambda: load(str(path)), lambda: read_card(path)):
-        with pytest.raises(Problem, match=r"The card in .*m.safetensors cannot be read"):
-            read()
-
-
-@given(
-    st.text()
-    | anything.map(json.dumps)
-    | st.dictionaries(st.sampled_from([*FIELDS]), anything).map(lambda wrong: json.dumps(FIELDS | wrong))
-)
-@settings(max_examples=150)
-def test_any_card_is_read_or_a_problem(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    path = with_metadata(tmp_path_factory.getbasetemp() / "fuzz.safetensors", text)
-    with pytest.raises(Problem):  # whatever the card says, these weights do not fit
+    with pytest.raises(Problem, match=r"The card in .*m.safetensors cannot be read"):
         load(str(path))
-    try:
-        card = read_card(path)
-    except Problem:
-        return
-    assert Card.from_dict(json.loads(json.dumps(dataclasses.asdict(card)))).classes == card.classes
-    assert card.width > 0
-    assert {c.value for c in card.classes} <= set(range(255))
 
 
 # ---- writing

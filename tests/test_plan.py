@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from napari_unet import plan
+from napari_unet.card import Card
 from napari_unet.classes import PixelClass, default_colors
 from napari_unet.config import TrainConfig
-from napari_unet.model import Card, Model
+from napari_unet.model import Model
 from napari_unet.painting import Meaning
 from napari_unet.plan import first_network, plan_classes, steps_in
 from napari_unet.problem import Problem
@@ -116,6 +117,21 @@ def test_no_two_classes_look_alike(names):
     before = start((PixelClass(1, "interior", BLUE), PixelClass(2, "membrane", ORANGE)))
     classes, _ = plan_classes(config(classes=names), before)
     assert len({c.color for c in classes}) == len(names)
+
+
+def test_colours_that_are_twoare_taken():
+    two = ("#AA0000", "#00bb00")
+    classes, _ = plan_classes(config(classes="membrane,vesicle", colors=two), start())
+    assert [c.color for c in classes] == list(two)
+    assert [c.color for c in plan_classes(config(colors=two), start())[0]] == list(two)
+    with_zero, _ = plan_classes(config(classes="a,b", colors=two, zero="background"), None)
+    assert [c.color for c in with_zero] == [BLACK, *two]
+
+
+@pytest.mark.parametrize(("names", "colors"), [("a,b", "#aa0000"), ("a", "#aa0000,#00bb00"), ("", "#aa0000")])
+def test_there_is_one_colour_a_class(names, colors):
+    with pytest.raises(Problem, match=r"There are . classes and . colours. Give one a class"):
+        plan_classes(config(classes=names, colors=colors), start((*CLASSES, PixelClass(3, "c", BLUE))))
 
 
 # ---- first weights

@@ -171,3 +171,27 @@ def test_a_missing_level_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.zarr/zarr.json").write_text(json.dumps(described))
     with pytest.raises(Problem, match="gone"):
         read(str(tmp_path / "a.zarr"))
+
+
+def test_labels_of_ours_can_be_painted_on(tmp_path: Path) -> None:
+    classes = [{"value": each.value, "name": each.name, "color": each.color} for each in CLASSES]
+    for name in ("ours", "other"):
+        group = write(tmp_path / f"{name}.zarr", np.zeros_like(STACK), **{"image-label": {}})
+        group.attrs.update({"napari-unet-labels": {"classes": classes}} if name == "ours" else {})
+    ours, other = (layers(tmp_path / f"{name}.zarr")[0] for name in ("ours", "other"))
+    assert isinstance(ours, Labels)
+    assert ours.metadata["napari-unet"] == {"path": str(tmp_path / "ours.zarr")}
+    assert list(ours.features["class"]) == ["interior", "membrane"]
+    np.testing.assert_allclose(ours.get_color(2), [0xE6 / 255, 0x9F / 255, 0, 1], atol=1e-6)
+    ours.paint((1, 8, 12), 2)
+    assert zarr.open_array(tmp_path / "ours.zarr/0", mode="r")[1, 8, 12] == 2
+    with pytest.raises(ValueError, match="read-only"):
+        other.paint((1, 8, 12), 2)
+
+
+def test_labels_of_ours_on_a_disk_for_reading_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = write(tmp_path / "a.zarr", STACK, **{"image-label": {}})
+    group.attrs["napari-unet-labels"] = {"classes": []}
+    monkeypatch.setattr("os.access", lambda *_: False)
+    ((data, _, _),) = read(str(tmp_path / "a.zarr"))
+    assert data.read_only

@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from napari_unet.config import SegmentConfig
 from napari_unet.device import Compute
-from napari_unet.events import Finished, Notice, Progress
+from napari_unet.events import Failed, Finished, Notice, Progress, Started
 from napari_unet.grey import measure
+from napari_unet.log import LOG, read
 from napari_unet.model import load
+from napari_unet.predict import logits
 from napari_unet.problem import Problem
 from napari_unet.samples import IMAGE
-from napari_unet.segment import Box, logits, parse_region, segment
+from napari_unet.segment import parse_region, segment
 from napari_unet.store import open_result
-from napari_unet.tiles import CUT, MARGIN, mirror
+from napari_unet.tiles import Box
 from napari_unet.unet import UNet, folded
 from napari_unet.volume import open_volume
 
@@ -40,67 +40,6 @@ def trained() -> UNet:
 @pytest.fixture(scope="module")
 def tissue() -> np.ndarray:
     return open_volume(IMAGE).section(0)
-
-
-def whole_pass(net: UNet, section: np.ndarray) -> torch.Tensor:
-    """One pass over the whole mirrored image, without any tile."""
-    grey = measure(section, "section")
-    rows, columns = (mirror(np.arange(-MARGIN, -(-n // 16) * 16 + MARGIN), n) for n in section.shape)
-    image = torch.from_numpy(grey.normalise(section[np.ix_(rows, columns)]))[None, None]
-    with torch.inference_mode():
-        return net(image.contiguous(memory_format=torch.channels_last))[
-            0, :, CUT : CUT + section.shape[0], CUT : CUT + section.shape[1]
-        ]
-
-
-def assert_same(tiled: torch.Tensor, whole: torch.Tensor) -> None:
-    """The standard of the house: logits within 1e-5, a label differs only where the two best are within 2e-5."""
-    assert tiled.shape == whole.shape
-    assert float((tiled - whole).abs().max()) <= 1e-5
-    best = whole.topk(2, dim=0).values
-    differs = tiled.argmax(0) != whole.argmax(0)
-    assert bool(((best[0] - best[1])[differs] < 2e-5).all())
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    height=st.integers(1, 150),
-    width=st.integers(1, 150),
-    tile=st.integers(1, 10).map(lambda n: 16 * n),
-    threads=st.sampled_from([1, 2]),
-)
-def test_any_tile_size_gives_the_whole_image_pass(
-    trained: UNet, tissue: np.ndarray, height: int, width: int, tile: int, threads: int
-) -> None:
-    section = tissue[:height, :width]
-    torch.set_num_threads(threads)
-    try:
-        tiled = logits(trained, section, measure(section, ""), Box(0, 1, 0, height, 0, width), tile, CPU)
-    finally:
-        torch.set_num_threads(1)
-    assert_same(tiled, whole_pass(trained, section))
-
-
-@pytest.mark.parametrize("tile", [16, 48, 128, 256])
-def test_a_real_section_has_no_seams(trained: UNet, tissue: np.ndarray, tile: int) -> None:
-    box = Box(0, 1, 0, tissue.shape[0], 0, tissue.shape[1])
-    assert_same(logits(trained, tissue, measure(tissue, ""), box, tile, CPU), whole_pass(trained, tissue))
-
-
-@settings(max_examples=10, deadline=None)
-@given(data=st.data())
-def test_a_region_is_a_cut_of_the_whole(trained: UNet, tissue: np.ndarray, data: st.DataObject) -> None:
-    section = tissue[:120, :90]
-    y0, x0 = data.draw(st.integers(0, 119)), data.draw(st.integers(0, 89))
-    y1, x1 = data.draw(st.integers(y0 + 1, 120)), data.draw(st.integers(x0 + 1, 90))
-    cut = logits(trained, section, measure(section, ""), Box(0, 1, y0, y1, x0, x1), 64, CPU)
-    assert_same(cut, whole_pass(trained, section)[:, y0:y1, x0:x1])
-
-
-def test_folding_changes_no_label(tissue: np.ndarray, trained: UNet) -> None:
-    box = Box(0, 1, 0, 100, 0, 100)
-    as_trained = logits(load("em-membrane").net, tissue, measure(tissue, ""), box, 64, CPU)
-    assert float((as_trained - logits(trained, tissue, measure(tissue, ""), box, 64, CPU)).abs().max()) < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -134,7 +73,8 @@ def finish(config: SegmentConfig) -> Finished:
 
 def files_of(path: Path) -> dict[str, bytes]:
     """Every file of a result but its list of finished chunks, which may be in another order."""
-    return {str(f.relative_to(path)): f.read_bytes() for f in path.rglob("*") if f.is_file() and f.name != "done.jsonl"}
+    told = {"done.jsonl", "log.jsonl", "config.json"}  # the order, the times, where it lies
+    return {str(f.relative_to(path)): f.read_bytes() for f in path.rglob("*") if f.is_file() and f.name not in told}
 
 
 def test_the_result_knows_what_made_it(stack: Path, tmp_path: Path) -> None:
@@ -227,8 +167,39 @@ def test_chunks_join_without_seams_whatever_the_region(trained: UNet, tissue: np
     )
     finish(config)
     result = np.asarray(open_result(config.out).classes[0][0])
-    whole = whole_pass(trained, section)[:, 7:, 3:]
+    whole = logits(trained, section, measure(section, ""), Box(0, 1, 7, 1070, 3, 1050), 2048, CPU)  # in one pass
     best = whole.topk(2, dim=0).values
     differs = result != whole.argmax(0).numpy() + 1
     assert result.shape == (1063, 1047)
     assert (best[0] - best[1]).numpy()[differs].max(initial=0) < 2e-5
+
+
+def test_log_and_settings_lie_beside_the_result_and_a_second_job_appends(stack: Path, tmp_path: Path) -> None:
+    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr", region="0:2,:,:", threads=1)
+    first = list(segment(config))
+    assert isinstance(first[0], Started)
+    assert read(config.out / LOG)[0] == first
+    assert SegmentConfig.model_validate_json((config.out / "config.json").read_text()) == config
+    again = list(segment(config))
+    assert again[-1] == Finished(str(config.out), "already done")
+    assert read(config.out / LOG)[0] == first + again
+
+
+def test_a_resumed_job_appends_to_the_log(stack: Path, tmp_path: Path) -> None:
+    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr", region="0:2,:,:")
+    stopped = list(segment(config, lambda: True))
+    assert isinstance(stopped[-1], Finished)
+    assert stopped[-1].stopped
+    resumed = list(segment(config))
+    assert read(config.out / LOG)[0] == stopped + resumed
+
+
+def test_too_little_memory_is_said_and_logged(stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("napari_unet.segment.logits", full)
+    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr")
+    with pytest.raises(Problem, match=r"not enough memory. Choose smaller tiles") as problem:
+        list(segment(config))
+    assert read(config.out / LOG)[0][-1] == Failed(str(problem.value))

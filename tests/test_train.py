@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,14 +15,23 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from safetensors.torch import load_file
 
 from napari_unet.config import SegmentConfig, TrainConfig
-from napari_unet.events import Event, Finished, Loss, Notice, Progress, Score
+from napari_unet.device import choose
+from napari_unet.events import Event, Failed, Finished, Loss, Notice, Previewed, Progress, Score
+from napari_unet.grey import measure
+from napari_unet.log import LOG, read
 from napari_unet.model import load
+from napari_unet.predict import logits
+from napari_unet.preview import load_preview
 from napari_unet.problem import Problem
 from napari_unet.report import report
+from napari_unet.requests import Preview
+from napari_unet.runs import as_begun
 from napari_unet.samples import IMAGE, TRUTH
 from napari_unet.segment import segment
+from napari_unet.tiles import Box
 from napari_unet.train import train
 from napari_unet.volume import open_volume
 
@@ -68,10 +78,80 @@ def test_same_settings_same_weights_another_seed_others(painted: tuple[Path, Pat
 
 def test_previews_and_random_draws_elsewhere_change_nothing(painted: tuple[Path, Path], tmp_path: Path) -> None:
     finish(small(painted, tmp_path / "a"))
-    for _ in train(small(painted, tmp_path / "b")):
+    seen = []
+    for event in train(small(painted, tmp_path / "b"), asked=lambda: Preview(0, 5, 60, 10, 50)):
         torch.rand(3)
         np.random.default_rng().random()
+        if isinstance(event, Previewed):
+            seen.append(event.step)
+    assert seen == list(range(1, 13))
     assert_same_weights(tmp_path / "a", tmp_path / "b")
+    states = [load_file(tmp_path / name / "checkpoint.safetensors") for name in "ab"]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+# ---- previews
+
+
+def previewed(config: TrainConfig, asked: Preview) -> list[Event]:
+    """Return the previews of a training that is asked for one once, or what is said instead."""
+    once = iter([asked])
+    events = list(train(config, asked=lambda: next(once, None)))
+    assert isinstance(events[-1], Finished)
+    after = next(i for i, event in enumerate(events) if isinstance(event, Score)) + 1
+    return [event for event in events[after:] if isinstance(event, Previewed | Notice)]
+
+
+def test_a_preview_is_what_the_model_of_its_step_says(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    config = small(painted, tmp_path / "run", steps=1, classes="ground,line", zero="background", precision="float32")
+    path = config.out / "preview.safetensors"
+    assert previewed(config, Preview(2, 30, 500, -4, 20)) == [Previewed(1, str(path))]
+    found = load_preview(path)
+    assert (found.z, found.y, found.x) == (2, 30, 0)
+    image = np.asarray(open_volume(painted[0]).section(2))
+    net, grey, compute = load(str(config.out)).net, measure(image, ""), choose(config)
+    whole = logits(net, image, grey, Box(2, 3, 0, 96, 0, 96), 96, compute).argmax(0).numpy()
+    np.testing.assert_array_equal(found.classes, whole[30:, :20])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Preview(-1, 0, 9, 0, 9),
+        Preview(3, 0, 9, 0, 9),
+        Preview(0, 96, 99, 0, 9),
+        Preview(0, 9, 9, 0, 9),
+        Preview(0, 0, 9, -9, 0),
+    ],
+)
+def test_a_preview_of_nothing_is_none(painted: tuple[Path, Path], tmp_path: Path, asked: Preview) -> None:
+    assert previewed(small(painted, tmp_path / "run", steps=1), asked) == []
+
+
+def test_a_section_that_cannot_be_shown_ends_no_training(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    image = tifffile.imread(painted[0]).astype(np.float32)
+    image[2, 0, 0] = np.nan
+    tifffile.imwrite(painted[0], image, photometric="minisblack", metadata={"axes": "ZYX"})
+    (said,) = previewed(small(painted, tmp_path / "run", steps=1), Preview(2, 0, 9, 0, 9))
+    assert isinstance(said, Notice)
+    assert re.match(r"There is no preview. Section 2 of .*image.tif holds grey values that are not numbers", said.text)
+
+
+def test_too_little_memory_is_said_and_logged(
+    painted: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("napari_unet.learner.Learner.learn", full)
+    config = small(painted, tmp_path / "run")
+    with pytest.raises(Problem, match=r"not enough memory. Choose smaller crops") as problem:
+        finish(config)
+    assert read(config.out / LOG)[0][-1] == Failed(str(problem.value))
+
+
+# ---- stopped and gone on
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(painted: tuple[Path, Path], tmp_path: Path) -> None:
@@ -129,8 +209,8 @@ def test_minutes_become_steps_and_the_settings_are_kept_as_used(painted: tuple[P
 
 def test_the_painted_sections_are_kept(painted: tuple[Path, Path], tmp_path: Path) -> None:
     finish(small(painted, tmp_path / "run", steps=1))
-    kept = tifffile.imread(tmp_path / "run" / "painted" / "1-00001.tif")
-    np.testing.assert_array_equal(kept, tifffile.imread(painted[1])[1])
+    kept = open_volume(tmp_path / "run" / "painted" / "1.zarr", labels=True)
+    np.testing.assert_array_equal(kept.array[:], tifffile.imread(painted[1]))
 
 
 def test_changed_labels_are_refused_on_resuming(painted: tuple[Path, Path], tmp_path: Path) -> None:
@@ -202,7 +282,7 @@ def test_several_pairs_of_different_sizes(painted: tuple[Path, Path], tmp_path: 
             path, tifffile.imread(source)[1:2, :50, :70], photometric="minisblack", metadata={"axes": "ZYX"}
         )
     events = list(train(small(painted, tmp_path / "run", steps=2, inputs=(*painted, *second))))
-    assert any("2 painted section(s)" in e.text for e in events if isinstance(e, Notice))
+    assert any("2 painted sections" in e.text for e in events if isinstance(e, Notice))
 
 
 def v_rand_of(model: str, out: Path) -> float:
@@ -211,7 +291,7 @@ def v_rand_of(model: str, out: Path) -> float:
     return float(report(out, TRUTH, "membrane")["at_0.5"]["v_rand"])
 
 
-@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("shuffled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_painted_section_helps_and_a_shuffled_one_does_not(tmp_path: Path, shuffled: bool) -> None:
     truth = np.asarray(open_volume(TRUTH).array[:])
     painted = np.zeros_like(truth)
@@ -237,6 +317,22 @@ def test_a_finished_run_whose_labels_were_painted_on_is_not_already_done(
         finish(config)
 
 
+def test_a_training_goes_on_with_the_labels_it_keeps_whatever_was_painted_since(
+    painted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    finish(small(painted, tmp_path / "whole", steps=4))
+    config = small(painted, tmp_path / "run", steps=4)
+    assert as_begun(config) == config
+    list(train(config, lambda: True))
+    labels = tifffile.imread(painted[1])
+    labels[1, 1, 1] = 1
+    tifffile.imwrite(painted[1], labels, photometric="minisblack", metadata={"axes": "ZYX"})
+    with pytest.raises(Problem, match="changed since"):
+        finish(config)
+    finish(as_begun(config))
+    assert_same_weights(tmp_path / "whole", tmp_path / "run")
+
+
 def test_a_changed_start_model_is_refused_on_resuming(painted: tuple[Path, Path], tmp_path: Path) -> None:
     finish(small(painted, tmp_path / "first", steps=1))
     config = small(painted, tmp_path / "second", steps=3, start_from=str(tmp_path / "first"))
@@ -260,7 +356,7 @@ def test_a_training_that_comes_apart_is_no_success(painted: tuple[Path, Path], t
     config = small(painted, tmp_path / "run", steps=3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("napari_unet.learner.Learner.learn", lambda *_: float("nan"))
-        with pytest.raises(Problem, match=r"came apart at step 0.* smaller --learning-rate"):
+        with pytest.raises(Problem, match=r"came apart at step 0.* smaller learning rate"):
             finish(config)
 
 

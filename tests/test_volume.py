@@ -131,7 +131,7 @@ def test_axes_find_their_place(tmp_path: Path, shape: tuple, names: str | None, 
 )
 def test_one_of_several_must_be_chosen(tmp_path: Path, names: str | None, axis: int, word: str) -> None:
     path = save(tmp_path, np.stack([STACK, 255 - STACK], axis), list(names) if names else None)
-    with pytest.raises(Problem, match=rf"a\.zarr has {word}\. Say which one to use: --channel 0 to 1\.$"):
+    with pytest.raises(Problem, match=rf"a\.zarr has {word}\. Say which one to use \(--channel\): 0 to 1\.$"):
         open_volume(path)
     np.testing.assert_array_equal(open_volume(path, channel=1).section(2), 255 - STACK[2])
     for channel in (2, -1):
@@ -183,7 +183,7 @@ def test_colour(tmp_path: Path, planar: str) -> None:
     with pytest.raises(Problem) as caught:
         open_volume(path)
     assert str(caught.value) == (
-        f"{path} is a colour image. Say which channel holds the signal: --channel 0 (red), 1 (green) or 2 (blue)."
+        f"{path} is a colour image. Say which channel holds the signal (--channel): 0 is red, 1 is green, 2 is blue."
     )
     blue = colours[2, ..., 2] if planar == "contig" else colours[2, 2]
     np.testing.assert_array_equal(open_volume(path, channel=2).section(2), blue)

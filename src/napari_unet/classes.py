@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Interior light blue and membrane orange first: they stay apart on grey and for every kind of colour vision
 # (Okabe and Ito, "Color Universal Design", 2008, without black).
@@ -18,6 +22,11 @@ class PixelClass:
     value: int
     name: str
     color: str
+
+
+def tint(rgb: np.ndarray, where: np.ndarray, color: str) -> None:
+    """Lay `color` half transparent over the pixels `where`, bool (Y, X), of the picture `rgb` (Y, X, 3), in place."""
+    rgb[where] = (rgb[where] + list(bytes.fromhex(color[1:]))) / 2
 
 
 def default_colors(n: int) -> tuple[str, ...]:

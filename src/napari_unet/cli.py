@@ -1,4 +1,4 @@
-"""The command line: napari-unet train | segment | score | models | doctor | demo."""
+"""The command line: napari-unet train | examples | segment | score | models | doctor | demo."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from napari_unet.events import Event
 from napari_unet.problem import Problem
 
 if TYPE_CHECKING:
-    from napari_unet.model import Card
+    from napari_unet.card import Card
 
 FAILED, WRONG_USAGE = 1, 2
 
@@ -35,22 +35,25 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 Flat = Parameter(name="*")
+Pairs = Annotated[Path, Parameter(help="IMAGE LABELS [IMAGE LABELS ...]: each image with its painted labels.")]
 Json = Annotated[bool, Parameter(name="--json", help="Print each event as one line of JSON.")]
 
 
 @app.command(usage="Usage: napari-unet train IMAGE LABELS [IMAGE LABELS ...] --out PATH [OPTIONS]")
-def train(*inputs: Path, settings: Annotated[TrainSettings, Flat], as_json: Json = False) -> int:
-    """Fine-tune a model on painted labels; the same command again resumes.
-
-    Parameters
-    ----------
-    inputs
-        IMAGE LABELS [IMAGE LABELS ...]: each image with its painted labels.
-    """
+def train(*inputs: Pairs, settings: Annotated[TrainSettings, Flat], as_json: Json = False) -> int:
+    """Fine-tune a model on painted labels; the same command again resumes."""
     from napari_unet.train import train
 
     config = TrainConfig(inputs=inputs, **settings.model_dump())
     return print_events(_until_interrupted(lambda stop: train(config, stop)), as_json)
+
+
+@app.command(usage="Usage: napari-unet examples IMAGE LABELS [IMAGE LABELS ...] --out FOLDER [OPTIONS]")
+def examples(*inputs: Pairs, settings: Annotated[TrainSettings, Flat], as_json: Json = False) -> int:
+    """Show what a training would see: augmented crops and loss weights."""
+    from napari_unet.examples import examples
+
+    return print_events(examples(TrainConfig(inputs=inputs, **settings.model_dump())), as_json)
 
 
 @app.command
@@ -94,7 +97,7 @@ def score(result: Path, truth: Path, *, boundary: str = "") -> int:
 @app.command
 def models(*, as_json: Annotated[bool, Parameter(name="--json", help="Print the whole cards as JSON.")] = False) -> int:
     """List the bundled models: classes, training data, scores."""
-    from napari_unet.model import bundled, find, read_card
+    from napari_unet.card import bundled, find, read_card
 
     cards = {name: read_card(find(name)) for name in bundled()}
     if as_json:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
+from collections.abc import Set
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +26,7 @@ def _split(names: Any) -> Any:
 
 def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
-        raise ValueError("two classes have the same name")
+        raise ValueError("two classes have the same name or colour")
     return names
 
 
@@ -47,6 +50,9 @@ def _full(path: Path) -> Path:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_unique)]
+Colors = Annotated[
+    tuple[Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")], ...], BeforeValidator(_split), AfterValidator(_unique)
+]
 # The command line gives text.
 Width = Annotated[Literal[16, 32, 64], BeforeValidator(lambda n: int(n) if str(n).isdecimal() else n)]
 FullPath = Annotated[Path, AfterValidator(_full)]
@@ -57,7 +63,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    threads: int = Field(0, ge=0, description="Processor threads; 0 takes all cores.")
+    threads: int = Field(
+        0, ge=0, description="Processor threads; 0 takes all cores.", json_schema_extra={"zero": "all cores"}
+    )
     device: Device = Field("auto", description="What to compute on; auto takes the GPU if there is one.")
     precision: Precision = Field("auto", description="Number format; auto takes the fastest that is safe here.")
     channel: int | None = Field(None, ge=0, description="Which channel of a colour or multi-channel image to use.")
@@ -69,19 +77,31 @@ class TrainSettings(Settings):
     out: FullPath = Field(description="Run folder: everything this training makes.")
     start_from: str = Field("em-membrane", description="Model to start from: a name, a file, a run, or scratch.")
     classes: Names = Field((), description="Class names by label value: the first is 1. Empty: the start model's.")
+    colors: Colors = Field((), description="Class colours as #rrggbb, one a class. Empty: chosen by the program.")
     zero: Literal["unlabelled", "background"] = Field(
         "unlabelled", description="What the label value 0 means on a painted section."
     )
     objects: bool = Field(False, description="The values are object ids; touching ones are kept apart.")
     minutes: float = Field(5.0, gt=0, description="How long to train; turned into steps and recorded as steps.")
-    steps: int = Field(0, ge=0, description="How many steps to train; 0 takes the minutes.")
+    steps: int = Field(
+        0,
+        ge=0,
+        description="How many steps to train; 0 takes the minutes.",
+        json_schema_extra={"zero": "from the time"},
+    )
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Start of all random draws: same seed, same result.")
     width: Width | None = Field(None, description="From scratch: channels of the first level (16, 32, 64; paper: 64).")
     crop: Annotated[int, AfterValidator(_multiple_of_16)] = Field(
         112, ge=16, description="Side of the part of a training crop that counts, in pixels."
     )
     batch: int = Field(4, ge=1, description="Crops in a step.")
-    learning_rate: float = Field(0.0, ge=0, le=0.1, description="Peak learning rate; 0 lets the program choose.")
+    learning_rate: float = Field(
+        0.0,
+        ge=0,
+        le=0.1,
+        description="Peak learning rate; 0 lets the program choose.",
+        json_schema_extra={"zero": "chosen by the program"},
+    )
     border_weight: float = Field(10.0, ge=0, description="Extra loss weight between touching objects; paper: 10.")
 
 
@@ -105,15 +125,8 @@ class TrainConfig(TrainSettings):
 
     def command(self) -> str:
         """Return the command that does this training again."""
-        words = ["napari-unet", "train", *map(str, self.inputs)]
-        for name, field in TrainSettings.model_fields.items():
-            value = getattr(self, name)
-            if value != field.default and not (name == "minutes" and self.steps):
-                flag = "--" + name.replace("_", "-")
-                words += (
-                    [flag] if value is True else [flag, ",".join(value) if isinstance(value, tuple) else str(value)]
-                )
-        return shlex.join(words)
+        left_out = {"minutes"} if self.steps else set()
+        return _command(["train", *map(str, self.inputs)], self, TrainSettings.model_fields.keys() - left_out)
 
     @property
     def pairs(self) -> tuple[tuple[Path, Path], ...]:
@@ -139,3 +152,18 @@ class SegmentConfig(SegmentSettings):
 
     image: FullPath
     out: FullPath
+
+    def command(self) -> str:
+        """Return the command that does this segmentation again."""
+        return _command(["segment", str(self.image), str(self.out)], self, SegmentSettings.model_fields.keys())
+
+
+def _command(words: list[str], config: Settings, flags: Set[str]) -> str:
+    """Return a command line: its words, then a flag for each setting of `flags` that is not the default."""
+    words = ["napari-unet", *words]
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if name in flags and value != field.default:
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            words += ["--" + name.replace("_", "-")] + ([text] if value is not True else [])
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)

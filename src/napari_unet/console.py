@@ -10,6 +10,7 @@ from typing import TextIO
 
 from napari_unet.events import Event, Failed, Finished, Loss, Notice, Progress, Score, Started, to_json
 from napari_unet.problem import Problem
+from napari_unet.words import duration
 
 _EVERY = 30  # seconds between two lines of progress where they cannot be drawn over
 
@@ -57,16 +58,6 @@ def say(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
         os.close(nowhere)
 
 
-def duration(seconds: float) -> str:
-    """Return a time in words, such as "1 min 12 s"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 class _Line:
     """The line of progress at the bottom: on a terminal it is drawn over, elsewhere there is one now and then."""
 
@@ -88,8 +79,8 @@ class _Line:
                 self._score = f", IoU {iou:.3f}, best {best:.3f}"
             case Notice(text) | Failed(text):
                 self._print(text)
-            case Finished(path, detail):
-                self._print(f"{detail}\n{path}")
+            case Finished(path, detail, stopped):
+                self._print(f"{'Stopped: ' * stopped}{detail}\n{path}")
 
     def _draw(self, text: str) -> None:
         if sys.stderr.isatty():

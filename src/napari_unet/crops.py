@@ -221,7 +221,9 @@ class Crops:
         for pair in sorted({section.pair for section in sections}):
             members = np.flatnonzero([section.pair == pair for section in sections])
             painted = [c for c in range(channels) if counts[members, c].any()]
-            self._choices.append([_Choice(c, members, counts[members, c] / counts[members, c].sum()) for c in painted])
+            choices = [_Choice(c, members, counts[members, c] / counts[members, c].sum()) for c in painted]
+            if choices:  # all that a pair shows may be held out
+                self._choices.append(choices)
 
     def batch(self, step: int, size: int) -> Batch:
         """Return `size` crops, those of step number `step`."""

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from napari_unet.classes import PixelClass
+from napari_unet.classes import PixelClass, tint
 from napari_unet.config import SegmentConfig, TrainConfig
-from napari_unet.disk import disk_problems
+from napari_unet.disk import disk_problems, write_json
 from napari_unet.events import Event, Notice
 from napari_unet.problem import Problem
 from napari_unet.report import report
-from napari_unet.runs import write_json
 from napari_unet.samples import IMAGE, STROKES, TRUTH
 from napari_unet.segment import segment
 from napari_unet.store import open_result
@@ -86,8 +85,9 @@ def picture(path: Path, before: Path, after: Path) -> None:
 def _coloured(section: np.ndarray, labels: np.ndarray | None, classes: tuple[PixelClass, ...]) -> np.ndarray:
     """Lay the colours of the classes over a grey section, half transparent: uint8 (Y, X, 3)."""
     rgb = np.repeat(section[..., None].astype(float), 3, axis=2)
-    for c in classes if labels is not None else ():
-        rgb[labels == c.value] = (rgb[labels == c.value] + list(bytes.fromhex(c.color[1:]))) / 2
+    if labels is not None:
+        for c in classes:
+            tint(rgb, labels == c.value, c.color)
     return rgb.astype(np.uint8)
 
 

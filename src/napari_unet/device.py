@@ -67,9 +67,9 @@ def choose(settings: Settings) -> Compute:
     torch.set_num_threads(threads)
     kind = settings.device if settings.device != "auto" else _best_kind()
     if kind == "cuda" and not torch.cuda.is_available():
-        raise Problem(f"No NVIDIA GPU can be used: {why_no_gpu()} Choose --device auto or cpu to go on without.")
+        raise Problem(f"No NVIDIA GPU can be used: {why_no_gpu()} Choose another device (--device auto).")
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise Problem("This machine has no Apple GPU that torch can use. Choose --device auto or cpu.")
+        raise Problem("This machine has no Apple GPU that torch can use. Choose another device (--device auto).")
     name = {"cuda": torch.cuda.get_device_name, "mps": lambda: "Apple GPU", "cpu": lambda: "processor"}[kind]()
     precision = settings.precision if settings.precision != "auto" else _fastest_precision(kind)
     return Compute(kind, name, precision, threads)
@@ -88,7 +88,7 @@ def why_no_gpu() -> str:
             "--index-url https://download.pytorch.org/whl/cu130"
         )
     if torch.version.cuda is None:
-        return "this torch was built for the processor only, and no NVIDIA driver was found."
+        return "no NVIDIA GPU was found."
     return "torch finds no working NVIDIA driver. Install or update the driver, then start again."
 
 
@@ -118,7 +118,7 @@ def _fastest_precision(kind: str) -> Precision:
         # Tensor cores gain by it from compute capability 8 on; before, the format is emulated.
         return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float32"
     with torch.random.fork_rng([]), torch.inference_mode():
-        net = UNet(width=16).eval().to(memory_format=torch.channels_last)
+        net = UNet(width=16).train(False).to(memory_format=torch.channels_last)
         image = torch.zeros(1, 1, 188, 188)
         seconds = {}
         for precision in ("float32", "bfloat16"):

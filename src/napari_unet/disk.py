@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from napari_unet.problem import Problem
 
@@ -70,6 +71,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON, whole or not at all."""
+    write_whole(path, lambda beside: beside.write_text(json.dumps(value, indent=1) + "\n"))
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from importlib.metadata import version
 
 from napari_unet import __version__
+from napari_unet.card import bundled
 from napari_unet.config import Settings
 from napari_unet.device import choose, why_no_gpu
-from napari_unet.model import bundled
 
 
 def findings() -> Iterator[tuple[str, str]]:

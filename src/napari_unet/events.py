@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass
+
+from napari_unet import jsonline
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker process waits for a job: what it computes on, and what to do where a GPU that is there is not used."""
+
+    device: str
+    advice: str
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,14 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Previewed:
+    """The part of a section that was asked for, as the training sees it after `step`; `path` is the file."""
+
+    step: int
+    path: str
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the user should know; the job goes on."""
 
@@ -67,15 +83,13 @@ class Failed:
     text: str
 
 
-Event = Started | Progress | Loss | Score | Notice | Finished | Failed
-_KINDS: dict[str, type[Event]] = {
-    kind.__name__.lower(): kind for kind in (Started, Progress, Loss, Score, Notice, Finished, Failed)
-}
+Event = Ready | Started | Progress | Loss | Score | Previewed | Notice | Finished | Failed
+_KINDS = (Ready, Started, Progress, Loss, Score, Previewed, Notice, Finished, Failed)
 
 
 def to_json(event: Event) -> str:
     """Return `event` as one line of JSON, without the newline."""
-    return json.dumps({"event": type(event).__name__.lower(), **dataclasses.asdict(event)}, allow_nan=False)
+    return jsonline.dump("event", event)
 
 
 def from_json(line: str) -> Event:
@@ -86,9 +100,5 @@ def from_json(line: str) -> Event:
     ValueError
         If the line is not an event.
     """
-    try:
-        fields = json.loads(line)
-        kind = _KINDS[fields["event"]]
-        return kind(**{f.name: fields[f.name] for f in dataclasses.fields(kind) if f.name in fields})
-    except (KeyError, TypeError) as error:  # another kind, no object at all, or a field is missing
-        raise ValueError(f"not an event: {line[:80]}") from error
+    event: Event = jsonline.parse("event", _KINDS, line)
+    return event

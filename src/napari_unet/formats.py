@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -218,16 +218,9 @@ def _open_zarr(folder: Path) -> Source:
     if image is None:
         raise Problem(f"{folder} is a Zarr group that is not an OME-Zarr image. Open one of the arrays inside it.")
     voxels = of_multiscale(image)
-    if not _says_where(metadata["attributes"]):
+    if not omezarr.says_where(metadata["attributes"]):
         voxels = replace(voxels, start={})
     return Source(omezarr.open_level(folder, image), _letters(image.axes), voxels)
-
-
-def _says_where(attributes: Mapping[str, Any]) -> bool:
-    """Return whether the metadata of an OME-Zarr image places its finest level."""
-    image = omezarr.ome(attributes)["multiscales"][0]
-    steps = [step for part in (image["datasets"][0], image) for step in part.get("coordinateTransformations") or ()]
-    return any("translation" in step for step in steps)
 
 
 def _letters(names: Sequence[str | None]) -> str:

@@ -6,6 +6,8 @@ A result is one OME-Zarr 0.5 folder::
       zarr.json             OME metadata; attribute "napari-unet": the layout
       0/ 1/ ...             class map, uint8 (Z, Y, X), and its coarse levels
       probabilities/0/ ...  uint8 (C, Z, Y, X), 255 = probability 1, when asked for
+      config.json           the settings it was last asked for with
+      log.jsonl             one event a line
 
 `store.py` fills it, and keeps its own two files beside these.
 """
@@ -21,15 +23,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import zarr
-from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from napari_unet import __version__
 from napari_unet.classes import PixelClass
+from napari_unet.omezarr import create_level, describe, label_colors
 from napari_unet.problem import Problem
 
 CHUNK = 1024
 COARSE_CHUNK = CHUNK // 2
 NOT_COMPUTED = 255
+CONFIG = "config.json"
 
 
 @dataclass(frozen=True, order=True)
@@ -142,7 +145,7 @@ def refuse_another(path: Path, layout: Layout) -> None:
     other = [
         f"another {_in_words(key)}: {there.get(key, 'none')} there, {now.get(key, 'none')} now"
         for key in {**there, **now}
-        if there.get(key) != now.get(key)
+        if there.get(key) != now.get(key) and key != ("provenance", "image")  # files may move; the pixels count
     ]
     if other:
         what = f"{path} was made with {'; '.join(other)}"
@@ -170,48 +173,16 @@ def _create_image(path: Path, layout: Layout, axes: str, attributes: dict[str, A
     channels = (len(layout.classes),) if axes == "czyx" else ()
     for level, shape in enumerate(layout.level_shapes()):
         side = COARSE_CHUNK if level else CHUNK
-        zarr.create_array(
+        create_level(
             path / str(level),
-            shape=(*channels, *shape),
-            chunks=(*(1 for _ in channels), 1, side, side),
-            dtype="uint8",
+            (*channels, *shape),
+            (*(1 for _ in channels), 1, side, side),
+            "uint8",
+            axes,
             fill_value=0 if channels else NOT_COMPUTED,
-            compressors=[ZstdCodec(level=3), Crc32cCodec()],
-            dimension_names=list(axes),
         )
-    ome: dict[str, Any] = {"version": "0.5", "multiscales": [_multiscale(layout, axes)]}
+    ome = describe(axes, len(layout.level_shapes()), layout.voxel_size, layout.offset)
     if not channels:
-        ome["image-label"] = {"version": "0.5", "colors": _label_colors(layout)}
+        colors = {each.value: each.color for each in layout.classes}
+        ome["image-label"] = label_colors({**colors, NOT_COMPUTED: "#00000000"})
     zarr.create_group(path, attributes={"ome": ome, **attributes})
-
-
-def _multiscale(layout: Layout, axes: str) -> dict[str, Any]:
-    """Describe the pyramid as OME-Zarr 0.5 does, in nanometres if the voxel size is known, else in voxels."""
-    unit = {"unit": "nanometer"} if layout.voxel_size else {}
-    z, y, x = layout.voxel_size or (1.0, 1.0, 1.0)
-    lead = len(axes) - 3
-    # Coarse pixels are picked, not averaged: pixel (0, 0) is the same on all levels, so is the translation.
-    start = [0.0] * lead + [n * size for n, size in zip(layout.offset, (z, y, x), strict=True)]
-    return {
-        "axes": [
-            {"name": "c", "type": "channel"} if name == "c" else {"name": name, "type": "space", **unit}
-            for name in axes
-        ],
-        "datasets": [
-            {
-                "path": str(level),
-                "coordinateTransformations": [
-                    {"type": "scale", "scale": [1.0] * lead + [z, y * 2**level, x * 2**level]},
-                    {"type": "translation", "translation": start},
-                ],
-            }
-            for level in range(len(layout.level_shapes()))
-        ],
-    }
-
-
-def _label_colors(layout: Layout) -> list[dict[str, Any]]:
-    """Give each class its opaque colour, and nothing to what is not computed yet."""
-    colors = {each.value: [*bytes.fromhex(each.color[1:]), 255] for each in layout.classes}
-    colors[NOT_COMPUTED] = [0, 0, 0, 0]
-    return [{"label-value": value, "rgba": rgba} for value, rgba in colors.items()]

@@ -57,9 +57,9 @@ class Learner:
         self._net = net.to(compute.kind, memory_format=torch.channels_last).train()
         for module in self._net.modules():
             if isinstance(module, BatchNorm2d) and fixed_norm:
-                module.eval()
+                module.train(False)
         self._held_to = folded(held_to).to(compute.kind, memory_format=torch.channels_last) if held_to else None
-        self.average = copy.deepcopy(self._net).eval().requires_grad_(False)
+        self.average = copy.deepcopy(self._net).train(False).requires_grad_(False)
         self._optimizer = torch.optim.AdamW(self._net.parameters(), lr=peak, weight_decay=0.01)
 
     def learn(self, batch: Batch, step: int) -> float:

@@ -37,12 +37,18 @@ def plan_classes(config: TrainConfig, start: Model | None) -> tuple[tuple[PixelC
     elif not names and start is not None:
         names = tuple(c.name for c in start.card.classes if c.value)
     if not names:
-        raise Problem("A training from scratch needs class names. Give them, such as --classes interior,membrane.")
+        raise Problem("A training from scratch needs class names. Give them (--classes interior,membrane).")
     if config.objects and len(names) > 2:
         raise Problem("Objects take one or two class names: the objects, and what separates them (--classes).")
     between = config.objects and len(names) == 2
     with_zero = not between and (config.objects or config.zero == "background")
     known = {c.name: c.color for c in start.card.classes if c.name in names} if start else {}
+    if config.colors:
+        if len(config.colors) != len(names):
+            raise Problem(
+                f"There are {len(names)} classes and {len(config.colors)} colours. Give one a class (--colors)."
+            )
+        known = dict(zip(names, config.colors, strict=True))
     new = (color for color in default_colors(len(names)) if color not in known.values())
     classes = tuple(PixelClass(i, name, known.get(name) or next(new)) for i, name in enumerate(names, start=1))
     if with_zero:

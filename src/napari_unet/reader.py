@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import pint
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_unet.omezarr import is_zarr, metadata, multiscale, numbers, ome, open_level
+from napari_unet.part import Part
 from napari_unet.problem import Problem
 from napari_unet.volume import View
 
 LayerData = tuple[Any, dict[str, Any], str]
 
-_OURS = "napari-unet"
+OURS = "napari-unet"  # the attribute of our results, and the key in the metadata of every layer we make
+STROKES = "napari-unet-labels"  # the attribute of labels made to be painted on, with their classes
 _NOT_COMPUTED = {"value": 255, "name": "not computed yet", "color": "transparent"}
 
 
@@ -36,7 +39,7 @@ def read(path: str | list[str]) -> list[LayerData]:
     """Return the layers of an OME-Zarr image: one for each channel, and its labels above them.
 
     An image of labels becomes Labels; so does a segmentation of this plugin, above its hidden probabilities.
-    All are lazy and for reading only.
+    All are lazy, and for reading only but for labels that this plugin made to be painted on.
 
     Raises
     ------
@@ -46,13 +49,29 @@ def read(path: str | list[str]) -> list[LayerData]:
     folder = Path(path if isinstance(path, str) else path[0])
     name = folder.stem.removesuffix(".ome")
     attributes = metadata(folder)["attributes"]
-    if _OURS in attributes or "image-label" in ome(attributes):
+    if OURS in attributes or "image-label" in ome(attributes):
         layers = [*_probabilities(folder, attributes), *_labels(folder, name)]
     else:
         layers = list(_images(folder, name))
     below = folder / "labels"
     names = ome(metadata(below)["attributes"]).get("labels") if is_zarr(below) else None
     return layers + [layer for each in names or () for layer in _labels(below / each, each)]
+
+
+def class_look(classes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the colormap and features of a Labels that shows classes, each with value, name and color (`#rrggbb`).
+
+    255, not computed yet, is transparent.
+    """
+    return paint_look([*classes, _NOT_COMPUTED])
+
+
+def paint_look(classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the same for a Labels to paint classes on, where 255 is a value like any other."""
+    return {
+        "colormap": _colormap({each["value"]: each["color"] for each in classes}),
+        "features": {"index": [each["value"] for each in classes], "class": [each["name"] for each in classes]},
+    }
 
 
 def _images(folder: Path, name: str) -> Iterator[LayerData]:
@@ -76,39 +95,41 @@ def _labels(folder: Path, name: str) -> Iterator[LayerData]:
     channels, place = _channels(folder)
     fields = dict(place, name=name)
     colours = _colours(ome(attributes).get("image-label") or {})
-    if _OURS in attributes:
-        classes = [*attributes[_OURS].get("classes", ()), _NOT_COMPUTED]
-        colours.update((each["value"], each["color"]) for each in classes)
-        fields["features"] = {
-            "index": [each["value"] for each in classes],
-            "class": [each["name"] for each in classes],
-        }
-        fields["metadata"] = {_OURS: attributes[_OURS]}
-    if colours:
-        # A value without a colour of its own is grey rather than invisible.
-        painted: dict[int | None, Any] = {None: "gray", 0: "transparent"}
-        fields["colormap"] = DirectLabelColormap(color_dict=painted | colours)
+    if OURS in attributes:
+        fields.update(class_look(attributes[OURS].get("classes", ())), metadata=_mark(folder, attributes))
+    elif STROKES in attributes:
+        fields.update(paint_look(attributes[STROKES]["classes"]), metadata={OURS: {"path": str(folder.resolve())}})
+    elif colours:
+        fields["colormap"] = _colormap(colours)
     for data in channels:
         yield _layer(data, fields, "labels")
 
 
 def _probabilities(folder: Path, attributes: Mapping[str, Any]) -> Iterator[LayerData]:
     """Yield a hidden Image for each class of a segmentation that kept its probabilities."""
-    folder = folder / "probabilities"
-    if _OURS not in attributes or not is_zarr(folder):
+    below = folder / "probabilities"
+    if OURS not in attributes or not is_zarr(below):
         return
-    channels, place = _channels(folder)
-    for each, data in zip(attributes[_OURS]["classes"], channels, strict=True):
+    channels, place = _channels(below)
+    for each, data in zip(attributes[OURS]["classes"], channels, strict=True):
         fields = {"name": f"{each['name']} probability", "visible": False, "blending": "additive"}
-        yield _layer(data, {**place, **fields, "contrast_limits": (0, 255)}, "image")
+        mark = _mark(folder, attributes, probability=each["name"])
+        yield _layer(data, {**place, **fields, "contrast_limits": (0, 255), "metadata": mark}, "image")
+
+
+def _mark(folder: Path, attributes: Mapping[str, Any], **more: str) -> dict[str, Any]:
+    """Return the metadata of a layer of a result: how it was made, and where it is."""
+    return {OURS: {**attributes[OURS], "path": str(folder.resolve()), **more}}
 
 
 def _channels(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
     """Return the levels of each channel of an image, and where its layers lie; nothing if it is no image."""
-    image = multiscale(metadata(folder)["attributes"])
+    attributes = metadata(folder)["attributes"]
+    image = multiscale(attributes)
     if image is None:
         return [], {}
-    levels = [open_level(folder, image, number) for number in range(len(image.levels))]
+    painted = STROKES in attributes and os.access(folder / image.levels[0].path, os.W_OK)
+    levels = [open_level(folder, image, number, "r+" if painted else "r") for number in range(len(image.levels))]
     shown = [i for i, axis in enumerate(image.axes) if axis != "c"]
     place = {
         "scale": [image.levels[0].scale[i] for i in shown],
@@ -126,7 +147,12 @@ def _channels(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
 def _layer(levels: list[Any], fields: Mapping[str, Any], kind: str) -> LayerData:
     """Return what napari makes a layer of; one level alone is no list."""
     several = len(levels) > 1
-    return levels if several else levels[0], {**fields, "multiscale": several}, kind
+    return [Part(level) for level in levels] if several else levels[0], {**fields, "multiscale": several}, kind
+
+
+def _colormap(colours: Mapping[int | None, Any]) -> DirectLabelColormap:
+    """Return a colormap in which a value without a colour of its own is grey rather than invisible."""
+    return DirectLabelColormap(color_dict={None: "gray", 0: "transparent", **colours})
 
 
 def _unit(name: str | None) -> str:

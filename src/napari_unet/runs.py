@@ -5,7 +5,7 @@
     RUN/
       config.json             the settings, with seed, threads, device, number format and steps as used
       inputs.json             fingerprints of the painted sections and their images
-      painted/                the painted sections, as they were
+      painted/1.zarr ...      the painted sections of each pair, as they were: labels like any others
       log.jsonl               one event a line
       checkpoint.safetensors  where the training is
       model.safetensors       the best weights so far, with their card
@@ -14,21 +14,27 @@
 from __future__ import annotations
 
 import json
-import os
-import time
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_unet.config import TrainConfig
-from napari_unet.disk import disk_problems, lock, write_whole
-from napari_unet.events import Event, Failed, Finished, from_json, to_json
-from napari_unet.problem import Problem
+import numpy as np
 
-CONFIG, INPUTS, LOG, PAINTED, LOCK = "config.json", "inputs.json", "log.jsonl", "painted", "training.lock"
+from napari_unet import log
+from napari_unet.config import TrainConfig
+from napari_unet.disk import disk_problems, lock, sync, write_json
+from napari_unet.events import Event, Finished
+from napari_unet.log import ERROR, LOG
+from napari_unet.omezarr import create_stack
+from napari_unet.problem import Problem
+from napari_unet.volume import Volume
+
+CONFIG, INPUTS, PAINTED, LOCK = "config.json", "inputs.json", "painted", "training.lock"
 # What a run killed before its settings were written may hold.
-_BEFORE_BEGIN = {INPUTS, LOG, PAINTED, LOCK, f"{INPUTS}.partial", f"{CONFIG}.partial"}
+_BEFORE_BEGIN = {INPUTS, LOG, ERROR, PAINTED, LOCK, f"{INPUTS}.partial", f"{CONFIG}.partial"}
+_CHUNK = 512  # pixels, side of a chunk of the labels that are kept
 _CHECKED_BY_CONTENT = {"inputs", "out", "start_from"}  # files may have moved; `inputs.json` knows what they hold
 _LEFT_TO_PROGRAM = {"steps": 0, "threads": 0, "device": "auto", "precision": "auto", "learning_rate": 0.0}
 
@@ -43,7 +49,8 @@ class Run:
     @property
     def finished(self) -> Finished | None:
         """The last event, if the training came to its end."""
-        last = _last_event(self.folder / LOG)
+        events, _ = log.read(self.folder / LOG)
+        last = events[-1] if events else None
         return last if isinstance(last, Finished) and not last.stopped else None
 
     def begin(self, config: TrainConfig, fingerprints: dict[str, str]) -> None:
@@ -71,6 +78,32 @@ class Run:
                 "Train on the new ones into another folder (--out), starting from this run (--start-from)."
             )
 
+    def keep_labels(self, pair: int, image: Volume, painted: Mapping[int, np.ndarray]) -> None:
+        """Keep the painted sections of a pair as they are now.
+
+        Parameters
+        ----------
+        pair : int
+            Its number, from 0 on.
+        image : Volume
+            What was painted on.
+        painted : mapping
+            Section to labels, integer (Y, X).
+
+        Raises
+        ------
+        Problem
+            If the disk is full or cannot be written.
+        """
+        path = _kept(self.folder, pair)
+        dtype = next(iter(painted.values())).dtype
+        with disk_problems(path):
+            shutil.rmtree(path, ignore_errors=True)  # left by a kill
+            array = create_stack(path, image.shape, _CHUNK, dtype, image.voxel_size, image.offset or (0, 0, 0))
+            for z, labels in painted.items():
+                array[z] = labels
+            sync(self.folder, [file for file in path.rglob("*") if file.is_file()])
+
     def record(self, events: Iterable[Event]) -> Iterator[Event]:
         """Append each event to the log, then pass it on; a problem is logged too.
 
@@ -79,24 +112,10 @@ class Run:
         Problem
             If another job writes here, or the disk is full or cannot be written.
         """
-        path = self.folder / LOG
-
-        def write(event: Event) -> None:
-            # Opened for each line: a full disk may show only when the file is closed.
-            with disk_problems(self.folder), path.open("a") as log:
-                log.write(json.dumps({"time": round(time.time(), 3)} | json.loads(to_json(event))) + "\n")
-
         with disk_problems(self.folder):
             held = lock(self.folder / LOCK)
         with held:
-            _end_last_line(path)
-            try:
-                for event in events:
-                    write(event)
-                    yield event
-            except Problem as problem:
-                write(Failed(str(problem)))
-                raise
+            yield from log.record(self.folder / LOG, events)
 
 
 def open_run(config: TrainConfig) -> Run:
@@ -129,30 +148,18 @@ def open_run(config: TrainConfig) -> Run:
     return Run(folder, before.model_copy(update={"inputs": config.inputs, "out": folder}))
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as readable JSON, whole or not at all."""
-    write_whole(path, lambda beside: beside.write_text(json.dumps(value, indent=1) + "\n"))
+def as_begun(config: TrainConfig) -> TrainConfig:
+    """Return `config` with the labels that its run keeps in place of those that may have been painted on since."""
+    if not (config.out / CONFIG).exists():
+        return config
+    kept = ((image, _kept(config.out, pair)) for pair, (image, _) in enumerate(config.pairs))
+    return config.model_copy(update={"inputs": tuple(path for both in kept for path in both)})
+
+
+def _kept(folder: Path, pair: int) -> Path:
+    """Return where a run keeps the labels of a pair."""
+    return folder / PAINTED / f"{pair + 1}.zarr"
 
 
 def _plain(value: Any) -> str:
     return ",".join(value) or "of the start model" if isinstance(value, tuple) else str(value)
-
-
-def _end_last_line(log: Path) -> None:
-    """Let the next event have a line of its own where a kill left half a line."""
-    with disk_problems(log.parent), log.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read() != b"\n":
-                file.write(b"\n")
-
-
-def _last_event(log: Path) -> Event | None:
-    """Return the last whole event of a log; a kill may have left half a line."""
-    if log.exists():
-        for line in reversed(log.read_text(errors="replace").splitlines()):
-            try:
-                return from_json(line)
-            except ValueError:
-                continue
-    return None

@@ -6,34 +6,25 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from napari_unet import tiles
 from napari_unet.config import SegmentConfig
 from napari_unet.device import Compute, choose, memory_problems
+from napari_unet.disk import write_json
 from napari_unet.events import Event, Finished, Notice, Progress, Started
 from napari_unet.grey import Grey, measure
-from napari_unet.layout import Chunk, Layout, read_layout
+from napari_unet.layout import CONFIG, Chunk, Layout, read_layout
+from napari_unet.log import LOG, record
 from napari_unet.model import Model, load
+from napari_unet.predict import logits
 from napari_unet.problem import Problem
 from napari_unet.store import Store, open_store
+from napari_unet.tiles import Box
 from napari_unet.unet import UNet, folded
 from napari_unet.volume import Volume, open_volume
-
-
-class Box(NamedTuple):
-    """A part of a stack, in voxels, ends excluded."""
-
-    z0: int
-    z1: int
-    y0: int
-    y1: int
-    x0: int
-    x1: int
+from napari_unet.words import counted
 
 
 def segment(config: SegmentConfig, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
@@ -62,50 +53,16 @@ def segment(config: SegmentConfig, should_stop: Callable[[], bool] = lambda: Fal
     model = load(config.model)
     image = open_volume(config.image, config.channel)
     box = parse_region(config.region, image.shape)
-    yield Started("segment", str(compute), f"{image.name} with {model.card.name}")
     _refuse_blank(image, box)
-    with (
-        memory_problems("Choose smaller tiles, such as --tile 256: the result is the same."),
-        open_store(config.out, _layout(config, compute, model, image, box)) as store,
-    ):
-        if not store.pending:
-            yield Finished(str(config.out), "already done")
-            return
-        job = _Job(folded(model.net).to(compute.kind, memory_format=torch.channels_last), model, image, box, store)
-        yield from job.events(config.tile, compute, should_stop)
 
+    def events() -> Iterator[Event]:
+        with memory_problems("Choose smaller tiles (--tile 256): the result is the same."):
+            net = folded(model.net).to(compute.kind, memory_format=torch.channels_last)
+            yield from _Job(net, model, image, box, store).events(config.tile, compute, should_stop)
 
-def logits(net: UNet, section: np.ndarray, grey: Grey, box: Box, tile: int, compute: Compute) -> Tensor:
-    """Return the logits of a box of a section, computed tile by tile.
-
-    Parameters
-    ----------
-    net : UNet
-        In evaluation mode, on the device of `compute`.
-    section : ndarray, shape (Y, X)
-        The whole section: tiles see beyond the box.
-    grey : Grey
-        Of the whole section.
-    box : Box
-        Its rows and columns.
-    tile : int
-        Largest side of a tile; a multiple of 16.
-    compute : Compute
-
-    Returns
-    -------
-    Tensor, shape (classes, rows, columns), float32, on the device
-    """
-    result = torch.empty(net.head.out_channels, box.y1 - box.y0, box.x1 - box.x0, device=compute.kind)
-    for part in tiles.cover(box.y0, box.y1, box.x0, box.x1, tile):
-        pixels = torch.from_numpy(grey.normalise(tiles.read(section, part)))[None, None].to(compute.kind)
-        with torch.inference_mode(), compute.autocast():
-            kept = net(pixels.contiguous(memory_format=torch.channels_last))[0, :, tiles.CUT : -tiles.CUT]
-        y0, y1 = max(part.y0, box.y0), min(part.y1, box.y1)
-        x0, x1 = max(part.x0, box.x0), min(part.x1, box.x1)
-        inside = kept[:, y0 - part.y0 : y1 - part.y0, tiles.CUT + x0 - part.x0 : tiles.CUT + x1 - part.x0]
-        result[:, y0 - box.y0 : y1 - box.y0, x0 - box.x0 : x1 - box.x0] = inside
-    return result
+    with open_store(config.out, _layout(config, compute, model, image, box)) as store:
+        write_json(config.out / CONFIG, config.model_dump(mode="json"))
+        yield from record(config.out / LOG, events())
 
 
 def parse_region(text: str, shape: tuple[int, int, int]) -> Box:
@@ -135,11 +92,16 @@ class _Job:
 
     def __init__(self, net: UNet, model: Model, image: Volume, box: Box, store: Store) -> None:
         self._net, self._image, self._box, self._store = net, image, box, store
+        self._model = model.card.name
         self._values = torch.tensor([c.value for c in model.card.classes], dtype=torch.uint8)
 
     def events(self, tile: int, compute: Compute, should_stop: Callable[[], bool]) -> Iterator[Event]:
         """Compute all chunks that are pending."""
+        yield Started("segment", str(compute), f"{self._image.name} with {self._model}")
         pending, total = self._store.pending, self._store.total
+        if not pending:
+            yield Finished(str(self._store.path), "already done")
+            return
         done = kept = total - len(pending)
         if kept:
             yield Notice(f"{kept:,} of {total:,} chunks were finished before and are kept.")
@@ -152,14 +114,15 @@ class _Job:
             for chunk in chunks:
                 if should_stop():
                     self._store.flush()
-                    yield Finished(str(self._store.path), f"stopped: {done:,} of {total:,} chunks are kept", True)
+                    yield Finished(str(self._store.path), f"{done:,} of {total:,} chunks are kept", True)
                     return
                 self._compute(chunk, section, grey, tile, compute)
                 done += 1
                 pace = (time.monotonic() - began) / (done - kept)
                 yield Progress(done, total, "chunk", pace * (total - done))
         self._store.flush()
-        yield Finished(str(self._store.path), f"{self._box.z1 - self._box.z0:,} section(s) segmented")
+        sections = counted(self._box.z1 - self._box.z0, "section")
+        yield Finished(str(self._store.path), f"{sections} segmented")
 
     def _compute(self, chunk: Chunk, section: np.ndarray, grey: Grey, tile: int, compute: Compute) -> None:
         """Compute one chunk and write it."""

@@ -28,6 +28,7 @@ import numpy as np
 import zarr
 
 from napari_unet.disk import disk_problem, lock, sync
+from napari_unet.finished import DONE, chunks_in
 from napari_unet.layout import (
     CHUNK,
     COARSE_CHUNK,
@@ -42,7 +43,6 @@ from napari_unet.layout import (
 
 _BATCH = 16  # chunks written before they are listed
 _PATIENCE = 2.0  # seconds a chunk may wait for the next ones before they are listed
-_DONE = "done.jsonl"
 _LOCK = "segmentation.lock"
 _MADE_FIRST = {_LOCK, "zarr.json", "probabilities"}  # beside the levels, before `done.jsonl`
 
@@ -63,7 +63,7 @@ def open_store(path: Path, layout: Layout) -> Store:
         path.mkdir(parents=True, exist_ok=True)
         held = lock(path / _LOCK)
         try:
-            if new and not (path / _DONE).exists():
+            if new and not (path / DONE).exists():
                 _create(path, layout)
             refuse_another(path, layout)
             return Store(path, layout, held)
@@ -191,7 +191,7 @@ class Store:
         with self._disk():
             files = [file for chunk in self._unlisted for file in self._level_0_files(chunk)]
             sync(self.path, files + self._coarsen(self._unlisted))
-            with (self.path / _DONE).open("a", newline="\n") as log:
+            with (self.path / DONE).open("a", newline="\n") as log:
                 log.writelines(json.dumps({"chunk": dataclasses.astuple(c)}) + "\n" for c in self._unlisted)
                 log.flush()
                 os.fsync(log.fileno())
@@ -270,7 +270,7 @@ def _is_new(path: Path) -> bool:
     if not path.is_dir():
         return not path.exists()
     names = {each.name for each in path.iterdir()}
-    begun = _LOCK in names and _DONE not in names and not (path / "0" / "c").exists()
+    begun = _LOCK in names and DONE not in names and not (path / "0" / "c").exists()
     return not names or (begun and all(map(_is_ours, names)))
 
 
@@ -288,22 +288,17 @@ def _create(path: Path, layout: Layout) -> None:
             left.unlink()
     create(path, layout)
     sync(path, path.rglob("zarr.json"))
-    (path / _DONE).touch()
-    sync(path.parent, [path / _DONE])
+    (path / DONE).touch()
+    sync(path.parent, [path / DONE])
 
 
 def _listed(path: Path) -> set[Chunk]:
     """Read `done.jsonl`, and cut off a last line that a kill left unfinished."""
-    log = path / _DONE
+    log = path / DONE
     if not log.exists():
         return set()
     text = log.read_bytes()
     end = text.rfind(b"\n") + 1
     if end < len(text):
         os.truncate(log, end)
-    chunks = set()
-    for line in text[:end].splitlines():
-        # A line that cannot be read is a chunk computed again, no reason to stop.
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            chunks.add(Chunk(*json.loads(line)["chunk"]))
-    return chunks
+    return chunks_in(text)

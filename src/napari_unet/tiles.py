@@ -12,12 +12,24 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 STRIDE = 16
 MARGIN = 94  # read box minus kept box, each side, in pixels
 CUT = 2  # output pixels to drop on each side, to be left with the kept box
+
+
+class Box(NamedTuple):
+    """A part of a stack, in voxels, ends excluded."""
+
+    z0: int
+    z1: int
+    y0: int
+    y1: int
+    x0: int
+    x1: int
 
 
 @dataclass(frozen=True)

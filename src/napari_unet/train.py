@@ -13,27 +13,30 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 
 import numpy as np
-import tifffile
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
-from napari_unet import holdout
+from napari_unet import holdout, requests
+from napari_unet.card import MODEL_FILE, Card, where_it_is
 from napari_unet.classes import PixelClass
 from napari_unet.config import TrainConfig
 from napari_unet.crops import Crops, Judged, PaintedSection, judged_tiles, painted_sections
 from napari_unet.device import choose, memory_problems
-from napari_unet.disk import disk_problems, write_whole
-from napari_unet.events import Event, Finished, Loss, Notice, Progress, Score, Started
+from napari_unet.disk import write_whole
+from napari_unet.events import Event, Finished, Loss, Notice, Previewed, Progress, Score, Started
 from napari_unet.learner import Learner
-from napari_unet.model import MODEL_FILE, Card, load, save, where_it_is
+from napari_unet.lookout import Lookout
+from napari_unet.model import load, save
 from napari_unet.painting import UNCOUNTED, Meaning
 from napari_unet.plan import JUDGEMENTS, first_network, plan_classes, steps_in
+from napari_unet.preview import PREVIEW
 from napari_unet.problem import Problem
-from napari_unet.runs import PAINTED, Run, open_run
+from napari_unet.runs import Run, open_run
+from napari_unet.unet import UNet
 from napari_unet.volume import open_volume
+from napari_unet.words import counted
 
 CHECKPOINT = "checkpoint.safetensors"
 _CHECKPOINT_EVERY = 60.0  # seconds
@@ -41,7 +44,11 @@ _LOSS_EVERY = 5  # steps
 _PEAK = {"scratch": 3e-3, "fine-tune": 5e-4}  # learning rates
 
 
-def train(config: TrainConfig, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+def train(
+    config: TrainConfig,
+    should_stop: Callable[[], bool] = lambda: False,
+    asked: Callable[[], requests.Preview | None] = lambda: None,
+) -> Iterator[Event]:
     """Train a model on painted labels.
 
     A run that was stopped or killed goes on where its last checkpoint was, to the same weights: on the processor,
@@ -52,6 +59,8 @@ def train(config: TrainConfig, should_stop: Callable[[], bool] = lambda: False) 
     config : TrainConfig
     should_stop : callable
         Asked between two steps; when it returns True, the training is saved and ends.
+    asked : callable
+        Asked between two steps for a part of the first image to preview, if any. Previews change nothing.
 
     Yields
     ------
@@ -64,15 +73,23 @@ def train(config: TrainConfig, should_stop: Callable[[], bool] = lambda: False) 
         If something the user can mend is wrong; what was there before is untouched.
     """
     run = open_run(config)
-    with memory_problems("Choose smaller crops (--crop 80) or fewer at once (--batch 2)."):
-        yield from run.record(_train(run.config or config, run, run.finished, should_stop))
+
+    def events() -> Iterator[Event]:
+        with memory_problems("Choose smaller crops (--crop 80) or fewer at once (--batch 2)."):
+            yield from _train(run.config or config, run, run.finished, should_stop, asked)
+
+    yield from run.record(events())
 
 
 def _train(
-    config: TrainConfig, run: Run, finished: Finished | None, should_stop: Callable[[], bool]
+    config: TrainConfig,
+    run: Run,
+    finished: Finished | None,
+    should_stop: Callable[[], bool],
+    asked: Callable[[], requests.Preview | None],
 ) -> Iterator[Event]:
     compute = choose(config)
-    yield Started("train", str(compute), f"{len(config.pairs)} labels layer(s)")
+    yield Started("train", str(compute), counted(len(config.pairs), "painted layer"))
 
     start = None if config.start_from == "scratch" else load(config.start_from)
     classes, meaning = plan_classes(config, start)
@@ -102,7 +119,9 @@ def _train(
         used = {"steps": steps, "threads": compute.threads, "device": compute.kind, "precision": compute.precision}
         used |= {"learning_rate": peak, "start_from": where_it_is(config.start_from)}
         config = config.model_copy(update=used)
-        _keep_painted(run, sections)
+        for pair, (path, _) in enumerate(config.pairs):
+            labels = {section.z: section.labels for section in sections if section.pair == pair}
+            run.keep_labels(pair, open_volume(path, config.channel), labels)
         run.begin(config, fingerprints)
     card = Card(
         name=config.out.name,
@@ -116,7 +135,8 @@ def _train(
         voxel_size=_voxel_sizes(config),
     )
     loop = _Loop(config, run, learner(config.steps), judged, card, trusted=held >= holdout.TRUSTED)
-    yield from loop.events(crops, should_stop)
+    look = Lookout(open_volume(config.pairs[0][0], config.channel), classes, compute, run.folder / PREVIEW)
+    yield from loop.events(crops, should_stop, lambda step: look.preview(loop.average, step, asked()))
 
 
 class _Loop:
@@ -129,7 +149,14 @@ class _Loop:
         self._judged, self._card, self._trusted = judged, card, trusted
         self._best, self._best_step = -math.inf, 0
 
-    def events(self, crops: Crops, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    @property
+    def average(self) -> UNet:
+        """The network as it would be kept now."""
+        return self._learner.average
+
+    def events(
+        self, crops: Crops, should_stop: Callable[[], bool], preview: Callable[[int], Previewed | Notice | None]
+    ) -> Iterator[Event]:
         """Do all steps that are left."""
         steps, every = self._config.steps, max(10, self._config.steps // JUDGEMENTS)
         step = first = self._resume()
@@ -141,7 +168,7 @@ class _Loop:
             if not math.isfinite(losses[-1]):
                 raise Problem(
                     f"The training came apart at step {step}: its loss is no longer a number. "
-                    "Train again into another folder (--out) with a smaller --learning-rate."
+                    "Train again into another folder (--out) with a smaller learning rate (--learning-rate)."
                 )
             step += 1
             if step % _LOSS_EVERY == 0 or step == steps:
@@ -150,10 +177,14 @@ class _Loop:
                 yield Progress(step, steps, "step", (time.monotonic() - began) / (step - first) * (steps - step))
             if step % every == 0 or step == steps:
                 yield self._judge(step)
+            if shown := preview(step):
+                yield shown
             if time.monotonic() - saved > _CHECKPOINT_EVERY:
                 self._save(step)
                 saved = time.monotonic()
         self._save(step)
+        if step < steps and not self._trusted:
+            self._keep(step, {})
         yield self._finished(step)
 
     def _judge(self, step: int) -> Score:
@@ -161,12 +192,16 @@ class _Loop:
         iou = self._learner.judge(self._judged)
         # Too few held-out pixels cannot tell which weights are better: then the last ones are kept.
         if not self._trusted or iou > self._best:
-            self._best, self._best_step = iou, step
-            card = replace(self._card, step=step, scores={"held-out IoU": round(iou, 4)} if self._trusted else {})
-            save(self._folder / MODEL_FILE, self._learner.average, card)
+            self._best = iou
+            self._keep(step, {"held-out IoU": round(iou, 4)} if self._trusted else {})
         if math.isnan(iou):
             return Score(step, None, None, trusted=False)
         return Score(step, iou, self._best, self._trusted)
+
+    def _keep(self, step: int, scores: dict[str, float]) -> None:
+        """Write the averaged weights as the model."""
+        self._best_step = step
+        save(self._folder / MODEL_FILE, self._learner.average, replace(self._card, step=step, scores=scores))
 
     def _finished(self, step: int) -> Finished:
         """Say what is kept."""
@@ -208,7 +243,8 @@ def _what_is_painted(
     """Say how much is painted, what is held out, and what the values mean."""
     counts = np.sum([np.bincount(s.learn.ravel(), minlength=256)[: len(classes)] for s in sections], axis=0)
     painted = ", ".join(f"{n:,} of {c.name} ({c.value})" for n, c in zip(counts, classes, strict=True))
-    text = f"{len(sections)} painted section(s). Pixels to learn from: {painted}. Held out to judge by: {held:,}."
+    told = counted(len(sections), "painted section")
+    text = f"{told}. Pixels to learn from: {painted}. Held out to judge by: {held:,}."
     if held < holdout.TRUSTED:
         text += " That is too little to trust a score, so the last weights will be kept."
     zero = classes[meaning.separator or 0].name if meaning.objects else classes[0].name
@@ -223,16 +259,6 @@ def _fingerprints(sections: Sequence[PaintedSection]) -> dict[str, str]:
         ).hexdigest()
         for s in sections
     }
-
-
-def _keep_painted(run: Run, sections: Sequence[PaintedSection]) -> None:
-    """Keep the painted sections as they are now."""
-    folder = run.folder / PAINTED
-    with disk_problems(folder):
-        folder.mkdir(exist_ok=True)
-    for s in sections:
-        path = folder / f"{s.pair + 1}-{s.z:05d}.tif"
-        write_whole(path, partial(tifffile.imwrite, data=s.labels, compression="zlib"))
 
 
 def _voxel_sizes(config: TrainConfig) -> tuple[tuple[float, float, float], ...]:

@@ -86,7 +86,7 @@ def folded(net: UNet) -> UNet:
     A normalisation in evaluation is y = g (x - m) / sqrt(v + eps) + b, so the convolution's weights take the
     factor g / sqrt(v + eps) and its bias the rest. The logits are the same up to rounding.
     """
-    net = copy.deepcopy(net).eval().requires_grad_(False)
+    net = copy.deepcopy(net).train(False).requires_grad_(False)
     for block in [*net.down, *net.merge]:
         for i, norm in enumerate(block):
             if isinstance(norm, nn.BatchNorm2d):

@@ -189,7 +189,7 @@ def _stack(source: Source, name: str, channel: int | None, labels: bool) -> Any:
     colour = next((i for i in others if axes[i] == "S" and shape[i] in (3, 4)), None)
     if colour is not None and channel is None:
         if not _is_grey(View(array, (z, y, x, colour)), name):
-            remedy = "Say which channel holds the signal: --channel 0 (red), 1 (green) or 2 (blue)."
+            remedy = "Say which channel holds the signal (--channel): 0 is red, 1 is green, 2 is blue."
             raise Problem(f"{name} is a colour image{', not labels' * labels}. {_ONE_VALUE if labels else remedy}")
         others.remove(colour)
     words = [f"{shape[i]} {_EXTRA.get(axes[i], 'stacks')}" for i in others]
@@ -197,7 +197,7 @@ def _stack(source: Source, name: str, channel: int | None, labels: bool) -> Any:
         raise Problem(f"{name} has {' and '.join(words)}. Save the one you need as a stack of its own.")
     count = shape[others[0]] if others else 1
     if count > 1 and channel is None:
-        remedy = f"Say which one to use: --channel 0 to {count - 1}."
+        remedy = f"Say which one to use (--channel): 0 to {count - 1}."
         raise Problem(f"{name} has {words[0]}{', but labels have one' * labels}. {_ONE_VALUE if labels else remedy}")
     if not 0 <= (channel or 0) < count:
         raise Problem(f"{name} has no channel {channel}. Channels count from 0, and the last one here is {count - 1}.")

@@ -1,0 +1,120 @@
+"""The user's own folder: trainings, painted labels, segmentations, copies of images that were not on disk."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_unet.card import MODEL_FILE, Card, bundled, find, read_card
+from napari_unet.disk import lock
+from napari_unet.log import ERROR, LOG
+from napari_unet.problem import Problem
+from napari_unet.runs import LOCK
+
+HOME = "NAPARI_UNET_HOME"  # environment variable that names another folder
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model one can choose.
+
+    Attributes
+    ----------
+    name : str
+        What `card.find` takes: a bundled name or a run folder.
+    title : str
+        What the user sees.
+    card : Card
+    """
+
+    name: str
+    title: str
+    card: Card
+
+
+@dataclass(frozen=True)
+class Library:
+    """The user's own folder; nothing in it is ever overwritten."""
+
+    root: Path
+
+    @property
+    def runs(self) -> Path:
+        """Trainings, one folder each."""
+        return self.root / "trainings"
+
+    @property
+    def labels(self) -> Path:
+        """Painted labels."""
+        return self.root / "labels"
+
+    @property
+    def segmentations(self) -> Path:
+        """Segmented stacks."""
+        return self.root / "segmentations"
+
+    @property
+    def copies(self) -> Path:
+        """Images that no file holds as they are, copied for the process that computes."""
+        return self.root / "copies"
+
+    def models(self) -> list[Entry]:
+        """Return the user's own models, the newest first, then the bundled ones; what cannot be read is left out."""
+        return [*self._own(), *(Entry(name, name, read_card(find(name))) for name in bundled())]
+
+    def _own(self) -> Iterator[Entry]:
+        files = [(file.stat().st_mtime, file) for file in self.runs.glob(f"*/{MODEL_FILE}")]
+        for time, file in sorted(files, reverse=True):
+            try:
+                card = read_card(file)
+            except Problem:
+                continue
+            yield Entry(str(file.parent), f"{file.parent.name} ({_when(time)})", card)
+
+
+def library() -> Library:
+    """Return the library in the folder that NAPARI_UNET_HOME names, else in `~/napari-unet`."""
+    return Library(Path(os.environ.get(HOME) or Path.home() / "napari-unet").absolute())
+
+
+def free(folder: Path, name: str, suffix: str = "") -> Path:
+    """Return a path in `folder` that is free: NAME, NAME-2, NAME-3 ... with `suffix`.
+
+    Free is what does not exist, an empty folder, and that of a training which failed before it began.
+    """
+    stem = file_name(name)
+    path, number = folder / f"{stem}{suffix}", 2
+    while not _is_free(path):
+        path, number = folder / f"{stem}-{number}{suffix}", number + 1
+    return path
+
+
+def file_name(name: str) -> str:
+    """Return `name` as every file system takes it: dashes for what some do not, at most 60 characters."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "unnamed"
+
+
+def _is_free(path: Path) -> bool:
+    """Tell whether nothing is kept at `path`, and no training is about to begin there."""
+    if not path.is_dir():
+        return not path.exists()
+    names = {each.name for each in path.iterdir()}
+    if LOCK not in names or names - {LOCK, LOG, ERROR}:
+        return not names
+    try:
+        lock(path / LOCK).close()
+    except (Problem, OSError):
+        return False
+    return True
+
+
+def _when(time: float) -> str:
+    """Return a time as "today 14:05", "yesterday 14:05" or "2026-11-20 14:05"."""
+    then = datetime.datetime.fromtimestamp(time)
+    days = (datetime.date.today() - then.date()).days
+    day = {0: "today", 1: "yesterday"}.get(days, then.date().isoformat())
+    return f"{day} {then:%H:%M}"

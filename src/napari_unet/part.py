@@ -1,0 +1,46 @@
+"""A part of an array that is read when it is looked at, not when it is cut out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+
+class Part:
+    """A look at an array; indexing it gives a smaller one and reads nothing, numpy.asarray reads just what is left.
+
+    Of a level of several, napari 0.9 cuts what is in view out of every section, then takes the one section it shows:
+    a Zarr array would read them all.
+
+    Parameters
+    ----------
+    array
+        What is looked at; anything with shape and dtype that can be indexed by integers and slices.
+    held
+        For each axis of `array` the indices that are looked at, an integer for an axis that is gone; all by default.
+    """
+
+    def __init__(self, array: Any, held: tuple[int | range, ...] | None = None) -> None:
+        self._array = array
+        self._held = tuple(map(range, array.shape)) if held is None else held
+        self.shape = tuple(len(each) for each in self._held if isinstance(each, range))
+        self.dtype = np.dtype(array.dtype)
+        self.ndim = len(self.shape)
+        self.size = math.prod(self.shape)
+        # napari rounds what it shows to whole chunks, so that it reads less often while the view moves.
+        self.chunks = getattr(array, "chunks", None) if held is None else None
+
+    def __getitem__(self, key: Any) -> Part:
+        keys = list(key) if isinstance(key, tuple) else [key]
+        gap = next((i for i, each in enumerate(keys) if each is Ellipsis), len(keys))
+        keys[gap : gap + 1] = [slice(None)] * (self.ndim - len(keys) + (gap < len(keys)))
+        if len(keys) != self.ndim:
+            raise IndexError(f"{len(keys)} indices for {self.ndim} axes")
+        each = iter(keys)
+        return Part(self._array, tuple(h[next(each)] if isinstance(h, range) else h for h in self._held))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        box = tuple(slice(h.start, h.stop, h.step) if isinstance(h, range) else h for h in self._held)
+        return np.asarray(self._array[box], dtype)

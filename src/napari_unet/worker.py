@@ -1,0 +1,139 @@
+"""One job in a process of its own: `python -m napari_unet.worker`.
+
+It loads torch, says that it is ready, and waits for one `Begin`. Requests are JSON lines on standard input
+(`requests.py`); events go to the log of the job (`log.py`). Standard output is a doorbell: an empty line means "look at
+the log"; what no log can hold (that it is ready, that a job could not begin) is said there as a line of JSON.
+
+When standard input ends, whoever asked for the job is gone: it stops in good order, unless it was told to keep going.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+# Threads that wait without spinning: otherwise a second busy program makes torch ten times slower. Before torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from napari_unet.config import SegmentConfig, Settings, TrainConfig
+from napari_unet.console import say
+from napari_unet.device import choose, why_no_gpu
+from napari_unet.disk import write_whole
+from napari_unet.events import Event, Failed, Notice, Ready, to_json
+from napari_unet.examples import examples
+from napari_unet.log import ERROR, LOG, append
+from napari_unet.problem import Problem
+from napari_unet.requests import Begin, KeepGoing, Preview, Request, Stop, from_json
+from napari_unet.segment import segment
+from napari_unet.train import train
+
+_COURTESY = 5  # how far it steps back behind the window, which shares the processor
+
+
+class Inbox:
+    """The requests that came, sorted for the job that asks between two of its steps."""
+
+    def __init__(self) -> None:
+        self.begin: queue.SimpleQueue[Begin | None] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._keep_going = False
+        self._previews: deque[Preview] = deque(maxlen=1)  # only the latest counts
+
+    def read(self) -> None:
+        """Take requests from standard input until it ends; runs in a thread of its own."""
+        # Not sys.stdin: Python closes it at its end, and cannot while this thread waits in it.
+        with os.fdopen(sys.stdin.fileno(), "rb", closefd=False) as lines:
+            for line in lines:
+                try:
+                    self._take(from_json(line.decode(errors="replace")))
+                except ValueError as error:  # whoever asks may be of another version: the job goes on
+                    say(to_json(Notice(f"A request was passed over: {error}")))
+        if not self._keep_going:
+            self._stop.set()
+        self.begin.put(None)
+
+    def _take(self, request: Request) -> None:
+        match request:
+            case Begin():
+                self.begin.put(request)
+            case Preview():
+                self._previews.append(request)
+            case Stop():
+                self._stop.set()
+            case KeepGoing():
+                self._keep_going = True
+
+    def should_stop(self) -> bool:
+        """Tell whether the job is to end."""
+        return self._stop.is_set()
+
+    def asked(self) -> Preview | None:
+        """Return the preview that was asked for since the last call, if any."""
+        return self._previews.pop() if self._previews else None
+
+
+def main() -> int:
+    """Wait for a job and do it; return 0 done or not needed, 1 failed."""
+    inbox = Inbox()
+    say(to_json(_ready()))
+    threading.Thread(target=inbox.read, name="requests", daemon=True).start()
+    begin = inbox.begin.get()
+    if begin is None:
+        return 0
+    # Without a folder, nothing is kept of what goes wrong.
+    folder = Path(str(begin.config.get("out", os.devnull)))
+    try:
+        for _ in _job(begin, inbox):
+            say("")
+    except Problem as problem:
+        say(to_json(Failed(str(problem))))
+        return 1
+    except Exception as error:
+        failed = Failed(_unexpected(error, folder))
+        say(to_json(failed))
+        with contextlib.suppress(Problem):
+            if (folder / LOG).exists():
+                append(folder / LOG, failed)
+        return 1
+    return 0
+
+
+def _ready() -> Ready:
+    """Say what this process computes on."""
+    compute = choose(Settings())
+    return Ready(str(compute), "" if compute.kind != "cpu" else why_no_gpu())
+
+
+def _job(begin: Begin, inbox: Inbox) -> Iterator[Event]:
+    """Return the events of the job."""
+    jobs: dict[str, Callable[[], Iterator[Event]]] = {
+        "train": lambda: train(TrainConfig(**begin.config), inbox.should_stop, inbox.asked),
+        "segment": lambda: segment(SegmentConfig(**begin.config), inbox.should_stop),
+        "examples": lambda: examples(TrainConfig(**begin.config)),
+    }
+    return jobs[begin.verb]()
+
+
+def _unexpected(error: Exception, folder: Path) -> str:
+    """Keep what a developer needs to know beside the result, and say so."""
+    text = f"Something went wrong that should not ({type(error).__name__}: {error}). What is finished is kept."
+    details = folder / ERROR
+    try:
+        text_of_error = traceback.format_exc()
+        write_whole(details, lambda beside: beside.write_text(text_of_error, encoding="utf-8", newline="\n"))
+    except Problem:
+        return text
+    return f"{text} Details for a report are in {details}."
+
+
+if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(_COURTESY)
+    os._exit(main())  # all is said and on disk: what torch would tidy up takes a second

@@ -1,0 +1,97 @@
+"""The user's own folder lists models newest first, and never gives a name that is taken."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_unet.card import MODEL_FILE, find
+from napari_unet.disk import lock
+from napari_unet.library import HOME, Library, file_name, free, library
+
+
+def a_run(root: Path, name: str, age: float) -> Path:
+    """Put a model that is `age` seconds old into a run folder."""
+    folder = Library(root).runs / name
+    folder.mkdir(parents=True)
+    file = folder / MODEL_FILE
+    file.write_bytes(find("em-membrane").read_bytes())
+    os.utime(file, (time.time() - age,) * 2)
+    return folder
+
+
+def test_the_library_is_in_the_home_folder_unless_another_is_named(monkeypatch, tmp_path):
+    monkeypatch.delenv(HOME, raising=False)
+    assert library().root == Path.home() / "napari-unet"
+    monkeypatch.setenv(HOME, str(tmp_path / "mine"))
+    assert library().root == tmp_path / "mine"
+    assert not (tmp_path / "mine").exists()
+
+
+def test_own_models_come_first_the_newest_at_the_top(tmp_path):
+    old, new = a_run(tmp_path, "old", 10 * 86400), a_run(tmp_path, "new", 0)
+    entries = Library(tmp_path).models()
+    assert [entry.name for entry in entries] == [str(new), str(old), "em-membrane"]
+    assert entries[0].title.startswith("new (")
+    assert entries[1].title.startswith("old (20")
+    assert entries[2].title == "em-membrane"
+    assert [c.name for c in entries[0].card.classes] == ["interior", "membrane"]
+
+
+def test_a_model_of_yesterday_says_so(tmp_path):
+    a_run(tmp_path, "one", 86400)
+    assert Library(tmp_path).models()[0].title.startswith("one (yesterday ")
+
+
+def test_what_cannot_be_read_is_left_out(tmp_path):
+    (a_run(tmp_path, "broken", 0) / MODEL_FILE).write_bytes(b"no model")
+    (Library(tmp_path).runs / "begun").mkdir()
+    assert [entry.name for entry in Library(tmp_path).models()] == ["em-membrane"]
+
+
+def test_a_library_that_is_not_there_yet_has_the_bundled_models(tmp_path):
+    assert [entry.name for entry in Library(tmp_path / "nowhere").models()] == ["em-membrane"]
+
+
+def test_a_taken_name_gets_a_number(tmp_path):
+    assert free(tmp_path, "cells", ".zarr") == tmp_path / "cells.zarr"
+    (tmp_path / "cells.zarr" / "0").mkdir(parents=True)
+    (tmp_path / "cells-2.zarr").touch()
+    assert free(tmp_path, "cells", ".zarr") == tmp_path / "cells-3.zarr"
+
+
+def test_the_name_of_a_training_that_failed_before_it_began_is_free(tmp_path):
+    folder = tmp_path / "cells"
+    folder.mkdir()
+    assert free(tmp_path, "cells") == folder
+    (folder / "training.lock").touch()
+    (folder / "log.jsonl").touch()
+    assert free(tmp_path, "cells") == folder
+    with lock(folder / "training.lock"):
+        assert free(tmp_path, "cells") == tmp_path / "cells-2"
+    (folder / "config.json").touch()
+    assert free(tmp_path, "cells") == tmp_path / "cells-2"
+
+
+@given(st.text(max_size=99))
+def test_any_name_makes_a_name_for_a_file(name):
+    found = file_name(name)
+    assert 0 < len(found) <= 60
+    assert not set(found) & set('/\\:*?"<>|\0\n ')
+    assert found[0] not in ".-"
+    assert free(Path("somewhere"), name) == Path("somewhere") / found
+
+
+def test_listing_models_does_not_load_torch(tmp_path):
+    code = "import sys, napari_unet.library as l; l.library().models(); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, HOME: str(tmp_path)})
+
+
+@pytest.mark.parametrize("folder", ["runs", "labels", "segmentations", "copies"])
+def test_each_kind_has_a_folder_of_its_own(tmp_path, folder):
+    assert getattr(Library(tmp_path), folder).parent == tmp_path

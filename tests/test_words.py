@@ -1,0 +1,46 @@
+"""Numbers are said as people say them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_unet.words import counted, duration, for_window
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"), (0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (72, "1 min 12 s"), (3599.4, "59 min 59 s"),
+        (3599.7, "1 h 00 min"), (3661, "1 h 01 min"), (86_400, "24 h 00 min"), (360_000, "100 h 00 min"),
+    ],
+)  # fmt: skip
+def test_a_duration_in_words(seconds, words):
+    assert duration(seconds) == words
+
+
+@given(st.integers(0, 10**6))
+def test_a_duration_is_right_to_the_second_or_minute(seconds):
+    numbers = [int(part) for part in duration(seconds).split() if part.isdigit()]
+    units = [{"s": 1, "min": 60, "h": 3600}[part] for part in duration(seconds).split() if part.isalpha()]
+    exact = seconds if seconds < 3600 else seconds // 60 * 60
+    assert sum(n * unit for n, unit in zip(numbers, units, strict=True)) == exact
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 sections"), (1, "1 section"), (2, "2 sections"), (1200, "1,200 sections")]
+)
+def test_a_number_of_things(number, words):
+    assert counted(number, "section") == words
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Choose another name (--out).", "Choose another name."),
+        ("Train on from it (--start-from a b --out ...), or not.", "Train on from it, or not."),
+        ("Free some space and run the same command again.", "Free some space and try again."),
+        ("It lies 3 (of 4) sections deep.", "It lies 3 (of 4) sections deep."),
+    ],
+)
+def test_a_window_names_no_flags(said, shown):
+    assert for_window(said) == shown
