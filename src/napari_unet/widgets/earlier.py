@@ -1,0 +1,129 @@
+"""Segmentations of earlier days: to open, and to go on with where they were left."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.layers import Image
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QMenu, QPushButton
+
+from napari_unet.config import SegmentConfig
+from napari_unet.finished import finished_chunks
+from napari_unet.layout import CONFIG, read_layout
+from napari_unet.library import Library
+from napari_unet.problem import Problem
+from napari_unet.widgets.handover import volume_of
+from napari_unet.widgets.prepare import prepare
+from napari_unet.widgets.result import Growing, start_of
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+_MOST = 12  # results in the menu, the newest
+
+
+class EarlierResults(QPushButton):
+    """A button with a menu of the results in the library, the newest first."""
+
+    opened = Signal(object)  # the path of a result
+    resumed = Signal(object)  # the configuration of one that is not finished
+
+    def __init__(self, library: Library) -> None:
+        super().__init__()
+        self._library = library
+        self.setObjectName("earlier")
+        self.setText("Earlier results")
+        self.setToolTip("Opens a segmentation of an earlier day, or goes on with one that was left unfinished.")
+        self._menu = QMenu(self)
+        self._menu.aboutToShow.connect(self._list)
+        self.setMenu(self._menu)
+
+    def _list(self) -> None:
+        """Fill the menu with what is there now."""
+        self._menu.clear()
+        folders = self._library.segmentations.glob("*.zarr")
+        for path in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)[:_MOST]:
+            try:
+                done, total = finished_chunks(path)
+            except Problem:  # it is being made, or no result
+                continue
+            self._menu.addAction(f"Open {path.stem}", lambda path=path: self.opened.emit(path))
+            if done < total and (config := settings_of(path)):
+                text = f"Resume {path.stem}: {done:,} of {total:,} tiles are done"
+                self._menu.addAction(text, lambda config=config: self.resumed.emit(config))
+        if self._menu.isEmpty():
+            self._menu.addAction("There are none yet").setEnabled(False)
+
+
+def image_of(path: Path, layers: Sequence[Image]) -> Generator[str, None, Image | None]:
+    """Find the layer that shows the image of a segmentation, by its pixels; for a thread.
+
+    Returns
+    -------
+    Image or None
+        None if none of `layers` does.
+
+    Raises
+    ------
+    Problem
+        If `path` is no segmentation.
+    """
+    fingerprint = read_layout(path).provenance.get("image_fingerprint")
+    for layer in layers:
+        yield f"Looking whether {layer.name} is its image ..."
+        with contextlib.suppress(Problem):
+            if volume_of(layer).fingerprint() == fingerprint:
+                return layer
+    return None
+
+
+def with_its_image(config: SegmentConfig, image: Image, library: Library) -> Generator[str, None, SegmentConfig]:
+    """Return the settings of a segmentation, with its image written again if that file is gone; for a thread.
+
+    Raises
+    ------
+    Problem
+        As `prepare`.
+    """
+    if config.image.exists():
+        return config
+    files = yield from prepare(image, (), library)
+    return config.model_copy(update={"image": files.image})
+
+
+def left_unfinished(
+    config: SegmentConfig, layers: Sequence[Image], library: Library
+) -> Generator[str, None, tuple[SegmentConfig, Image]]:
+    """Find what is needed to go on with a segmentation of another day; for a thread.
+
+    Raises
+    ------
+    Problem
+        If none of `layers` shows its image, or as `prepare`.
+    """
+    image = yield from image_of(config.out, layers)
+    if image is None:
+        raise Problem(f"The image of {config.out.stem} is not open. Open {config.image} first; then resume.")
+    return (yield from with_its_image(config, image, library)), image
+
+
+def show_earlier(viewer: Viewer, path: Path, image: Image | None) -> None:
+    """Show a result over its image, or where its file says if that is not open."""
+    config = settings_of(path)
+    if image is None or config is None:
+        viewer.open(str(path), plugin="napari-unet")
+    else:
+        Growing(viewer, image, path, start_of(config)).finish()
+
+
+def settings_of(path: Path) -> SegmentConfig | None:
+    """Return the settings that a result was last asked for with, None if it does not tell."""
+    try:
+        config = SegmentConfig.model_validate_json((path / CONFIG).read_text())
+    except (OSError, ValueError):
+        return None
+    return config.model_copy(update={"out": path})

@@ -1,0 +1,127 @@
+"""A job in a panel: how far it is, what it said, and the buttons to stop it and to go on."""
+
+from __future__ import annotations
+
+import re
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_unet.events import Event, Failed, Finished, Notice, Progress, Score, Started
+from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.panel import Sentences
+
+_NOTICES = 3  # the latest ones stay in view
+
+
+class JobView(QWidget):
+    """One line of progress, one of state, Stop and Resume; empty until there is a job.
+
+    Parameters
+    ----------
+    resume_word : str
+        What the button that goes on is called.
+    """
+
+    resumed = Signal(object)  # the job to go on with
+    ended = Signal(object)  # the job that came to its end
+
+    def __init__(self, resume_word: str) -> None:
+        super().__init__()
+        self._job: Job | None = None
+        self._score = ""
+        self._notices: list[str] = []
+        self._stopping = False
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setFixedHeight(6)
+        self._line, self._said = Sentences(), Sentences()
+        self._line.setObjectName("progress")
+        self._said.setObjectName("said")
+        self._stop, self._resume = QPushButton("Stop"), QPushButton(resume_word)
+        self._stop.setObjectName("stop")
+        self._resume.setObjectName("resume")
+        self._stop.clicked.connect(self._on_stop)
+        self._resume.clicked.connect(lambda: self.resumed.emit(self._job))
+        buttons = QHBoxLayout()
+        buttons.addWidget(self._stop)
+        buttons.addWidget(self._resume)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        for each in (self._bar, self._line, self._said):
+            column.addWidget(each)
+        column.addLayout(buttons)
+        self._said.hide()
+        self._show_buttons()
+
+    @property
+    def job(self) -> Job | None:
+        """The job in view."""
+        return self._job
+
+    def watch(self, job: Job) -> None:
+        """Show `job`: what it said so far, and what it says from now on."""
+        if self._job is not None:
+            self._job.happened.disconnect(self._on_event)
+        self._job = job
+        self._score, self._notices, self._stopping = "", [], False
+        self._bar.setRange(0, 0)
+        self._line.setText("Starting ...")
+        self._said.clear()
+        self._said.hide()
+        for event in job.events:
+            self._show(event)
+        job.happened.connect(self._on_event)
+        self._show_buttons()
+
+    def _on_stop(self) -> None:
+        if self._job is not None:
+            self._job.stop()
+            self._stopping = True
+            self._show_buttons()
+            self._line.setText("Stopping; what is finished is kept ...")
+
+    def _on_event(self, event: Event) -> None:
+        self._show(event)
+        if isinstance(event, Finished | Failed):
+            self._show_buttons()
+            self.ended.emit(self._job)
+
+    def _show(self, event: Event) -> None:
+        match event:
+            case Started():
+                self._line.setText("Reading the image and the labels ..." if event.verb == "train" else "Reading ...")
+            case Progress(done, total):
+                self._bar.setRange(0, total)
+                self._bar.setValue(done)
+                if self._job is not None and not self._stopping:
+                    self._line.setText(f"{_of_tiles(self._job.state)}{self._score}")
+            case Score(_, iou, best, trusted) if trusted and iou is not None and best is not None:
+                self._score = f" · IoU {iou:.2f}, best {best:.2f}"
+            case Notice(text):
+                self._notices = [*self._notices, _of_tiles(text)][-_NOTICES:]
+                self._said.setText("\n".join(self._notices))
+                self._said.show()
+            case Finished(_, detail, stopped):
+                self._line.setText(f"{'Stopped' if stopped else 'Done'}: {_of_tiles(detail)}.")
+            case Failed(text):
+                self._line.setText(text)
+
+    def _show_buttons(self) -> None:
+        """Offer what can be done now."""
+        job = self._job
+        running = job is not None and job.running
+        outcome = job.outcome if job is not None else None
+        stopped = isinstance(outcome, Failed) or (isinstance(outcome, Finished) and outcome.stopped)
+        self._stop.setVisible(running)
+        self._stop.setEnabled(not self._stopping)
+        self._stop.setToolTip("It stops after what it is doing now." if self._stopping else "What is finished is kept.")
+        self._resume.setVisible(stopped)
+        self._bar.setVisible(running)
+        self._line.setVisible(job is not None)
+
+
+def _of_tiles(text: str) -> str:
+    """Return what a job says with the users' word for the chunks of a result."""
+    return re.sub(r"\bchunk(s?)\b", r"tile\1", text)

@@ -1,0 +1,97 @@
+"""Which layers are painted labels, and a button for new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QMenu, QPushButton, QWidget
+
+from napari_unet.classes import PixelClass
+from napari_unet.widgets.strokes import classes_of, is_strokes
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+_ROWS = 3  # in view; more of them scroll
+
+
+class LabelsChoice(QWidget):
+    """A list of labels layers to tick, and a button that makes a new one."""
+
+    changed = Signal()
+    new_for_stack = Signal()
+    new_for_view = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._layers: list[Labels] = []
+        self._list = QListWidget()
+        self._list.setObjectName("labels")
+        self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self._list.setFixedHeight(_ROWS * (self.fontMetrics().height() + 8) + 4)
+        self._list.itemChanged.connect(lambda _: self.changed.emit())
+        self._new = QPushButton("New")
+        self._new.setObjectName("new")
+        self._new.setToolTip("Makes an empty labels layer over the image, kept on disk, and starts to paint on it.")
+        menu = QMenu(self._new)
+        menu.addAction("For the whole stack", self.new_for_stack.emit)
+        menu.addAction("For what is in view", self.new_for_view.emit)
+        self._new.setMenu(menu)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._list, 1)
+        row.addWidget(self._new, 0, Qt.AlignmentFlag.AlignTop)
+
+    def setToolTip(self, text: str) -> None:  # noqa: N802
+        """Give the list the tip of its row; the button has its own."""
+        self._list.setToolTip(text)
+
+    def show_layers(self, layers: Sequence[Labels]) -> None:
+        """List `layers`; those that were ticked stay so, and a new one that is alone is."""
+        ticked, known = ({layer.unique_id for layer in them} for them in (self.chosen(), self._layers))
+        self._layers = list(layers)
+        if len(self._layers) == 1:
+            ticked |= {self._layers[0].unique_id} - known
+        self._list.blockSignals(True)
+        self._list.clear()
+        for layer in self._layers:
+            item = QListWidgetItem(layer.name, self._list)
+            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
+        self._tick(ticked)
+
+    def chosen(self) -> list[Labels]:
+        """Return the layers that are ticked, the topmost first."""
+        return [
+            layer for row, layer in enumerate(self._layers) if self._item(row).checkState() == Qt.CheckState.Checked
+        ]
+
+    def strokes(self) -> list[Labels]:
+        """Return the ticked layers that are kept on disk, with their classes."""
+        return [layer for layer in self.chosen() if is_strokes(layer)]
+
+    def kept_classes(self) -> list[tuple[PixelClass, ...]]:
+        """Return the classes that are kept with the ticked layers."""
+        return [classes for layer in self.strokes() if (classes := classes_of(layer))]
+
+    def classes_differ(self) -> bool:
+        """Return whether the same value means one thing in one ticked layer, something else in another."""
+        return len({tuple(each.name for each in classes) for classes in self.kept_classes()}) > 1
+
+    def choose_only(self, layer: Labels) -> None:
+        """Tick one layer and no other."""
+        self._tick({layer.unique_id})
+
+    def _tick(self, ids: Set[str]) -> None:
+        """Tick the layers with these ids and no others; all at once for those who listen."""
+        self._list.blockSignals(True)
+        for row, layer in enumerate(self._layers):
+            on = layer.unique_id in ids
+            self._item(row).setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+        self._list.blockSignals(False)
+        self.changed.emit()
+
+    def _item(self, row: int) -> QListWidgetItem:
+        return self._list.item(row)

@@ -1,0 +1,101 @@
+"""What a training would see, shown before it begins: bent and shaded examples, and the loss weights as a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from qtpy.QtWidgets import QWidget
+
+from napari_unet.config import TrainConfig
+from napari_unet.events import Event, Failed, Finished
+from napari_unet.omezarr import open_array
+from napari_unet.problem import Problem
+from napari_unet.reader import OURS
+from napari_unet.widgets.jobs import Jobs
+from napari_unet.widgets.livepreview import classes_in
+from napari_unet.widgets.mosaic import show_mosaic
+from napari_unet.widgets.place import placed
+from napari_unet.widgets.result import selection_kept
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Image
+
+Look = Literal["examples", "weights"]
+_CAPTION = (
+    "Each example is a place that was painted, bent and shaded anew. The bright middle is what counts; the dark rim is "
+    "only seen, and colours show what is painted."
+)
+WEIGHTS_NAME = "U-Net loss weights"
+
+
+def show_look(
+    parent: QWidget,
+    viewer: Viewer,
+    jobs: Jobs,
+    what: Look,
+    config: TrainConfig,
+    image: Image,
+    said: Callable[[str], None],
+) -> None:
+    """Let a job draw what a training would see, then show it: the examples in a window of their own, or the weights.
+
+    Parameters
+    ----------
+    parent
+        The window of the examples lies beside it.
+    viewer
+        Where the weights are shown.
+    jobs
+        They get one more, in their scratch folder.
+    what
+        What to show.
+    config
+        Of the training.
+    image
+        The layer that is trained on.
+    said
+        Called with what happens, in words.
+
+    Raises
+    ------
+    Problem
+        If the system starts no more processes.
+    """
+    job = jobs.start("examples", config, "U-Net: drawing examples", image)
+    said("Drawing what the training would see ...")
+
+    def happened(event: Event) -> None:
+        if isinstance(event, Failed):
+            said(event.text)
+        elif isinstance(event, Finished):
+            try:
+                said(_show_examples(parent, config) if what == "examples" else _show_weights(viewer, image, config))
+            except Problem as problem:
+                said(str(problem))
+
+    job.happened.connect(happened)
+
+
+def _show_examples(parent: QWidget, config: TrainConfig) -> str:
+    show_mosaic(parent, config.out / "examples.tif", _CAPTION, classes_in(config))
+    return ""
+
+
+def _show_weights(viewer: Viewer, image: Image, config: TrainConfig) -> str:
+    """Show the weights over their image, instead of the last ones; return what they say."""
+    for old in [layer for layer in viewer.layers if layer.metadata.get(OURS, {}).get("weights")]:
+        viewer.layers.remove(old)
+    weights = open_array(config.out / "weights.zarr")
+    with selection_kept(viewer):
+        viewer.add_image(
+            weights,
+            name=WEIGHTS_NAME,
+            colormap="inferno",
+            blending="additive",
+            contrast_limits=(0, weights.attrs["highest"]),
+            metadata={OURS: {"weights": True}},
+            **placed(image),
+        )
+    return "The brighter a pixel, the more it counts. Strokes that stay dark are held out to judge the training by."

@@ -1,0 +1,212 @@
+"""Which model: a choice of those in the library and the bundled ones, each with its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QPaintEvent, QShowEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QPushButton,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QWidget,
+)
+
+from napari_unet.card import MODEL_FILE, Card, find, read_card
+from napari_unet.events import Event, Failed, Finished
+from napari_unet.library import Entry, Library
+from napari_unet.problem import Problem
+from napari_unet.widgets.cardwindow import CardWindow
+from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.wheel import only_with_focus
+
+SCRATCH = "scratch"
+
+
+class ModelChoice(QWidget):
+    """A combo box of models and a button that shows the card of the chosen one.
+
+    Until somebody chooses, it is the first model: the user's newest, but for one that is still in training.
+
+    Parameters
+    ----------
+    library : Library
+        Its models are offered, and any model file.
+    with_scratch : bool
+        Whether a network from scratch can be chosen too.
+    parent : QWidget or None
+        Qt's parent.
+    """
+
+    changed = Signal()  # name() or card() returns something else
+    said = Signal(str)  # a sentence for the user
+
+    def __init__(self, library: Library, with_scratch: bool, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._library = library
+        self._scratch = with_scratch
+        self._jobs: Jobs | None = None
+        self._by_hand = False  # somebody chose
+        self._file: Entry | None = None  # a model that is not in the library
+        self._entries: dict[str, Entry] = {}
+        self._chosen: tuple[str, Card | None] = ("", None)
+        self._box = _Box()
+        self._box.activated.connect(self._on_activated)
+        self._button = QPushButton("Card")
+        self._button.clicked.connect(self._on_card)
+        line = QHBoxLayout(self)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(4)
+        line.addWidget(self._box, 1)
+        line.addWidget(self._button)
+        self.refresh()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Read the library again: another window may have made a model."""
+        super().showEvent(event)
+        self.refresh()
+
+    def name(self) -> str:
+        """Return the choice: what `napari_unet.card.find` takes, or "scratch"."""
+        return self._chosen[0]
+
+    def card(self) -> Card | None:
+        """Return the card of the chosen model as it was last read, None from scratch."""
+        return self._chosen[1]
+
+    def choose(self, name: str) -> None:
+        """Choose a model by its name, file or run folder, or "scratch".
+
+        Raises
+        ------
+        Problem
+            If there is no such model.
+        """
+        if name not in self._entries and not (self._scratch and name == SCRATCH):
+            self._file = _of_file(name)
+            name = self._file.name
+            self._fill()
+        self._by_hand = True
+        self._take(name)
+
+    def watch(self, jobs: Jobs) -> None:
+        """Read the library again whenever a training of the window ends."""
+        self._jobs = jobs
+        jobs.began.connect(self._on_began)
+        for job in jobs.running():
+            self._on_began(job)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the library again; what somebody chose stays if it is still there, else the first model is chosen."""
+        if self._file is not None:
+            try:
+                self._file = _of_file(self._file.name)
+            except Problem:
+                self._file = None
+        title, name = self._box.currentText(), self.name()
+        self._fill()
+        there = name in self._entries or name == SCRATCH
+        in_training = {str(job.config.out) for job in self._jobs.running()} if self._jobs else set()
+        first = next((each for each in self._entries if each not in in_training), SCRATCH)
+        self._take(name if there and self._by_hand else first)
+        if title and not there:
+            self.said.emit(f"The model {title} is gone; {self._box.currentText()} is chosen instead.")
+
+    def _on_began(self, job: Job) -> None:
+        if job.verb == "train":
+            job.happened.connect(self._on_event)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Finished | Failed):
+            self.refresh()
+
+    def _fill(self) -> None:
+        """Offer what there is now."""
+        models = [*self._library.models(), *([self._file] if self._file else [])]
+        self._entries = {entry.name: entry for entry in models}
+        self._box.clear()
+        for entry in self._entries.values():
+            self._box.addItem(entry.title, entry.name)
+            self._box.setItemData(self._box.count() - 1, entry.name, Qt.ItemDataRole.ToolTipRole)
+        if self._scratch:
+            self._box.addItem("from scratch", SCRATCH)
+        self._box.insertSeparator(self._box.count())
+        self._box.addItem("Choose a file...")
+        self._box.enable_last(False)
+
+    def _take(self, name: str) -> None:
+        """Make one of the offered models the choice."""
+        entry = self._entries.get(name)
+        self._box.setCurrentIndex(self._box.findData(name))
+        self._box.setToolTip(self._box.currentText() if entry is None else f"{entry.title}: {entry.name}")
+        self._button.setEnabled(entry is not None)
+        self._button.setToolTip(
+            "What the model is and what it was trained on." if entry else "A network from scratch has no card."
+        )
+        before, self._chosen = self._chosen, (name, entry.card if entry else None)
+        if self._chosen != before:
+            self.changed.emit()
+
+    def _on_activated(self, index: int) -> None:
+        name = self._box.itemData(index)
+        if name is None:
+            self._box.setCurrentIndex(self._box.findData(self.name()))
+            name, _ = QFileDialog.getOpenFileName(self, "Choose a model", "", "Models (*.safetensors)")
+        if name:
+            try:
+                self.choose(name)
+            except Problem as problem:
+                self.said.emit(str(problem))
+
+    def _on_card(self) -> None:
+        for former in self.findChildren(CardWindow):
+            former.close()
+        card = self.card()
+        assert card is not None
+        CardWindow(card, self).show()
+
+
+class _Box(QComboBox):
+    """A combo box as wide as there is room; its last item can only be taken from the open list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
+        self.view().setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        only_with_focus(self)
+
+    def showPopup(self) -> None:  # noqa: N802
+        self.enable_last(True)
+        super().showPopup()
+
+    def hidePopup(self) -> None:  # noqa: N802
+        super().hidePopup()
+        self.enable_last(False)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002, N802
+        option, painter = QStyleOptionComboBox(), QStylePainter(self)
+        self.initStyleOption(option)
+        control, field = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+        room = self.style().subControlRect(control, option, field, self).width()
+        # Qt would cut a long name in the middle of a letter.
+        option.currentText = self.fontMetrics().elidedText(option.currentText, Qt.TextElideMode.ElideMiddle, room)
+        painter.drawComplexControl(control, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+    def enable_last(self, enabled: bool) -> None:
+        """Let wheel and arrow keys, which go from one model to the next, stop before the last item, or not."""
+        self.model().item(self.count() - 1).setEnabled(enabled)
+
+
+def _of_file(name: str) -> Entry:
+    """Return the model of a file or a run folder, by its full path."""
+    file = find(name)
+    title = file.parent.name if file.name == MODEL_FILE else file.stem
+    return Entry(str(Path(name).expanduser().absolute()), f"{title} (file)", read_card(file))

@@ -1,0 +1,68 @@
+"""New labels to paint on, ready in the viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from napari_unet.classes import PixelClass
+from napari_unet.library import Library
+from napari_unet.problem import Problem
+from napari_unet.tiles import Box
+from napari_unet.widgets.place import in_view
+from napari_unet.widgets.strokes import new_strokes, set_classes
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Image, Labels
+
+
+def add_strokes(
+    viewer: Viewer, image: Image, classes: Sequence[PixelClass], library: Library, box: Box | None = None
+) -> Labels:
+    """Add empty labels over an image, kept on disk, with the brush in hand; return their layer.
+
+    Parameters
+    ----------
+    viewer
+    image
+        What is to be painted on.
+    classes
+        Their names and colours.
+    library
+        Where the labels are kept.
+    box
+        The part of the image that they cover, None for all of it.
+
+    Raises
+    ------
+    Problem
+        If the image is none that can be segmented, or the disk is full or cannot be written.
+    """
+    layer = new_strokes(image, library.labels, f"{image.name} labels", box)
+    set_classes(layer, classes)
+    viewer.add_layer(layer)
+    start_painting(viewer, layer, classes[0].value)
+    return layer
+
+
+def box_in_view(viewer: Viewer, image: Image) -> Box:
+    """Return the part of the section of `image` that the view shows.
+
+    Raises
+    ------
+    Problem
+        If it shows nothing of it.
+    """
+    view = in_view(viewer, image, largest=10**9)
+    if view is None:
+        raise Problem("The image is not in view. Show a section of it in the 2-D view, then press New again.")
+    return Box(view.z, view.z + 1, view.y0, view.y1, view.x0, view.x1)
+
+
+def start_painting(viewer: Viewer, layer: Labels, value: int) -> None:
+    """Select a labels layer and take its brush in hand, with the class `value`."""
+    viewer.layers.selection.active = layer
+    layer.visible = True
+    layer.selected_label = value
+    layer.mode = "paint"

@@ -1,0 +1,308 @@
+"""What both panels are made of: rows, a message, what it computes on, and the jobs of the main window."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from magicgui.widgets import ComboBox
+from napari.layers import Image, Labels
+from napari.utils.notifications import show_info
+from pydantic import ValidationError
+from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QWidget,
+)
+
+from napari_unet.events import Event, Failed, Finished, Started
+from napari_unet.problem import Problem
+from napari_unet.reader import OURS
+from napari_unet.widgets.background import in_background
+from napari_unet.widgets.guard import Guard, main_window
+from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.strokes import is_strokes
+from napari_unet.widgets.wheel import only_with_focus
+from napari_unet.words import for_window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from napari import Viewer
+    from napari.layers import Layer
+
+WIDTH = 330  # pixels
+OPEN_FIRST = "Open an image first: File > Open, or drag it into the window."
+CLOSED = "The image is no longer open. Open it and choose it."
+T = TypeVar("T")
+W = TypeVar("W", bound=QWidget)
+
+
+class Panel(QScrollArea):
+    """A column of rows that scrolls where the window is low.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        The viewer that it works on.
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.jobs: Jobs | None = None
+        body = QWidget()
+        self._grid = QGridLayout(body)
+        self._grid.setContentsMargins(6, 6, 6, 6)
+        self._grid.setHorizontalSpacing(6)
+        self._grid.setVerticalSpacing(5)
+        self._grid.setColumnStretch(1, 1)
+        self.setWidget(body)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._cancel: Callable[[], None] | None = None  # ends the writing of files that is under way
+        self.reason = Sentences()
+        self.reason.setObjectName("reason")
+        self._message = Sentences()
+        self._device = Sentences()
+        self._device.setText("Computes on: looking ...")
+        self._device.setObjectName("device")
+        self._message.setObjectName("message")
+        self._cancelling = QPushButton("Cancel")
+        self._cancelling.setObjectName("cancel")
+        self._cancelling.setToolTip("Ends the preparation; nothing is started.")
+        self._cancelling.clicked.connect(self._on_cancel)
+        self._cancelling.hide()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return a width that leaves room for the image on a small screen."""
+        return QSize(WIDTH, self.widget().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Return the width that all rows need; the height scrolls."""
+        return QSize(WIDTH, 200)
+
+    def row(self, label: str, widget: W, tip: str) -> W:
+        """Add a row: a label in plain words, a widget, one sentence that both show under the mouse."""
+        name = QLabel(label)
+        for each in (name, widget):
+            each.setToolTip(tip)
+        line = self._grid.rowCount()
+        name.setContentsMargins(0, 5, 0, 0)  # on a line with the text of a widget of one line
+        self._grid.addWidget(name, line, 0, Qt.AlignmentFlag.AlignTop)
+        self._grid.addWidget(widget, line, 1)
+        return widget
+
+    def wide(self, widget: W) -> W:
+        """Add a widget over the whole width."""
+        self._grid.addWidget(widget, self._grid.rowCount(), 0, 1, 2)
+        return widget
+
+    def last_rows(self) -> None:
+        """Add the message and what it computes on, and keep all rows at the top."""
+        line = QWidget()
+        row = QHBoxLayout(line)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._message, 1)
+        row.addWidget(self._cancelling, 0, Qt.AlignmentFlag.AlignTop)
+        self.wide(line)
+        self.wide(self._device)
+        self._grid.setRowStretch(self._grid.rowCount(), 1)
+
+    def say(self, text: str) -> None:
+        """Show one message in the panel; an empty text takes it away."""
+        self._message.setText(for_window(text))
+        self._message.setVisible(bool(text))
+
+    def explain(self, reason: str) -> None:
+        """Show why nothing can begin; an empty text takes it away."""
+        self.reason.setText(reason)
+        self.reason.setVisible(bool(reason))
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802
+        """Find the jobs of the main window; a panel has none before it is shown in it."""
+        super().showEvent(event)
+        window = main_window(self)
+        if self.jobs is None and window is not None:
+            self.jobs = Jobs.of(window)
+            self.jobs.became_ready.connect(self._computes_on)
+            self.jobs.broke.connect(self._computes_on)
+            self.jobs.began.connect(self.began)
+            self.jobs.began.connect(self._follow)
+            for job in self.jobs.running():
+                self._follow(job)
+            self._computes_on()
+            self.jobs.warm()
+            Guard.of(window, self.viewer, show_info)
+            _into_one_place(self, window)
+            self.attached()
+
+    def attached(self) -> None:
+        """Take up what is under way; called once, when the jobs are known."""
+
+    def began(self, job: Job) -> None:
+        """Show a job of this window that was started just now, perhaps by a panel that is closed."""
+
+    def layers(self, kind: type[Layer]) -> list[Layer]:
+        """Return the layers of a kind that this plugin did not compute, the topmost first."""
+        chosen = [each for each in reversed(self.viewer.layers) if isinstance(each, kind)]
+        return [each for each in chosen if OURS not in each.metadata or is_strokes(each)]
+
+    def image_choice(self, tip: str) -> ComboBox:
+        """Add the row in which the image is chosen; it follows the layers of the viewer."""
+        choice = _LayerChoice(choices=lambda _: [(each.name, each) for each in self.layers(Image)], nullable=False)
+        choice.native.setObjectName("image")
+        choice.native.setMinimumContentsLength(8)
+        choice.native.setSizeAdjustPolicy(choice.native.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        only_with_focus(choice.native)
+        self.row("Image", choice.native, tip)
+        return choice
+
+    @property
+    def preparing(self) -> bool:
+        """Whether layers are being written to files."""
+        return self._cancel is not None
+
+    def updated(self) -> None:
+        """Show what can be done now; called when that may have changed."""
+
+    def prepare(self, work: Generator[str, None, T], then: Callable[[T], None], locked: Sequence[Labels] = ()) -> None:
+        """Do `work` on pixels in the background, then go on with its result; what is wrong is said.
+
+        Nobody can paint on the layers `locked` meanwhile: a stroke in the middle of a copy would be lost.
+        """
+        before = [(layer, layer.editable, layer.mode) for layer in locked]
+        for layer in locked:
+            layer.editable = False
+
+        def over() -> None:
+            self._cancel = None
+            self._cancelling.hide()
+            for layer, editable, mode in before:
+                layer.editable, layer.mode = editable, mode
+            self.say("")
+
+        def done(result: T) -> None:
+            over()
+            try:
+                then(result)
+            except ValidationError as error:
+                self.say(error.errors()[0]["msg"].removeprefix("Value error, ").rstrip(".") + ".")
+            except Problem as problem:
+                self.say(str(problem))
+            self.updated()
+
+        def failed(text: str) -> None:
+            over()
+            self.say(text)
+            self.updated()
+
+        self.say("")  # what was said of the last one
+        self._cancel = in_background(work, "U-Net: preparing layers", self._say_step, done, failed, self.jobs)
+        self._cancelling.setEnabled(True)
+        self._cancelling.show()
+        self.updated()
+
+    def _say_step(self, text: str) -> None:
+        if self._cancelling.isEnabled():
+            self.say(text)
+
+    def _on_cancel(self) -> None:
+        if self._cancel is not None:
+            self._cancel()
+        self._cancelling.setEnabled(False)
+        self.say("Cancelling ...")
+
+    def _follow(self, job: Job) -> None:
+        job.happened.connect(self._on_event)
+        self._computes_on()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Started | Finished | Failed):
+            self._computes_on()
+
+    def _computes_on(self, *_: object) -> None:
+        """Show what the running jobs compute on, or what the next one would, or why none can."""
+        assert self.jobs is not None
+        ready, trouble = self.jobs.ready, self.jobs.trouble
+        devices = [each.device for job in self.jobs.running() for each in job.events if isinstance(each, Started)]
+        if not devices and ready is not None:
+            devices = [ready.device]
+        if devices:
+            advice = f"<br>No GPU is used: {ready.advice}" if ready and ready.advice else ""
+            self._device.setText(f"Computes on: {' and '.join(dict.fromkeys(devices))}{advice}")
+        elif trouble:
+            remedy = "Run napari-unet doctor in a terminal; it tells more."
+            self._device.setText(f"Nothing can be computed: {escape(trouble)}.<br>{remedy}")
+
+
+class _LayerChoice(ComboBox):
+    """A choice of layers that stays with its layer when that is renamed; magicgui's own goes by the name."""
+
+    def reset_choices(self, *_: Any) -> None:
+        chosen = self.value
+        with self.changed.blocked():
+            super().reset_choices()
+            if chosen in self.choices:
+                self.value = chosen
+        if self.value != chosen:
+            self.changed.emit(self.value)
+
+
+class Fold(QWidget):
+    """A line that folds a widget away: ▸ Advanced."""
+
+    def __init__(self, title: str, inside: QWidget) -> None:
+        super().__init__()
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        self._button = QToolButton()
+        self._button.setObjectName("fold")
+        self._button.setText(title)
+        self._button.setCheckable(True)
+        self._button.setAutoRaise(True)
+        self._button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._button.setArrowType(Qt.ArrowType.RightArrow)
+        self._button.toggled.connect(self._fold)
+        self._inside = inside
+        grid.addWidget(self._button, 0, 0, Qt.AlignmentFlag.AlignLeft)
+        grid.addWidget(inside, 1, 0)
+        inside.hide()
+
+    def _fold(self, opened: bool) -> None:
+        self._inside.setVisible(opened)
+        self._button.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
+
+
+class Sentences(QLabel):
+    """Text that wraps, and can be selected and copied; a word longer than the panel is cut, and whole in the tip."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setMinimumWidth(1)
+
+    def setText(self, text: str) -> None:  # noqa: N802
+        """Show `text`."""
+        super().setText(text)
+        self.setToolTip(text)
+
+
+def _into_one_place(panel: Panel, window: QMainWindow) -> None:
+    """Put the dock of a panel behind that of another one as a tab: together they would leave each other little room."""
+    docks = window.findChildren(QDockWidget)
+    mine = next((dock for dock in docks if dock.isAncestorOf(panel)), None)
+    others = [dock for dock in docks if dock is not mine and dock.findChild(Panel) and dock.isVisible()]
+    if mine is not None and others:
+        window.tabifyDockWidget(others[0], mine)
+        QTimer.singleShot(0, mine.raise_)

@@ -1,0 +1,142 @@
+"""Where things lie: from the voxels of an image layer to a layer over it, and back from the view."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.transforms import Affine
+
+from napari_unet.voxels import nanometres
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Layer
+
+
+@dataclass(frozen=True)
+class InView:
+    """The visible part of a section, in voxels; ends are excluded."""
+
+    z: int
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+
+def placed(layer: Layer, offset: tuple[int, int, int] = (0, 0, 0)) -> dict[str, Any]:
+    """Return where a new 3-D layer over `layer` lies, as keyword arguments for it.
+
+    Parameters
+    ----------
+    layer
+        An image or labels of 2 or 3 dimensions; over a 2-D one, the new layer has a z axis of scale 1.
+    offset
+        The voxel (Z, Y, X) of `layer`, at its finest level, on which voxel (0, 0, 0) of the new layer lies.
+
+    Returns
+    -------
+    dict
+        scale, translate, rotate, shear, affine, units and axis_labels.
+    """
+    more = 3 - layer.ndim
+    affine = np.eye(4)
+    affine[more:, more:] = layer.affine.affine_matrix
+    scale, rotate, shear = np.ones(3), np.eye(3), np.eye(3)
+    scale[more:], rotate[more:, more:], shear[more:, more:] = layer.scale, layer.rotate, _matrix(layer.shear)
+    # A layer is translated after it is scaled, sheared and rotated: so must be the offset.
+    moved = Affine(scale=scale, rotate=rotate, shear=shear).linear_matrix @ offset
+    labels = tuple(layer.axis_labels)
+    if more:
+        labels = ("-3" if labels == ("-2", "-1") else "z", *labels)
+    return {
+        "scale": scale,
+        "translate": np.concatenate([np.zeros(more), layer.translate]) + moved,
+        "rotate": rotate,
+        "shear": shear,
+        "affine": affine,
+        "units": (*layer.units[:more], *layer.units),
+        "axis_labels": labels,
+    }
+
+
+def voxel_size(layer: Layer) -> tuple[float, float, float] | None:
+    """Return the edges of a voxel of `layer` in nanometres (Z, Y, X), None unless all its units are lengths.
+
+    A 2-D image is as thick as its pixels are high: the thickness of a single section does not matter.
+    """
+    units = [nanometres(str(unit)) for unit in layer.units]
+    if None in units:
+        return None
+    place = placed(layer)
+    local = Affine(scale=place["scale"], rotate=place["rotate"], shear=place["shear"]).linear_matrix
+    edges = np.diag([*units[: 3 - layer.ndim], *units]) @ place["affine"][:3, :3] @ local
+    z, y, x = (float(edge) for edge in np.linalg.norm(edges, axis=0))
+    return (y if layer.ndim == 2 else z), y, x
+
+
+def in_view(viewer: Viewer, layer: Layer, largest: int = 1024) -> InView | None:
+    """Return which part of which section of `layer` the view shows, in voxels of its finest level.
+
+    Parameters
+    ----------
+    viewer
+    layer
+        An image of 2 or 3 dimensions.
+    largest
+        At most so many pixels a side are returned, those around the centre of what is visible.
+
+    Returns
+    -------
+    InView or None
+        None if the view shows other axes than rows and columns, all three of them, or nothing of the image.
+    """
+    dims, camera = viewer.dims, viewer.scene.camera
+    shown = list(dims.displayed)
+    if sorted(shown) != [dims.ndim - 2, dims.ndim - 1]:
+        return None
+    depth, *sides = (1, *layer.level_shapes[0].tolist())[-3:]
+    point = np.array(dims.point, float)
+    # napari chooses the section by the slider alone, also where an image is tilted.
+    point[shown] = 0
+    z = round(_voxel(viewer, layer, point)[0])
+    # Not from layer.corner_pixels: those of a multiscale layer grow to whole chunks, and stay when the view shrinks.
+    half = np.array(viewer.canvas.size) / 2 / camera.zoom
+    corners = []
+    for signs in product((-1, 1), repeat=2):
+        point[shown] = camera.center[-2:] + signs * half
+        corners.append(_voxel(viewer, layer, point)[1:])
+    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
+    (y0, y1), (x0, x1) = (_cut(a, b, side, largest) for a, b, side in zip(low, high, sides, strict=True))
+    return InView(z, y0, y1, x0, x1) if 0 <= z < depth and y0 < y1 and x0 < x1 else None
+
+
+def _matrix(shear: np.ndarray) -> np.ndarray:
+    """Return shear as a matrix; layers give the upper triangle alone, in a row."""
+    if shear.ndim == 2:
+        return shear
+    matrix = np.eye({0: 1, 1: 2, 3: 3}[shear.size])
+    matrix[np.triu_indices(len(matrix), 1)] = shear
+    return matrix
+
+
+def _voxel(viewer: Viewer, layer: Layer, point: np.ndarray) -> np.ndarray:
+    """Return where a point of the world lies in `layer`, in voxels (Z, Y, X)."""
+    # The world is in the smallest unit of all layers, and a layer counts in its own.
+    units = zip((viewer.dims.units or layer.units)[-layer.ndim :], layer.units, strict=True)
+    ratio = [(nanometres(str(world)) or 1) / (nanometres(str(own)) or 1) for world, own in units]
+    voxel = layer.world_to_data(point[-layer.ndim :] * ratio)
+    return np.concatenate([np.zeros(3 - layer.ndim), voxel])
+
+
+def _cut(low: float, high: float, side: int, largest: int) -> tuple[int, int]:
+    """Return the pixels from `low` to `high` that the image has, at most `largest` around their centre."""
+    start, end = max(math.floor(low + 0.5), 0), min(math.floor(high + 0.5) + 1, side)
+    if end - start > largest:
+        start = (start + end - largest) // 2
+        end = start + largest
+    return start, end

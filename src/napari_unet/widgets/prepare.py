@@ -1,0 +1,102 @@
+"""From chosen layers to files that the process which computes can open."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari.layers import Image, Labels
+
+from napari_unet.library import Library
+from napari_unet.problem import Problem
+from napari_unet.volume import open_volume
+from napari_unet.widgets.handover import Sections, copied, on_disk, section_copied
+from napari_unet.widgets.strokes import corner_on, is_strokes, moved_to_disk, not_on, path_of
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Files that hold what the layers show.
+
+    Attributes
+    ----------
+    image : Path
+    labels : tuple of Path
+        In the order of the layers.
+    moved : tuple of (Labels, Path)
+        Layers that were in memory, and the files that they should be kept in from now on.
+    """
+
+    image: Path
+    labels: tuple[Path, ...] = ()
+    moved: tuple[tuple[Labels, Path], ...] = ()
+
+
+def prepare(image: Image, labels: Sequence[Labels], library: Library) -> Generator[str, None, Prepared]:
+    """Find the files of layers, or write them; for a thread.
+
+    Yields
+    ------
+    str
+        What it is doing, in words.
+
+    Raises
+    ------
+    Problem
+        If a layer is none that can be used, labels lie elsewhere than on the image, or the disk is full.
+    """
+    yield "Looking for the image on disk ..."
+    there = on_disk(image)
+    for layer in labels:
+        _refuse_elsewhere(layer, image, there)
+    path = there or (yield from _in_words(copied(image, library.copies), f"Copying {image.name}"))
+    files, moved = [], []
+    for layer in labels:
+        file = path_of(layer) if is_strokes(layer) else on_disk(layer)
+        if file is None:
+            file = yield from _in_words(moved_to_disk(layer, image, library.labels), f"Saving {layer.name}")
+            moved.append((layer, file))
+        files.append(file)
+    if path in files:
+        raise Problem("The labels and the image are the same file. Choose the labels that you painted.")
+    return Prepared(path, tuple(files), tuple(moved))
+
+
+def prepare_section(image: Image, z: int, folder: Path) -> Generator[str, None, tuple[Path, int]]:
+    """Find a file that holds section `z` of an image, or write one into `folder`; for a thread.
+
+    Returns
+    -------
+    tuple of Path and int
+        The file, and the section's number in it.
+
+    Raises
+    ------
+    Problem
+        As `prepare`.
+    """
+    yield "Reading the section ..."
+    there = on_disk(image)
+    return (there, z) if there else (section_copied(image, z, folder), 0)
+
+
+def _refuse_elsewhere(layer: Labels, image: Image, there: Path | None) -> None:
+    """Raise a Problem if strokes on disk lie elsewhere over the image than their file says."""
+    if not is_strokes(layer):
+        return
+    begins, zero = open_volume(path_of(layer), labels=True).offset, (open_volume(there).offset if there else None)
+    kept = tuple(a - b for a, b in zip(begins or (0, 0, 0), zero or (0, 0, 0), strict=True))
+    if corner_on(layer, image) != kept:
+        raise not_on(layer, image)
+
+
+def _in_words(sections: Sections, what: str) -> Generator[str, None, Path]:
+    """Pass on how far a copy is, as a sentence; return what it returns."""
+    while True:
+        try:
+            done, total = next(sections)
+        except StopIteration as stop:
+            path: Path = stop.value
+            return path
+        yield f"{what}: {100 * done // total} % ..."

@@ -1,0 +1,225 @@
+"""Results as layers: one that a job is still filling, and the preview of a section."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import QObject, QTimer
+
+from napari_unet.classes import PixelClass
+from napari_unet.config import SegmentConfig
+from napari_unet.events import Event, Failed, Finished
+from napari_unet.finished import DONE
+from napari_unet.reader import OURS, class_look, read
+from napari_unet.widgets.place import placed
+from napari_unet.widgets.strokes import is_strokes
+
+if TYPE_CHECKING:
+    from napari_unet.widgets.jobs import Job
+
+_PAUSE = 0.33  # seconds between two refreshes
+_OPACITY = 0.5
+
+
+class Growing(QObject):
+    """The layers of a result that a job fills, right above its image: classes, and hidden probabilities if it has them.
+
+    They are for reading only, and lie on the image, wherever the file says it lies. A layer that the user removes
+    does not come back; layers of the same result that are in the viewer already are used again.
+
+    Parameters
+    ----------
+    viewer
+    image_layer
+        The image that is segmented.
+    path
+        The folder of the result; it need not exist yet.
+    offset
+        The voxel (Z, Y, X) of `image_layer` on which the result begins.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image_layer: Image,
+        path: Path,
+        offset: tuple[int, int, int],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._image = image_layer
+        self._path = path.resolve()
+        self._offset = offset
+        self._layers: list[Layer] | None = None  # None until the result exists
+        self._earliest = 0.0  # when the next refresh may be
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._refresh)
+
+    def look(self) -> None:
+        """Show what is new on disk; call it whenever the job says something.
+
+        Raises
+        ------
+        Problem
+            If the result cannot be read.
+        """
+        if self._layers is None:
+            if (self._path / DONE).is_file():  # made last: now all of the result can be opened
+                self._layers = self._show(self._image)
+                del self._image  # the layer may go, and its memory with it, while somebody still looks at the job
+        elif not self._timer.isActive():
+            wait = self._earliest - time.monotonic()
+            self._timer.start(max(0, round(1000 * wait)))
+
+    def finish(self) -> None:
+        """Show all that is on disk, at once; call it when the job has ended.
+
+        Raises
+        ------
+        Problem
+            If the result cannot be read.
+        """
+        self.look()
+        self._timer.stop()
+        self._refresh()
+
+    def _show(self, image: Image) -> list[Layer]:
+        """Return the layers of the result over its image, those added that were not there."""
+        place = placed(image, self._offset)
+        parts = read(str(self._path))
+        marks = [fields["metadata"][OURS] for _, fields, _ in parts]
+        for layer in list(self._viewer.layers):
+            # Of another result, which was in that folder before.
+            if _mark(layer).get("path") == str(self._path) and _mark(layer) not in marks:
+                self._viewer.layers.remove(layer)
+        layers = []
+        for (data, fields, kind), mark in zip(parts, marks, strict=True):
+            layer = next((each for each in self._viewer.layers if _mark(each) == mark), None)
+            if layer is None:
+                if kind == "labels":
+                    fields["opacity"] = _OPACITY
+                layer = Layer.create(data, {**fields, **place}, kind)
+                _add_above(self._viewer, image, layer)
+            else:
+                _change(layer, place)
+            layer.editable = False
+            layers.append(layer)
+        return layers
+
+    def _refresh(self) -> None:
+        """Read again what the visible layers show."""
+        start = time.monotonic()
+        there = {layer.unique_id for layer in self._viewer.layers}
+        for layer in self._layers or ():
+            if layer.visible and layer.unique_id in there:
+                layer.refresh(extent=False)
+        now = time.monotonic()
+        # A slow disk must not keep the window busy.
+        self._earliest = now + max(_PAUSE, 4 * (now - start))
+
+
+def show_growing(viewer: ViewerModel, image: Image, job: Job) -> None:
+    """Show the result of a segmentation as it grows, as long as the job lives."""
+    growing = Growing(viewer, image, job.config.out, start_of(job.config), job)
+
+    def look(event: Event) -> None:
+        if isinstance(event, Finished | Failed):
+            growing.finish()
+        else:
+            growing.look()
+
+    job.happened.connect(look)
+
+
+def start_of(config: SegmentConfig) -> tuple[int, int, int]:
+    """Return the voxel (Z, Y, X) of its image on which the result of a segmentation begins."""
+    if not config.region:
+        return 0, 0, 0
+    z, y, x = (int(part.split(":")[0] or 0) for part in config.region.split(","))
+    return z, y, x
+
+
+def show_preview(
+    viewer: ViewerModel,
+    image_layer: Image,
+    classes_array: np.ndarray,
+    classes: Sequence[PixelClass],
+    z: int,
+    y0: int,
+    x0: int,
+    name: str,
+) -> Labels:
+    """Show the classes of a part of one section, instead of the last preview of that name.
+
+    Parameters
+    ----------
+    viewer
+    image_layer
+        The image that the preview lies on.
+    classes_array
+        uint8 (h, w), the values of `classes`; 255 is transparent.
+    classes
+        Their names and colours.
+    z, y0, x0
+        The voxel of `image_layer` on which the preview begins.
+    name
+        Of its layer.
+    """
+    mark = {"preview": name}
+    look = {**placed(image_layer, (z, y0, x0)), **class_look([asdict(each) for each in classes])}
+    layer = next((each for each in viewer.layers if _mark(each) == mark), None)
+    if layer is None:
+        layer = Labels(classes_array[np.newaxis], name=name, opacity=_OPACITY, metadata={OURS: mark}, **look)
+        _add_above(viewer, image_layer, layer)
+    else:
+        layer.data = classes_array[np.newaxis]
+        _change(layer, look)
+    layer.editable = False
+    return layer
+
+
+def hide_preview(viewer: ViewerModel) -> None:
+    """Hide what `show_preview` showed."""
+    for layer in viewer.layers:
+        if "preview" in _mark(layer):
+            layer.visible = False
+
+
+def _mark(layer: Layer) -> dict[str, Any]:
+    """Return what we wrote into the metadata of a layer, nothing for one that is not ours."""
+    return layer.metadata.get(OURS, {})
+
+
+def _change(layer: Layer, fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        setattr(layer, name, value)
+
+
+def _add_above(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
+    """Add a layer above the image and what we showed on it before, without selecting it."""
+    layers = list(viewer.layers)
+    ids = [each.unique_id for each in layers]
+    place = ids.index(image_layer.unique_id) + 1 if image_layer.unique_id in ids else len(ids)
+    while place < len(layers) and _mark(layers[place]) and not is_strokes(layers[place]):
+        place += 1
+    with selection_kept(viewer):
+        viewer.layers.insert(place, layer)
+
+
+@contextmanager
+def selection_kept(viewer: ViewerModel) -> Iterator[None]:
+    """Select afterwards what was selected before: someone may be painting."""
+    selected = set(viewer.layers.selection)
+    yield
+    viewer.layers.selection.clear()
+    viewer.layers.selection.update(selected)

@@ -1,0 +1,297 @@
+"""The panel that segments a stack with a trained model."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QWidget
+
+from napari_unet.config import SegmentConfig
+from napari_unet.events import Event, Failed, Finished
+from napari_unet.library import free, library
+from napari_unet.problem import Problem
+from napari_unet.store import open_result
+from napari_unet.widgets.earlier import EarlierResults, image_of, left_unfinished, show_earlier, with_its_image
+from napari_unet.widgets.form import Form
+from napari_unet.widgets.handover import volume_of
+from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.jobview import JobView
+from napari_unet.widgets.models import ModelChoice
+from napari_unet.widgets.panel import CLOSED, OPEN_FIRST, Fold, Panel
+from napari_unet.widgets.place import InView, in_view
+from napari_unet.widgets.prepare import Prepared, prepare, prepare_section
+from napari_unet.widgets.result import hide_preview, show_growing, show_preview
+from napari_unet.widgets.sections import Sections
+from napari_unet.widgets.wheel import only_with_focus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari import Viewer
+
+_ADVANCED = ("tile", "device", "precision", "threads")
+_PREVIEW = "U-Net preview"
+_STACK, _SECTIONS, _VIEW = "the whole stack", "some sections", "what is in view"
+_FLAT_FIRST = "Go back to the 2-D view of rows and columns first."
+
+
+class SegmentPanel(Panel):
+    """U-Net: Segment.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._library = library()
+        self._previewing: Job | None = None
+        self._image = self.image_choice("The stack to segment; it may be larger than the memory.")
+        self._model = self.row("Model", ModelChoice(self._library, False), "What segments it; the card tells more.")
+        self._part = self.row("Part", QComboBox(), "Which part of the stack to segment.")
+        self._sections = self.wide(Sections())
+        self._probabilities = self.row(
+            "Output",
+            QCheckBox("probabilities too"),
+            "Classes are always kept; the probability of each class on top.",
+        )
+        self._preview, self._segment = QPushButton("Preview section"), QPushButton("Segment stack")
+        self.wide(_side_by_side(self._preview, self._segment))
+        self.wide(self.reason)
+        self._form = Form(SegmentConfig, _ADVANCED)
+        self.wide(Fold("Advanced", self._form))
+        self._view = self.wide(JobView("Resume"))
+        self._command, self._earlier = QPushButton("Copy as command"), EarlierResults(self._library)
+        self.wide(_side_by_side(self._command, self._earlier))
+        self.last_rows()
+        self._fill()
+        self._connect()
+        self.reset_choices()
+
+    def reset_choices(self, *_: object) -> None:
+        """Follow the layers of the viewer; napari calls it when they change."""
+        self._image.reset_choices()
+        self._on_image()
+
+    def attached(self) -> None:
+        """Show the segmentation that is under way, or was."""
+        assert self.jobs is not None
+        self._model.watch(self.jobs)
+        if job := self.jobs.latest("segment"):
+            self.began(job)
+        self.updated()
+
+    def began(self, job: Job) -> None:
+        """Show a segmentation that was started in this window."""
+        if job.verb == "segment":
+            self._view.watch(job)
+            self.updated()
+
+    def _fill(self) -> None:
+        names = {
+            "model": self._model,
+            "part": self._part,
+            "sections": self._sections,
+            "probabilities": self._probabilities,
+            "preview": self._preview,
+            "segment": self._segment,
+            "command": self._command,
+        }
+        for name, widget in names.items():
+            widget.setObjectName(name)
+        self._part.addItems([_STACK, _SECTIONS, _VIEW])
+        only_with_focus(self._part)
+        self._sections.hide()
+
+    def _connect(self) -> None:
+        self._image.changed.connect(lambda *_: self._on_image())
+        self._model.changed.connect(self.updated)
+        self._model.said.connect(self.say)
+        self._part.currentTextChanged.connect(lambda text: self._sections.setVisible(text == _SECTIONS))
+        self._form.changed.connect(self.updated)
+        self._preview.clicked.connect(self._on_preview)
+        self._segment.clicked.connect(self._on_segment)
+        self._command.clicked.connect(self._on_command)
+        self._view.resumed.connect(lambda job: self._resume(job.config, job.image))
+        self._view.ended.connect(lambda _: self.updated())
+        self._earlier.opened.connect(self._on_open)
+        self._earlier.resumed.connect(self._on_earlier)
+
+    # ---- what can be done now
+
+    def _reason(self) -> str:
+        """Return why nothing can begin, or an empty string."""
+        if self._image.value is None:
+            return OPEN_FIRST
+        try:
+            volume_of(self._image.value)
+        except Problem as problem:
+            return str(problem)
+        return self._form.problem() or ("The image is being prepared." if self.preparing else "")
+
+    def updated(self) -> None:
+        """Say what can be done now, or why it cannot."""
+        reason = self._reason()
+        previews = self._previewing is not None and self._previewing.running
+        self._enable(
+            self._preview,
+            reason or ("A preview is being computed." if previews else ""),
+            "Segments what is in view, with all that these settings do.",
+        )
+        self._enable(
+            self._segment,
+            reason or ("A segmentation is running." if self._running else ""),
+            "Segments tile by tile; the result fills in as tiles are done.",
+        )
+        self._enable(self._command, reason, "Copies the command that does just this, for a terminal or a cluster.")
+        self.explain(reason)
+
+    def _enable(self, button: QPushButton, reason: str, tip: str) -> None:
+        """Let a button be pressed unless there is a reason why not; its tip tells."""
+        button.setEnabled(not reason)
+        button.setToolTip(reason or tip)
+
+    @property
+    def _running(self) -> bool:
+        return self._view.job is not None and self._view.job.running
+
+    def _on_image(self) -> None:
+        with contextlib.suppress(Problem):  # then nothing can begin, and the panel says why
+            self._sections.set_depth(volume_of(self._image.value).shape[0] if self._image.value else 1)
+        self.updated()
+
+    def _settings(self) -> partial[SegmentConfig]:
+        """Return what the widgets show now: what is changed while files are prepared is for the next job."""
+        return partial(
+            SegmentConfig,
+            model=self._model.name(),
+            probabilities=self._probabilities.isChecked(),
+            **self._form.asdict(),
+        )
+
+    def _region(self) -> str | None:
+        """Return the part to segment, or None if it is not in view, which is then said."""
+        if self._part.currentText() == _SECTIONS:
+            return "{}:{},:,:".format(*self._sections.range())
+        if self._part.currentText() == _STACK:
+            return ""
+        view = self._in_view("Show the part to segment first.", largest=10**9)
+        return _region_of(view, view.z) if view else None
+
+    def _in_view(self, remedy: str, largest: int = 1024) -> InView | None:
+        """Return the part of the image in view, or None if there is none, which is then said."""
+        view, dims = in_view(self.viewer, self._image.value, largest), self.viewer.dims
+        if view is None:
+            flat = sorted(dims.displayed) == [dims.ndim - 2, dims.ndim - 1]
+            self.say(f"The image is not in view. {remedy}" if flat else _FLAT_FIRST)
+        return view
+
+    # ---- segmenting
+
+    def _on_segment(self) -> None:
+        image = self._image.value
+        self._prepare(lambda config: self._begin(config, image))
+
+    def _on_command(self) -> None:
+        def copy(config: SegmentConfig) -> None:
+            QGuiApplication.clipboard().setText(config.command())
+            self.say("The command is in the clipboard. It gives the same result in a terminal or on a cluster.")
+
+        self._prepare(copy)
+
+    def _prepare(self, then: Callable[[SegmentConfig], None]) -> None:
+        """Bring the image to disk, then go on with what to do with it."""
+        image, settings, region = self._image.value, self._settings(), self._region()
+        if region is None:
+            return
+        name = f"{image.name}-{Path(settings.keywords['model']).stem}"
+
+        def prepared(files: Prepared) -> None:
+            then(settings(image=files.image, out=free(self._library.segmentations, name, ".zarr"), region=region))
+
+        self.prepare(prepare(image, (), self._library), prepared)
+
+    def _begin(self, config: SegmentConfig, image: Image) -> None:
+        """Start a segmentation, or go on with one; its layers belong to the job and outlive this panel."""
+        assert self.jobs is not None
+        if self._running:
+            self.say("A segmentation is running. Stop it, or wait until it is done; then try again.")
+            return
+        try:
+            job = self.jobs.start("segment", config, config.out.stem, image)
+        except Problem as problem:
+            self.say(str(problem))
+            return
+        hide_preview(self.viewer)  # it would shine through the result
+        show_growing(self.viewer, image, job)
+
+    def _resume(self, config: SegmentConfig, image: Image | None) -> None:
+        """Go on with the segmentation that was in view."""
+        if image is None:
+            self.say(CLOSED)
+        elif not self.preparing:
+            self.prepare(with_its_image(config, image, self._library), lambda config: self._begin(config, image))
+
+    def _on_earlier(self, config: SegmentConfig) -> None:
+        """Go on with a segmentation that was left unfinished, over its image."""
+        if not self.preparing:
+            work = left_unfinished(config, self.layers(Image), self._library)
+            self.prepare(work, lambda found: self._begin(*found))
+
+    def _on_open(self, path: Path) -> None:
+        if not self.preparing:
+            work = image_of(path, self.layers(Image))
+            self.prepare(work, lambda image: show_earlier(self.viewer, path, image))
+
+    # ---- preview
+
+    def _on_preview(self) -> None:
+        image, settings = self._image.value, self._settings()
+        view = self._in_view("Show a section of it first.")
+        if view is None:
+            return
+
+        def begin(file: tuple[Path, int]) -> None:
+            assert self.jobs is not None
+            path, z = file
+            out = free(self.jobs.scratch, "preview", ".zarr")
+            config = settings(image=path, out=out, region=_region_of(view, z), probabilities=False)
+            job = self._previewing = self.jobs.start("segment", config, "U-Net preview", image)
+            self.say("Segmenting what is in view ...")
+            job.happened.connect(lambda event: self._show_preview(event, job, (view.z, view.y0, view.x0)))
+
+        assert self.jobs is not None
+        self.prepare(prepare_section(image, view.z, self.jobs.scratch), begin)
+
+    def _show_preview(self, event: Event, job: Job, place: tuple[int, int, int]) -> None:
+        if isinstance(event, Failed):
+            self.say(event.text)
+        if isinstance(event, Finished) and job.image is not None:
+            result = open_result(job.config.out)
+            shown = np.asarray(result.classes[0][0])
+            hide_preview(self.viewer)  # that of a training would shine through
+            layer = show_preview(self.viewer, job.image, shown, result.layout.classes, *place, name=_PREVIEW)
+            layer.visible = True  # it may have been hidden since the last one
+            self.say(f"Previewed with {Path(job.config.model).name}.")
+        self.updated()
+
+
+def _region_of(view: InView, z: int) -> str:
+    """Return what is in view as a region, of section `z` of a file."""
+    return f"{z}:{z + 1},{view.y0}:{view.y1},{view.x0}:{view.x1}"
+
+
+def _side_by_side(*widgets: QWidget) -> QWidget:
+    both = QWidget()
+    row = QHBoxLayout(both)
+    row.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        row.addWidget(widget)
+    return both

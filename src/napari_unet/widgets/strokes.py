@@ -1,0 +1,248 @@
+"""Labels to paint on, kept on disk: an OME-Zarr that painting and undo write in place.
+
+One is a folder that `reader.read` opens to be painted on again::
+
+    NAME.zarr/
+      zarr.json     OME metadata; attribute "napari-unet-labels": {"classes": [{value, name, color}]}
+      0/            unsigned integers (Z, Y, X)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from napari.layers import Image, Labels, Layer
+from napari.utils.transforms import Affine
+
+from napari_unet.classes import PixelClass
+from napari_unet.disk import disk_problems
+from napari_unet.library import free
+from napari_unet.omezarr import create_stack, is_zarr, label_colors, metadata, ome, open_array
+from napari_unet.problem import Problem
+from napari_unet.reader import OURS, STROKES, paint_look
+from napari_unet.tiles import Box
+from napari_unet.volume import Volume
+from napari_unet.voxels import nanometres
+from napari_unet.widgets.handover import Sections, finest, handed_over, volume_of, whole, zarr_folder
+from napari_unet.widgets.place import placed
+
+CHUNK = 512
+_TOLERANCE = 0.25  # voxels; files round their voxel sizes
+BRUSH = 6  # pixels
+
+
+def new_strokes(image_layer: Image, folder: Path, name: str, box: Box | None = None) -> Labels:
+    """Create empty labels over an image, on disk, as a layer that is not in a viewer yet.
+
+    Parameters
+    ----------
+    image_layer
+        What is to be painted on.
+    folder
+        Where the labels are kept.
+    name
+        What the layer is called; where its folder is taken, NAME-2, NAME-3, ...
+    box
+        The part of the image that they cover, None for all of it.
+
+    Returns
+    -------
+    Labels
+        (Z, Y, X) uint8, placed over the image.
+
+    Raises
+    ------
+    Problem
+        If the image is none that can be segmented (see `volume_of`), or the folder cannot be written.
+    """
+    image = handed_over(image_layer)
+    box = box or Box(0, image.shape[0], 0, image.shape[1], 0, image.shape[2])
+    start = box.z0, box.y0, box.x0
+    path = free(folder, name, ".zarr")
+    with whole(path) as beside:
+        _create(beside, (box.z1 - box.z0, box.y1 - box.y0, box.x1 - box.x0), np.dtype(np.uint8), image, start)
+    layer = Labels(open_array(path / "0", "r+"), name=path.stem, metadata=_mark(path), **placed(image_layer, start))
+    layer.brush_size = BRUSH
+    return layer
+
+
+def is_strokes(layer: Layer) -> bool:
+    """Return whether `layer` shows labels that this module keeps on disk."""
+    return isinstance(layer, Labels) and _folder(layer) is not None
+
+
+def path_of(layer: Labels) -> Path:
+    """Return the folder of such labels.
+
+    Raises
+    ------
+    ValueError
+        If `layer` is no such layer.
+    """
+    path = _folder(layer)
+    if path is None:
+        raise ValueError(f"{layer.name} is not kept on disk")
+    return path
+
+
+def classes_of(layer: Labels) -> tuple[PixelClass, ...]:
+    """Return the classes of such labels.
+
+    Raises
+    ------
+    ValueError
+        If `layer` is no such layer.
+    """
+    kept = metadata(path_of(layer))["attributes"][STROKES]["classes"]
+    return tuple(PixelClass(each["value"], each["name"], each["color"]) for each in kept)
+
+
+def set_classes(layer: Labels, classes: Sequence[PixelClass]) -> None:
+    """Keep the classes of such labels on disk, and show their colours and, in the status bar, their names.
+
+    Raises
+    ------
+    Problem
+        If the folder cannot be written.
+    ValueError
+        If `layer` is no such layer.
+    """
+    path = path_of(layer)
+    with disk_problems(path):
+        label = label_colors({each.value: each.color for each in classes})
+        described = {**ome(metadata(path)["attributes"]), "image-label": label}
+        zarr.open_group(path, mode="r+").attrs.update({"ome": described, **_kept(classes)})
+    for name, value in paint_look([asdict(each) for each in classes]).items():
+        setattr(layer, name, value)
+
+
+def moved_to_disk(layer: Labels, image_layer: Image, folder: Path) -> Sections:
+    """Copy labels that are in memory to disk, section by section; `take_over` then gives the copy to the layer.
+
+    Meant for a thread. The layer must not be painted on meanwhile (set `editable` to False): strokes would be lost.
+
+    Yields
+    ------
+    tuple of int
+        (done, total) sections; each counts twice, once to find the largest label, once to copy.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    Problem
+        If they are no labels of this image or do not lie on its voxels, a section cannot be read, or the disk is full.
+    """
+    labels, image = volume_of(layer), handed_over(image_layer)
+    if layer.multiscale:
+        raise Problem(f"{layer.name} has several levels, so it cannot be painted on. Open its finest level by itself.")
+    if labels.dtype.kind not in "iu":
+        raise Problem(f"{layer.name} holds {labels.dtype} values, not labels. Choose a layer of whole numbers.")
+    if labels.shape != image.shape:
+        there, here = (" x ".join(map(str, volume.shape)) for volume in (labels, image))
+        raise Problem(
+            f"{layer.name} is {there} voxels large, but {image_layer.name} is {here}. "
+            "Choose the image that the labels were painted on, or make new labels for this one."
+        )
+    start = corner_on(layer, image_layer)
+    depth, largest = labels.shape[0], 0
+    for z in range(depth):
+        section = labels.section(z)
+        if section.min() < 0:
+            raise Problem(f"{layer.name} holds negative labels. Erase them, or number the labels from 1.")
+        largest = max(largest, int(section.max()))
+        yield z + 1, 2 * depth
+    path = free(folder, layer.name, ".zarr")
+    with whole(path) as beside:
+        array = _create(beside, labels.shape, np.min_scalar_type(largest), image, start)
+        for z in range(depth):
+            array[z] = labels.section(z)
+            yield depth + z + 1, 2 * depth
+    return path
+
+
+def corner_on(layer: Labels, image_layer: Image) -> tuple[int, int, int]:
+    """Return the voxel (Z, Y, X) of an image on which labels begin, by where both lie in the viewer.
+
+    Raises
+    ------
+    Problem
+        If the voxels of the labels do not lie on voxels of the image.
+    """
+    layers = layer, image_layer
+    there, here = (_to_world(each, known=all(map(_in_nanometres, layers))) for each in layers)
+    corners = np.array([(*p, 1) for p in product(*((0, side - 1) for side in volume_of(layer).shape))])
+    moved = (corners @ (np.linalg.inv(here) @ there).T - corners)[:, :3]
+    if 2 in (layer.ndim, image_layer.ndim):  # a flat layer lies in all sections
+        moved[:, 0] = 0
+    z, y, x = (round(shift) for shift in moved[0])
+    if np.abs(moved - (z, y, x)).max() > _TOLERANCE:
+        raise not_on(layer, image_layer)
+    return z, y, x
+
+
+def not_on(layer: Labels, image_layer: Image) -> Problem:
+    """Return what to say of labels that lie elsewhere than on the voxels of an image that they belong to."""
+    return Problem(
+        f"{layer.name} does not lie on the voxels of {image_layer.name}. Choose the image that was painted on, or give "
+        "the labels its place: right-click the image > Copy scale and transforms > Copy all to clipboard, then "
+        "right-click the labels > Apply scale/transforms from Clipboard."
+    )
+
+
+def take_over(layer: Labels, path: Path) -> None:
+    """Give `layer` the labels in `path` as its data, so that painting goes on there; call it in the window's thread."""
+    place, mode = placed(layer), layer.mode
+    array = open_array(path / "0", "r+")
+    layer.editable = False  # forgets the steps to undo: they belong to the former data
+    if layer.selected_label > np.iinfo(array.dtype).max:
+        layer.selected_label = 1
+    layer.data = array
+    layer.mode = mode
+    # A 2-D layer has become a stack of one section: napari gives the new axis no unit.
+    layer.units, layer.axis_labels = place["units"], place["axis_labels"]
+    layer.metadata = {**layer.metadata, **_mark(path)}
+
+
+def _folder(layer: Labels) -> Path | None:
+    """Return the folder of labels of this module, None for any other layer."""
+    array = zarr_folder(finest(layer))
+    if array is None or not is_zarr(array.parent) or STROKES not in metadata(array.parent)["attributes"]:
+        return None
+    return array.parent
+
+
+def _in_nanometres(layer: Layer) -> bool:
+    return None not in [nanometres(str(unit)) for unit in layer.units]
+
+
+def _to_world(layer: Layer, known: bool) -> np.ndarray:
+    """Return the matrix (4, 4) from voxels to the world, in nanometres if that is `known` of all units, else as is."""
+    place = placed(layer)
+    units = [nanometres(str(unit)) if known else 1 for unit in place["units"]]
+    parts = {name: place[name] for name in ("scale", "translate", "rotate", "shear")}
+    matrix: np.ndarray = np.diag([*units, 1]) @ place["affine"] @ Affine(**parts).affine_matrix
+    return matrix
+
+
+def _create(folder: Path, shape: Sequence[int], dtype: np.dtype, image: Volume, start: Sequence[int]) -> zarr.Array:
+    """Create empty labels that begin at voxel `start` of `image`."""
+    corner = [a + b for a, b in zip(image.offset or (0, 0, 0), start, strict=True)]
+    return create_stack(folder, shape, CHUNK, dtype, image.voxel_size, corner, label_colors({}), _kept(()))
+
+
+def _kept(classes: Sequence[PixelClass]) -> dict[str, Any]:
+    return {STROKES: {"classes": [asdict(each) for each in classes]}}
+
+
+def _mark(path: Path) -> Mapping[str, Any]:
+    """Return the metadata of a layer on `path`."""
+    return {OURS: {"path": str(path.resolve())}}

@@ -1,0 +1,290 @@
+"""The panel that fine-tunes a model on painted labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels
+from qtpy.QtWidgets import QComboBox, QPushButton
+
+from napari_unet.config import TrainConfig
+from napari_unet.events import Finished
+from napari_unet.library import free, library
+from napari_unet.problem import Problem
+from napari_unet.runs import as_begun
+from napari_unet.widgets.advanced import Advanced
+from napari_unet.widgets.classes import ClassList
+from napari_unet.widgets.curve import Curve
+from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.jobview import JobView
+from napari_unet.widgets.labelschoice import LabelsChoice
+from napari_unet.widgets.livepreview import LivePreview, LiveSwitch
+from napari_unet.widgets.looks import Look, show_look
+from napari_unet.widgets.minutes import Minutes
+from napari_unet.widgets.models import ModelChoice
+from napari_unet.widgets.newlabels import add_strokes, box_in_view, start_painting
+from napari_unet.widgets.panel import CLOSED, OPEN_FIRST, Fold, Panel
+from napari_unet.widgets.prepare import Prepared, prepare
+from napari_unet.widgets.strokes import is_strokes, set_classes, take_over
+from napari_unet.widgets.wheel import only_with_focus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari import Viewer
+
+_ZERO = {"not labelled": "unlabelled", "background": "background"}
+
+
+class TrainPanel(Panel):
+    """U-Net: Train.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._library = library()
+        self._ticked: set[str] = set()  # the labels whose classes are shown
+        self._image = self.image_choice("The stack that was painted on.")
+        self._labels = self.row("Labels", LabelsChoice(), "Painted layers: a few strokes of each class are enough.")
+        self._zero = self.row(
+            "0 means", QComboBox(objectName="zero"), "What an unpainted pixel on a painted section is."
+        )
+        self._classes = self.row("Classes", ClassList(), "What the label values mean. Press a number to paint it.")
+        self._start = self.row("Start from", ModelChoice(self._library, True), "The model that goes on learning.")
+        self._minutes = self.row("Time", Minutes(), "How long; Stop works at any moment.")
+        self._train = self.wide(QPushButton("Train", objectName="train"))
+        self.wide(self.reason)
+        self._advanced = Advanced()
+        self.wide(Fold("Advanced", self._advanced))
+        self._curve = self.wide(Curve())
+        self._view = self.wide(JobView("Continue"))
+        self._live = self.wide(LiveSwitch())
+        self.last_rows()
+        self._fill()
+        self._connect()
+        self.reset_choices()
+
+    def reset_choices(self, *_: object) -> None:
+        """Follow the layers of the viewer; napari calls it when they change."""
+        self._image.reset_choices()
+        self._labels.show_layers(self.layers(Labels))
+
+    def attached(self) -> None:
+        """Show the training that is under way, or was."""
+        assert self.jobs is not None
+        self._start.watch(self.jobs)
+        if job := self.jobs.latest("train"):
+            self.began(job)
+        self.updated()
+
+    # ---- building
+
+    def _fill(self) -> None:
+        self._zero.addItems(list(_ZERO))
+        only_with_focus(self._zero)
+        self._start.choose(TrainConfig.model_fields["start_from"].default)
+        self._classes.set_classes(self._known_classes())
+
+    def _connect(self) -> None:
+        self._image.changed.connect(lambda *_: self.updated())
+        self._labels.changed.connect(self._on_labels)
+        self._labels.new_for_stack.connect(lambda: self._new_labels(in_view_only=False))
+        self._labels.new_for_view.connect(lambda: self._new_labels(in_view_only=True))
+        self._classes.changed.connect(self._on_classes)
+        self._classes.picked.connect(self._on_picked)
+        self._start.changed.connect(self._on_start)
+        self._start.said.connect(self.say)
+        self._advanced.form.changed.connect(self.updated)
+        self._advanced.look.connect(self._on_look)
+        self._train.clicked.connect(self._on_train)
+        self._view.resumed.connect(self._on_continue)
+        self._view.ended.connect(self._on_ended)
+
+    # ---- what can be done now
+
+    def _reason(self) -> str:
+        """Return why no training can begin, or an empty string."""
+        if self._image.value is None:
+            return OPEN_FIRST
+        if not self._labels.chosen():
+            return "Press New and paint a few strokes, or tick a labels layer."
+        if self._labels.classes_differ():
+            return "The ticked labels have different classes. Tick them one by one and make their classes the same."
+        if problem := self._classes.problem() or self._advanced.form.problem():
+            return problem
+        if self.preparing:
+            return "The layers are being prepared."
+        if self._view.job is not None and self._view.job.running:
+            return "A training is running."
+        return ""
+
+    def updated(self) -> None:
+        """Say what can be done now, or why it cannot."""
+        reason = self._reason()
+        self._minutes.offer(self._advanced.form.asdict()["steps"])
+        self._train.setEnabled(not reason)
+        self._advanced.offer_looks(reason)
+        self._train.setToolTip(reason or "Fine-tune the model on what is painted.")
+        self.explain(reason)
+
+    # ---- classes and labels
+
+    def _known_classes(self) -> tuple[Any, ...]:
+        """Return the classes of the model to start from; the present ones for a training from scratch."""
+        card = self._start.card()
+        return tuple(c for c in card.classes if c.value) if card else self._classes.classes()
+
+    def _on_start(self) -> None:
+        if not self._labels.kept_classes():
+            self._classes.set_classes(self._known_classes())
+        self.updated()
+
+    def _on_labels(self) -> None:
+        """Take the classes of the labels that were ticked, if they have some."""
+        ticked = {layer.unique_id for layer in self._labels.chosen()}
+        if ticked != self._ticked:  # else someone may be typing a name just now
+            self._ticked = ticked
+            for classes in self._labels.kept_classes()[:1]:
+                self._classes.set_classes(classes)
+            for layer in self._labels.chosen():
+                layer.events.selected_label.connect(self._mark_class)
+        self.updated()
+
+    def _on_classes(self) -> None:
+        """Keep the classes with the ticked labels, unless these mean different things."""
+        if not self._classes.problem() and not self._labels.classes_differ():
+            try:
+                for layer in self._labels.strokes():
+                    set_classes(layer, self._classes.classes())
+            except Problem as problem:
+                self.say(str(problem))
+        self.updated()
+
+    def _mark_class(self, event: Any) -> None:
+        """Mark the class that napari's own controls chose to paint with."""
+        self._classes.set_current(event.source.selected_label)
+
+    def _on_picked(self, value: int) -> None:
+        chosen = self._labels.chosen()
+        active = [layer for layer in chosen if layer == self.viewer.layers.selection.active]
+        if chosen:
+            start_painting(self.viewer, (active or chosen)[0], value)
+        else:
+            self.say("Tick a labels layer, or press New.")
+
+    def _new_labels(self, in_view_only: bool) -> None:
+        image = self._image.value
+        if problem := OPEN_FIRST if image is None else self._classes.problem():
+            self.say(problem)
+            return
+        try:
+            box = box_in_view(self.viewer, image) if in_view_only else None
+            layer = add_strokes(self.viewer, image, self._classes.classes(), self._library, box)
+        except Problem as problem:
+            self.say(str(problem))
+            return
+        self._labels.choose_only(layer)
+        self._classes.set_current(self._classes.classes()[0].value)
+        self.say(f"{layer.name} is kept on disk while you paint. Paint a few strokes of each class, then press Train.")
+
+    # ---- training
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what the widgets show, but for the files; what is changed later counts for the next training."""
+        classes = self._classes.classes()
+        return {
+            "start_from": self._start.name(),
+            "classes": tuple(each.name for each in classes),
+            "colors": tuple(each.color for each in classes),
+            "zero": _ZERO[self._zero.currentText()],
+            "minutes": self._minutes.value(),
+            **self._advanced.form.asdict(),
+        }
+
+    def _on_train(self) -> None:
+        name = self._advanced.name.text().strip() or self._labels.chosen()[0].name
+        image, settings = self._image.value, self._settings()
+        self._prepare(lambda files: self._begin(_config(files, free(self._library.runs, name), settings), image))
+
+    def _prepare(self, then: Callable[[Prepared], None]) -> None:
+        """Let the layers be files, then go on with these."""
+        labels, classes = self._labels.chosen(), self._classes.classes()
+
+        def taken_over(files: Prepared) -> None:
+            for layer, path in files.moved:
+                take_over(layer, path)
+                set_classes(layer, classes)
+            self.say(self._where(files))
+            then(files)
+
+        in_memory = [layer for layer in labels if not is_strokes(layer)]
+        self.prepare(prepare(self._image.value, labels, self._library), taken_over, in_memory)
+
+    def _where(self, files: Prepared) -> str:
+        """Return a sentence on layers that were in memory, if some were."""
+        names = ", ".join(layer.name for layer, _ in files.moved)
+        return names and f"{names} was only in memory; it is now kept on disk in {self._library.labels}. "
+
+    def _begin(self, config: TrainConfig, image: Image) -> None:
+        """Start a training, or go on with one; the preview belongs to the job and outlives this panel."""
+        assert self.jobs is not None
+        former = self.jobs.latest("train")
+        if former is not None and former.running:  # it was started while this one was prepared
+            self.say("Another training is running. Wait for its end, or stop it, then train again.")
+            return
+        try:
+            job = self.jobs.start("train", config, config.out.name, image)
+        except Problem as problem:
+            self.say(str(problem))
+            return
+        LivePreview(self.viewer, image, job).pause(not self._live.isChecked())
+
+    def _on_continue(self, job: Job) -> None:
+        """Go on with a training, on the labels as they were when it began."""
+        self.say("")  # what was said at its end
+        if job.image is None:
+            self.say(CLOSED)
+        else:
+            self._begin(as_begun(job.config), job.image)
+
+    def began(self, job: Job) -> None:
+        """Show a training that was started in this window."""
+        if job.verb != "train":
+            return
+        for each in (self._curve, self._view, self._live):
+            each.watch(job)
+        self.updated()
+
+    def _on_ended(self, job: Job) -> None:
+        if isinstance(job.outcome, Finished):
+            self.say(f"The model is called {job.config.out.name}. The Segment panel offers it.")
+        self.updated()
+
+    # ---- looking before training
+
+    def _on_look(self, what: Look) -> None:
+        """Let the examples and weights be drawn, then show one of them."""
+        image, settings = self._image.value, self._settings()
+
+        def begin(files: Prepared) -> None:
+            assert self.jobs is not None
+            config = _config(files, free(self.jobs.scratch, "examples"), settings)
+
+            def said(text: str) -> None:
+                self.say(self._where(files) + text)
+
+            show_look(self, self.viewer, self.jobs, what, config, image, said)
+
+        self._prepare(begin)
+
+
+def _config(files: Prepared, out: Path, settings: dict[str, Any]) -> TrainConfig:
+    """Return the configuration of a training on files."""
+    return TrainConfig(
+        inputs=tuple(path for labels in files.labels for path in (files.image, labels)), out=out, **settings
+    )

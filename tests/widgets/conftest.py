@@ -1,0 +1,94 @@
+"""Shared by the tests of the window: a library of its own for each test, napari windows whose jobs are fake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from napari import Viewer
+from qtpy.QtWidgets import QDockWidget, QLabel, QWidget
+
+from napari_unet.library import HOME, Library
+from napari_unet.widgets.jobs import Jobs
+from napari_unet.widgets.panel import Panel
+
+from .driver import Driver
+from .fakeworker import FakeWorker
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process open all windows: two on one screen would take the keyboard from each other."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("window"))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Library:
+    """The library of this test alone."""
+    monkeypatch.setenv(HOME, str(tmp_path / "home"))
+    return Library(tmp_path / "home")
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> FakeWorker:
+    """What the jobs of the test's windows do."""
+    return FakeWorker(tmp_path / "fake")
+
+
+@pytest.fixture
+def _all_ended(qtbot, fake) -> Iterator[None]:
+    """Wait for the processes, after the windows are closed."""
+    yield
+    fake.does("finish")
+    qtbot.waitUntil(lambda: not _working(), timeout=10_000)
+
+
+@pytest.fixture
+def open_window(qtbot, fake, _all_ended, make_napari_viewer) -> Iterator[Callable[[], Driver]]:
+    """Open napari windows, as many as are asked for; each with its own jobs, done by the fake worker."""
+    drivers = []
+
+    def open_window() -> Driver:
+        viewer: Viewer = make_napari_viewer(show=True)
+        Jobs(viewer.window._qt_window, fake.command, patience=3)
+        drivers.append(Driver(viewer, qtbot))
+        return drivers[-1]
+
+    yield open_window
+    for driver in drivers:
+        vars(driver).clear()  # pytest keeps it a while, and napari looks whether its windows are gone
+
+
+@pytest.fixture
+def driver(open_window) -> Driver:
+    """One napari window, at the size of a small screen."""
+    return open_window()
+
+
+def panel_of(driver: Driver, name: str) -> QWidget:
+    """Open the panel "Train" or "Segment" through the menu and return it, once it knows what it computes on."""
+    driver.activate()
+    driver.menu("Plugins", "U-Net", f"{name} (U-Net)")
+    (panel,) = (each for each in driver.window.findChildren(Panel) if type(each).__name__ == f"{name}Panel")
+    driver.wait(lambda: panel.isVisible() and panel.jobs is not None and panel.jobs.ready is not None)
+    return panel
+
+
+def close_panel(driver: Driver, panel: QWidget) -> None:
+    """Press the x of the dock that holds a panel."""
+    (dock,) = (each for each in driver.window.findChildren(QDockWidget) if each.isAncestorOf(panel))
+    driver.click(dock.titleBarWidget().close_button)
+    driver.wait(lambda: not panel.isVisible())
+
+
+def said(panel: QWidget, name: str = "message") -> str:
+    """Return what a line of a panel says."""
+    return panel.findChild(QLabel, name).text()
+
+
+def _working() -> list[psutil.Process]:
+    _, alive = psutil.wait_procs(psutil.Process().children(), timeout=0)
+    return alive

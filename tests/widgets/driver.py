@@ -1,0 +1,128 @@
+"""Drives a real napari window as a person does: menus, clicks, keys, strokes on the canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+from napari import Viewer
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
+
+W = TypeVar("W", bound=QWidget)
+LEFT = Qt.MouseButton.LeftButton
+SCREEN = 1280, 800
+_EVERY = 12  # milliseconds; the canvas passes over moves that follow sooner
+
+
+class Driver:
+    """A person in front of a napari window."""
+
+    def __init__(self, viewer: Viewer, qtbot) -> None:
+        self.viewer, self.qtbot = viewer, qtbot
+        self.window: QMainWindow = viewer.window._qt_window
+        self.window.resize(*SCREEN)
+        qtbot.waitExposed(self.window)
+
+    def wait(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """Go on when `condition` holds."""
+        self.qtbot.waitUntil(condition, timeout=round(1000 * seconds))
+
+    def activate(self) -> None:
+        """Give the window the keyboard, since napari's menus act on it; without a window manager, ask often."""
+
+        def active() -> bool:
+            self.window.activateWindow()
+            return QApplication.activeWindow() is self.window
+
+        self.wait(active)
+
+    def menu(self, *names: str) -> None:
+        """Click through menus and submenus to an entry."""
+        bar = self.window.menuBar()
+        action = _action(bar.actions(), names[0])
+        QTest.mouseClick(bar, LEFT, pos=bar.actionGeometry(action).center())
+        for name in names[1:]:
+            menu: QMenu = action.menu()
+            self.wait(menu.isVisible, 5)
+            action = _action(menu.actions(), name)
+            spot = menu.actionGeometry(action).center()
+            QTest.mouseMove(menu, spot)
+            QTest.mouseClick(menu, LEFT, pos=spot)
+        QApplication.processEvents()
+
+    def find(self, panel: QWidget, kind: type[W], name: str) -> W:
+        """Return the widget with an object name, as it is in view."""
+        found = panel.findChild(kind, name)
+        assert found is not None, f"there is no {name}"
+        return found
+
+    def click(self, widget: QWidget, spot: QPoint | None = None) -> None:
+        """Click a widget that is in view and enabled."""
+        assert widget.isVisible(), f"{widget.objectName()} is not in view"
+        assert widget.isEnabled(), f"{widget.objectName()} is disabled: {widget.toolTip()}"
+        QTest.mouseClick(widget, LEFT, pos=spot or widget.rect().center())
+        QApplication.processEvents()
+
+    def type(self, widget: QWidget, text: str) -> None:
+        """Replace what stands in a field, and press Enter."""
+        widget.setFocus()
+        QTest.keyClick(widget, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+        QTest.keyClicks(widget, text)
+        QTest.keyClick(widget, Qt.Key.Key_Return)
+
+    def stroke(self, layer, points: Sequence[tuple[float, float]]) -> None:
+        """Paint with the mouse through points (row, column) of a layer, in the section in view."""
+        spots = [self._on_canvas(layer, *point) for point in points]
+        path = [spots[0]]
+        for a, b in pairwise(spots):
+            count = max(2, round(np.hypot(b.x() - a.x(), b.y() - a.y()) / 4))
+            path += [a + (b - a) * i / count for i in range(1, count + 1)]
+        canvas = self.viewer.window._qt_viewer.canvas.native
+        none = Qt.MouseButton.NoButton
+        _send(canvas, QEvent.Type.MouseMove, path[0], none, none)
+        _send(canvas, QEvent.Type.MouseButtonPress, path[0], LEFT, LEFT)
+        for spot in path[1:]:
+            self.qtbot.wait(_EVERY)
+            _send(canvas, QEvent.Type.MouseMove, spot, none, LEFT)
+        _send(canvas, QEvent.Type.MouseButtonRelease, path[-1], LEFT, none)
+        QApplication.processEvents()
+
+    def show_section(self, z: int) -> None:
+        """Go to a section."""
+        self.viewer.dims.set_current_step(0, z)
+        QApplication.processEvents()
+
+    def picture(self, path) -> None:
+        """Save the window as it is on the screen."""
+        QApplication.processEvents()
+        self.qtbot.wait(300)
+        screen = self.window.screen().grabWindow(self.window.winId())
+        assert screen.save(str(path))
+
+    def _on_canvas(self, layer, row: float, column: float) -> QPointF:
+        """Return where a pixel of a layer is on the canvas."""
+        point = list(layer.world_to_data(self.viewer.dims.point))
+        point[-2:] = row, column
+        world = np.array(layer.data_to_world(point))[-2:]
+        canvas = self.viewer.window._qt_viewer.canvas
+        height, width = canvas.native.height(), canvas.native.width()
+        y, x = (world - np.array(self.viewer.scene.camera.center)[-2:]) * self.viewer.scene.camera.zoom
+        return QPointF(width / 2 + x, height / 2 + y)
+
+
+def _action(actions, name: str):
+    names = [action.text().replace("&", "") for action in actions]
+    assert name in names, f"no {name!r} among {names}"
+    return actions[names.index(name)]
+
+
+def _send(canvas: QWidget, kind: QEvent.Type, spot: QPointF, button, buttons) -> None:
+    event = QMouseEvent(
+        kind, spot, QPointF(canvas.mapToGlobal(spot.toPoint())), button, buttons, Qt.KeyboardModifier.NoModifier
+    )
+    QApplication.sendEvent(canvas, event)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+from qtpy.QtWidgets import QPushButton, QSpinBox
+
+from .test_segment import Session, grey
+
+
+def entries(session: Session) -> list[str]:
+    """Open the menu, read it and close it."""
+    menu = session.find(QPushButton, "earlier").menu()
+    session.press("earlier")
+    session.driver.wait(menu.isVisible, 5)
+    texts = [action.text() for action in menu.actions()]
+    menu.close()
+    return texts
+
+
+def test_what_an_earlier_session_left_is_opened_and_finished(open_window, fake, home):
+    first = Session(open_window(), fake)
+    assert entries(first) == ["There are none yet"]
+    first.viewer.add_image(grey((6, 60, 80)), name="stack", scale=(40, 4, 4))
+    first.pick("part", "some sections")
+    first.driver.type(first.find(QSpinBox, "first"), "2")
+    first.press("segment")
+    result = first.result()
+    first.driver.wait(lambda: "tile 1 of 4" in first.says("progress"), 10)
+    first.menu("earlier", "Resume")
+    first.driver.wait(lambda: first.says().startswith("A segmentation is running."), 10)
+    first.press("stop")
+    first.driver.wait(lambda: first.says("progress").startswith("Stopped"), 10)
+    assert np.unique(result.data[3]).tolist() == [255]
+
+    later = Session(open_window(), fake)
+    (home.segmentations / "broken.zarr").mkdir()
+    assert [text.split(":")[0] for text in entries(later)] == ["Open stack-em-membrane", "Resume stack-em-membrane"]
+    later.menu("earlier", "Resume")
+    later.driver.wait(lambda: "is not open. Open " in later.says(), 10)
+    image = later.viewer.add_image(grey((6, 60, 80)), name="the same", scale=(40, 4, 4))
+    later.viewer.add_image(np.zeros((6, 60, 80), np.uint8), name="another")
+    later.pick("image", "another")
+    fake.does("finish")
+    later.menu("earlier", "Resume")
+    again = later.result()
+    later.done()
+    assert 255 not in np.asarray(again.data)
+    assert later.viewer.layers.index(again) == later.viewer.layers.index(image) + 1
+    np.testing.assert_array_equal(again.scale, image.scale)
+    assert again.translate.tolist() == [80, 0, 0]
+    before, after = later.begun(2)
+    assert before == after
+    assert entries(later) == ["Open stack-em-membrane"]
+    for session in (first, later):
+        vars(session).clear()
+
+
+def test_an_earlier_result_is_opened_over_its_image(open_window, fake, home):
+    fake.does("finish")
+    place = {"scale": (40, 4, 4), "translate": (7, 80, 90), "rotate": 20}
+    session = Session(open_window(), fake)
+    first = session.viewer.add_image(grey((6, 60, 80)), name="stack", **place)
+    session.pick("part", "some sections")
+    session.driver.type(session.find(QSpinBox, "first"), "2")
+    session.press("segment")
+    result = session.result()
+    session.done()
+    session.viewer.layers.remove(result)
+    session.menu("earlier", "Open")
+    opened = session.result()
+    assert [layer.name for layer in session.viewer.layers] == ["stack", opened.name]
+    np.testing.assert_allclose(opened.data_to_world((1, 5, 6)), first.data_to_world((3, 5, 6)))
+    assert not opened.editable
+    session.driver.wait(lambda: not session.panel.preparing, 10)
+    session.viewer.layers.clear()
+    session.viewer.add_image(np.zeros((6, 60, 80), np.uint8), name="another")
+    session.menu("earlier", "Open")
+    assert session.result().translate.tolist() == [2, 0, 0]
+    vars(session).clear()
+
+
+def test_an_earlier_segmentation_goes_on_when_the_copy_of_its_image_is_gone(open_window, fake, home):
+    session = Session(open_window(), fake)
+    image = session.viewer.add_image(grey((6, 60, 80)), name="stack")
+    session.press("segment")
+    session.result()
+    session.press("stop")
+    session.driver.wait(lambda: session.says("progress").startswith("Stopped"), 10)
+    shutil.rmtree(home.copies)
+    later = Session(open_window(), fake)
+    later.viewer.add_image(image.data, name="stack")
+    fake.does("finish")
+    later.menu("earlier", "Resume")
+    later.done()
+    assert later.begun(2)[1].image.exists()
+    for each in (session, later):
+        vars(each).clear()

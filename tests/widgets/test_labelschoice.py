@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QListWidget, QPushButton
+
+from napari_unet.classes import PixelClass
+from napari_unet.widgets.labelschoice import LabelsChoice
+from napari_unet.widgets.strokes import new_strokes, set_classes
+
+AB = (PixelClass(1, "a", "#ff0000"), PixelClass(2, "b", "#00ff00"))
+
+
+@pytest.fixture
+def choice(qtbot) -> LabelsChoice:
+    choice = LabelsChoice()
+    qtbot.addWidget(choice)
+    choice.resize(250, 100)
+    choice.show()
+    return choice
+
+
+def _labels(*names: str) -> list[Labels]:
+    return [Labels(np.zeros((2, 4, 4), np.uint8), name=name) for name in names]
+
+
+def _click_box(choice: LabelsChoice, row: int) -> None:
+    boxes = choice.findChild(QListWidget)
+    spot = boxes.visualItemRect(boxes.item(row))
+    QTest.mouseClick(boxes.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(spot.left() + 10, spot.center().y()))
+
+
+def test_a_layer_that_is_alone_is_ticked_once(qtbot, choice):
+    a, b, c = _labels("a", "b", "c")
+    with qtbot.waitSignal(choice.changed):
+        choice.show_layers([a])
+    assert choice.chosen() == [a]
+    with qtbot.waitSignal(choice.changed):
+        _click_box(choice, 0)
+    assert choice.chosen() == []
+    choice.show_layers([a])
+    assert choice.chosen() == []  # it stays as the user left it
+    choice.show_layers([b, a])
+    assert choice.chosen() == []
+    choice.show_layers([c])
+    assert choice.chosen() == [c]
+
+
+def test_ticks_follow_their_layers(choice):
+    a, b, c = _labels("a", "b", "c")
+    choice.show_layers([c, b, a])
+    _click_box(choice, 0)
+    _click_box(choice, 2)
+    assert choice.chosen() == [c, a]
+    a.name = "renamed"
+    choice.show_layers([a, b, c])
+    assert choice.chosen() == [a, c]
+    assert choice.findChild(QListWidget).item(0).text() == "renamed"
+    choice.show_layers([b, c])
+    assert choice.chosen() == [c]
+    choice.show_layers([])
+    assert choice.chosen() == []
+
+
+def test_choosing_one_is_one_change(qtbot, choice):
+    a, b, c = _labels("a", "b", "c")
+    choice.show_layers([a, b, c])
+    _click_box(choice, 0)
+    heard = []
+    choice.changed.connect(lambda: heard.append(choice.chosen()))
+    choice.choose_only(c)
+    assert heard == [[c]]
+
+
+@pytest.mark.parametrize(("row", "signal"), [(0, "new_for_stack"), (1, "new_for_view")])
+def test_new_asks_what_for(qtbot, choice, row, signal):
+    new = choice.findChild(QPushButton, "new")
+    QTest.mouseClick(new, Qt.MouseButton.LeftButton)
+    menu = new.menu()
+    qtbot.waitUntil(menu.isVisible)
+    with qtbot.waitSignal(getattr(choice, signal)):
+        QTest.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(menu.actions()[row]).center())
+
+
+def test_classes_that_are_kept_with_the_labels(choice, tmp_path):
+    image = Image(np.zeros((2, 8, 8), np.uint8), name="stack")
+    a, b = (new_strokes(image, tmp_path, name) for name in "ab")
+    choice.show_layers([a, b, *_labels("c")])
+    for row in range(3):
+        _click_box(choice, row)
+    assert choice.strokes() == [a, b]
+    assert choice.kept_classes() == []
+    set_classes(a, AB)
+    assert choice.kept_classes() == [AB]
+    assert not choice.classes_differ()
+    set_classes(b, [PixelClass(1, "a", "#0000ff"), AB[1]])
+    assert not choice.classes_differ()  # another colour is no other meaning
+    set_classes(b, AB[:1])
+    assert choice.classes_differ()
+    _click_box(choice, 1)
+    assert not choice.classes_differ()

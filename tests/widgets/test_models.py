@@ -1,0 +1,302 @@
+"""The choice of a model: what is offered, what stays, what its card says."""
+
+import json
+import os
+import shutil
+import time
+from dataclasses import asdict, replace
+
+import pytest
+from qtpy.QtCore import QObject, QPoint, QPointF, Qt, Signal
+from qtpy.QtGui import QGuiApplication, QWheelEvent
+from qtpy.QtWidgets import QApplication, QComboBox, QDialog, QFileDialog, QLabel, QPushButton, QTextEdit
+
+from napari_unet.card import KEY, MODEL_FILE, find, read_card
+from napari_unet.config import TrainConfig
+from napari_unet.events import Failed, Finished, Progress
+from napari_unet.library import Library
+from napari_unet.problem import Problem
+from napari_unet.widgets.models import ModelChoice
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def a_run(root, name, **changes):
+    """A run folder with a model, its card changed."""
+    folder = Library(root).runs / name
+    folder.mkdir(parents=True, exist_ok=True)
+    card = {KEY: json.dumps(asdict(replace(read_card(find("em-membrane")), name=name, **changes)))}
+    header = json.dumps({"__metadata__": card}).encode()
+    (folder / MODEL_FILE).write_bytes(len(header).to_bytes(8, "little") + header)
+    return str(folder)
+
+
+@pytest.fixture
+def make(qtbot, tmp_path):
+    """Make a choice of what is in the library, on the screen."""
+
+    def make(with_scratch=True):
+        choice = ModelChoice(Library(tmp_path), with_scratch)
+        qtbot.addWidget(choice)
+        with qtbot.waitExposed(choice):
+            choice.show()
+        choice.activateWindow()
+        return choice
+
+    return make
+
+
+def box(choice):
+    return choice.findChild(QComboBox)
+
+
+def titles(choice):
+    return [title for i in range(box(choice).count()) if (title := box(choice).itemText(i))]
+
+
+def take(qtbot, choice, title):
+    """Open the list and click on a model."""
+    qtbot.mouseClick(box(choice), LEFT)
+    view = box(choice).view()
+    qtbot.waitUntil(view.isVisible)
+    place = view.visualRect(view.model().index(box(choice).findText(title), 0)).center()
+    qtbot.mouseMove(view.viewport(), place)
+    qtbot.wait(QApplication.doubleClickInterval() // 4)
+    qtbot.mouseClick(view.viewport(), LEFT, pos=place, delay=QApplication.doubleClickInterval())
+    qtbot.waitUntil(lambda: not view.isVisible())
+
+
+def button(choice):
+    return choice.findChild(QPushButton)
+
+
+# ---- choosing
+
+
+def test_what_is_offered(make, tmp_path):
+    a_run(tmp_path, "mine")
+    offered = titles(make())
+    assert offered[0].startswith("mine (today")
+    assert offered[1:] == ["em-membrane", "from scratch", "Choose a file..."]
+    assert "from scratch" not in titles(make(with_scratch=False))
+
+
+def test_a_model_is_taken_with_the_mouse(make, tmp_path, qtbot):
+    mine = a_run(tmp_path, "mine")
+    choice = make()
+    assert (choice.name(), choice.card().name) == (mine, "mine")
+    with qtbot.waitSignal(choice.changed):
+        take(qtbot, choice, "from scratch")
+    assert (choice.name(), choice.card()) == ("scratch", None)
+    assert not button(choice).isEnabled()
+    assert button(choice).toolTip() == "A network from scratch has no card."
+    take(qtbot, choice, "em-membrane")
+    assert (choice.name(), choice.card().name) == ("em-membrane", "em-membrane")
+    assert button(choice).isEnabled()
+
+
+def test_arrow_keys_stop_before_the_file_dialog(make, qtbot):
+    choice = make()
+    for _ in range(3):
+        qtbot.keyClick(box(choice), Qt.Key.Key_Down)
+    assert choice.name() == "scratch"
+    qtbot.keyClick(box(choice), Qt.Key.Key_Up)
+    assert choice.name() == "em-membrane"
+
+
+def test_a_file_is_picked(make, qtbot, monkeypatch, tmp_path):
+    file = tmp_path / "from a friend.safetensors"
+    shutil.copy(find("em-membrane"), file)
+    picked = iter([str(file), ""])
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (next(picked), ""))
+    choice = make()
+    with qtbot.waitSignal(choice.changed):
+        take(qtbot, choice, "Choose a file...")
+    for _ in range(2):
+        assert choice.name() == str(file)
+        assert box(choice).currentText() == "from a friend (file)"
+        assert find(choice.name()) == file
+        choice.refresh()
+    take(qtbot, choice, "Choose a file...")  # the dialog is cancelled
+    assert (choice.name(), box(choice).currentText()) == (str(file), "from a friend (file)")
+
+
+def test_what_is_no_model_is_refused_in_a_sentence(make, qtbot, monkeypatch, tmp_path):
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(file), ""))
+    choice = make()
+    with qtbot.waitSignal(choice.said) as signal:
+        take(qtbot, choice, "Choose a file...")
+    assert signal.args[0].startswith(f"{file} holds weights, but not of a napari-unet model.")
+    assert (choice.name(), box(choice).currentText()) == ("em-membrane", "em-membrane")
+
+
+def test_a_caller_chooses_any_model_there_is(make, tmp_path):
+    choice = make(with_scratch=False)
+    mine = a_run(tmp_path / "elsewhere", "mine")
+    choice.choose(mine)
+    assert (choice.name(), box(choice).currentText()) == (mine, "mine (file)")
+    for name in ("nothing", "scratch"):
+        with pytest.raises(Problem, match=f"no model {name}"):
+            choice.choose(name)
+    assert choice.name() == mine
+
+
+# ---- reading again
+
+
+def test_the_choice_stays_while_it_is_there(make, tmp_path, qtbot):
+    choice = make()
+    take(qtbot, choice, "em-membrane")
+    with qtbot.assertNotEmitted(choice.changed):
+        mine = a_run(tmp_path, "mine")
+        choice.refresh()
+    assert (choice.name(), box(choice).currentText()) == ("em-membrane", "em-membrane")
+    choice.choose(mine)
+    with qtbot.waitSignal(choice.changed):  # the training has gone on
+        a_run(tmp_path, "mine", step=4000)
+        choice.refresh()
+    assert choice.card().step == 4000
+    shutil.rmtree(mine)
+    with qtbot.waitSignal(choice.said) as signal:
+        choice.refresh()
+    assert signal.args[0].startswith("The model mine (today")
+    assert signal.args[0].endswith(" is gone; em-membrane is chosen instead.")
+    assert choice.name() == "em-membrane"
+
+
+def test_what_nobody_chose_is_the_newest(make, tmp_path, qtbot):
+    choice = make(with_scratch=False)
+    assert choice.name() == "em-membrane"
+    for age, name in ((20, "first"), (10, "second")):
+        mine = a_run(tmp_path, name)
+        os.utime(Library(tmp_path).runs / name / MODEL_FILE, (time.time() - age,) * 2)
+        with qtbot.waitSignal(choice.changed):
+            choice.refresh()
+        assert choice.name() == mine
+    qtbot.keyClick(box(choice), Qt.Key.Key_Down)
+    first = choice.name()
+    assert first.endswith("first")
+    a_run(tmp_path, "third")
+    choice.refresh()
+    assert choice.name() == first
+    caller = make()
+    caller.choose("em-membrane")
+    caller.refresh()
+    assert caller.name() == "em-membrane"
+
+
+class AJob(QObject):
+    """What the choice knows of a job."""
+
+    happened = Signal(object)
+
+    def __init__(self, verb, out):
+        super().__init__()
+        self.verb, self.config = verb, TrainConfig(inputs=("image", "labels"), out=out)
+
+
+class SomeJobs(QObject):
+    """What the choice knows of the jobs of a window."""
+
+    began = Signal(object)
+
+    def __init__(self, *jobs):
+        super().__init__()
+        self.jobs = list(jobs)
+
+    def running(self):
+        return self.jobs
+
+    def end(self, job, event):
+        self.jobs.remove(job)
+        job.happened.emit(event)
+
+
+def test_a_model_is_offered_by_itself_when_its_training_has_ended(make, tmp_path):
+    one = AJob("train", a_run(tmp_path, "one"))
+    jobs = SomeJobs(one)
+    choice = make()
+    choice.watch(jobs)
+    assert choice.name() == "em-membrane"
+    assert titles(choice)[0].startswith("one")  # for those who want it as it is
+    one.happened.emit(Progress(1, 2, "step", None))
+    assert choice.name() == "em-membrane"
+    jobs.end(one, Finished("model", "half", stopped=True))
+    assert choice.name() == str(one.config.out)
+    two = AJob("train", str(Library(tmp_path).runs / "two"))
+    jobs.jobs.append(two)
+    jobs.began.emit(two)
+    a_run(tmp_path, "two")
+    choice.refresh()
+    assert choice.name() == str(one.config.out)
+    jobs.end(two, Failed("The disk is full."))
+    assert choice.name() == str(two.config.out)
+
+
+# ---- the card
+
+
+def texts(window):
+    return "\n".join(label.text() for label in window.findChildren(QLabel))
+
+
+def test_the_card_of_the_bundled_model(make, qtbot):
+    choice = make()
+    qtbot.mouseClick(button(choice), LEFT)
+    (window,) = choice.findChildren(QDialog)
+    assert not window.isModal()
+    said = texts(window)
+    for part in ("50 × 4.6 × 4.6 nm (Z, Y, X)", "interior", "#e69f00", "3,000", "held-out IoU: 0.790", "CC BY 3.0 US"):
+        assert part in said
+    assert window.findChild(QTextEdit).toPlainText() == choice.card().command
+    qtbot.mouseClick(window.findChild(QPushButton), LEFT)
+    assert QGuiApplication.clipboard().text() == choice.card().command
+
+
+def test_a_card_of_ones_own_is_short(make, qtbot, tmp_path):
+    changes = {"created": "once", "command": "", "voxel_size": (), "scores": {}, "about": {}}
+    a_run(tmp_path, "<b>mine", started_from=f"em-membrane {'0a' * 32}", **changes)
+    choice = make()
+    for _ in range(2):  # the second replaces the first
+        qtbot.mouseClick(button(choice), LEFT)
+    (window,) = (each for each in choice.findChildren(QDialog) if each.isVisible())
+    said = texts(window).split("\n")
+    assert said[0] == "<b>mine"
+    assert said[-8:] == [
+        *("Created", "once"),
+        *("Voxel sizes it saw", "not known"),
+        "Started from",
+        "em-membrane",
+        *("Steps", "3,000"),
+    ]
+    labels = window.findChildren(QLabel)
+    assert labels[0].textFormat() == Qt.TextFormat.PlainText
+    assert window.findChild(QTextEdit) is None
+
+
+# ---- in a panel
+
+
+def test_the_wheel_is_left_to_the_panel_without_focus(make, qtbot):
+    choice = make()
+    center = QPointF(box(choice).rect().center())
+    none = (Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase)
+    at = (center, QPointF(box(choice).mapToGlobal(center)), QPoint(), QPoint(0, -120))
+    for focus, name in ((False, "em-membrane"), (True, "scratch")):
+        here = box(choice) if focus else button(choice)
+        here.setFocus()
+        qtbot.waitUntil(here.hasFocus)
+        QApplication.sendEvent(box(choice), QWheelEvent(*at, Qt.MouseButton.NoButton, *none, False))
+        assert choice.name() == name
+
+
+def test_a_long_name_does_not_widen_the_panel(make_napari_viewer, tmp_path):
+    a_run(tmp_path, "a very long name " * 8)
+    viewer = make_napari_viewer()
+    choice = ModelChoice(Library(tmp_path), with_scratch=True)
+    viewer.window.add_dock_widget(choice, name="models")
+    for viewer.theme in ("dark", "light"):
+        assert choice.minimumSizeHint().width() <= 320
+        assert choice.sizeHint().width() <= 320

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QListWidget, QPushButton
+
+from napari_unet.omezarr import open_array
+from napari_unet.widgets.place import in_view
+from napari_unet.widgets.strokes import classes_of, path_of
+
+from .conftest import panel_of, said
+
+SHAPE = 6, 200, 300
+
+
+def _press_new(driver, panel, row: int) -> None:
+    """Press New and choose "For the whole stack" (0) or "For what is in view" (1)."""
+    new = panel.findChild(QPushButton, "new")
+    driver.click(new)
+    driver.wait(new.menu().isVisible)
+    spot = new.menu().actionGeometry(new.menu().actions()[row]).center()
+    QTest.mouseClick(new.menu(), Qt.MouseButton.LeftButton, pos=spot)
+
+
+def _ticked(panel) -> list[str]:
+    boxes = panel.findChild(QListWidget, "labels")
+    items = [boxes.item(row) for row in range(boxes.count())]
+    return [item.text() for item in items if item.checkState() == Qt.CheckState.Checked]
+
+
+def test_new_labels_for_the_stack_are_ready_to_paint_on(driver, home):
+    viewer = driver.viewer
+    image = viewer.add_image(
+        np.zeros(SHAPE, np.uint8), name="my stack", scale=(40, 4, 4), translate=(80, 8, 8), units=("nm",) * 3
+    )
+    viewer.add_labels(np.zeros(SHAPE, np.uint8), name="others")
+    panel = panel_of(driver, "Train")
+    _press_new(driver, panel, 0)
+    labels = viewer.layers[-1]
+    assert said(panel) == (
+        f"{labels.name} is kept on disk while you paint. Paint a few strokes of each class, then press Train."
+    )
+    assert viewer.layers.selection.active == labels
+    assert (labels.mode, labels.selected_label, labels.data.shape) == ("paint", 1, SHAPE)
+    assert np.allclose(labels.extent.world, image.extent.world)
+    assert labels.units == image.units
+    assert [each.name for each in classes_of(labels)] == ["interior", "membrane"]
+    assert path_of(labels).parent == home.labels
+    assert _ticked(panel) == [labels.name]
+    driver.show_section(4)
+    driver.stroke(labels, [(100, 100), (100, 130)])
+    assert open_array(path_of(labels) / "0")[4, 100, 115] == 1
+
+    _press_new(driver, panel, 0)
+    assert path_of(viewer.layers[-1]) != path_of(labels)
+    assert _ticked(panel) == [viewer.layers[-1].name]
+
+
+def test_a_number_paints_on_the_ticked_labels_that_are_in_hand(driver):
+    viewer = driver.viewer
+    viewer.add_image(np.zeros(SHAPE, np.uint8), name="stack")
+    panel = panel_of(driver, "Train")
+    for _ in range(2):
+        _press_new(driver, panel, 0)
+    lower, upper = viewer.layers[1:]
+    boxes = panel.findChild(QListWidget, "labels")
+    for row in range(2):
+        boxes.item(row).setCheckState(Qt.CheckState.Checked)
+    viewer.layers.selection.active = lower
+    lower.visible = False
+    two = next(button for button in panel.findChildren(QPushButton) if button.text() == "2")
+    driver.click(two)
+    assert viewer.layers.selection.active == lower
+    assert (lower.selected_label, lower.mode, lower.visible) == (2, "paint", True)
+    viewer.layers.selection.active = viewer.layers["stack"]
+    driver.click(two)
+    assert viewer.layers.selection.active == upper
+
+
+def test_new_labels_for_the_view_lie_on_what_is_in_view(driver):
+    viewer = driver.viewer
+    image = viewer.add_image(np.zeros(SHAPE, np.uint8), name="stack", scale=(40, 4, 4), translate=(80, 8, 8))
+    panel = panel_of(driver, "Train")
+    driver.show_section(3)
+    viewer.scene.camera.zoom *= 4
+    view = in_view(viewer, image, largest=10**9)
+    _press_new(driver, panel, 1)
+    labels = viewer.layers[-1]
+    assert labels.data.shape == (1, view.y1 - view.y0, view.x1 - view.x0)
+    assert labels.data.shape[1] < SHAPE[1]
+    assert np.allclose(labels.data_to_world((0, 0, 0)), image.data_to_world((3, view.y0, view.x0)))
+    driver.stroke(labels, [(20, 20), (20, 30)])
+    assert labels.data[0, 20, 25] == 1
+
+
+def test_new_labels_that_cannot_be_made_are_refused_in_a_sentence(driver):
+    viewer = driver.viewer
+    panel = panel_of(driver, "Train")
+    _press_new(driver, panel, 0)
+    assert said(panel) == "Open an image first: File > Open, or drag it into the window."
+    viewer.add_image(np.zeros((40, 50, 3), np.uint8), name="photo")
+    _press_new(driver, panel, 0)
+    assert "photo is a colour image." in said(panel)
+    viewer.layers.clear()
+    viewer.add_image(np.zeros(SHAPE, np.uint8), name="stack")
+    viewer.scene.camera.center = (0, 10_000, 10_000)
+    _press_new(driver, panel, 1)
+    assert said(panel) == "The image is not in view. Show a section of it in the 2-D view, then press New again."
+    assert len(viewer.layers) == 1

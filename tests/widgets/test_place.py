@@ -1,0 +1,164 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from napari.layers import Image, Labels
+
+from napari_unet.widgets.place import InView, in_view, placed, voxel_size
+
+small = st.floats(-3, 3)
+sizes = st.floats(0.1, 50)
+
+
+@st.composite
+def images(draw: st.DrawFn) -> Image:
+    """Draw an image of 2 or 3 dimensions that lies anyhow."""
+    ndim = draw(st.sampled_from([2, 3]))
+    shear = draw(st.lists(small, min_size=1 if ndim == 2 else 3, max_size=1 if ndim == 2 else 3))
+    upper = np.eye(ndim)
+    upper[np.triu_indices(ndim, 1)] = shear
+    affine = np.eye(ndim + 1)
+    # So small that the matrix can be inverted.
+    tilt = draw(st.lists(st.floats(-0.3, 0.3), min_size=ndim * ndim, max_size=ndim * ndim))
+    affine[:-1, :-1] += np.reshape(tilt, (ndim, ndim))
+    affine[:-1, -1] = draw(st.lists(small, min_size=ndim, max_size=ndim))
+    return Image(
+        np.zeros((4, 5, 6)[-ndim:], np.uint8),
+        scale=draw(st.lists(sizes, min_size=ndim, max_size=ndim)),
+        translate=draw(st.lists(st.floats(-100, 100), min_size=ndim, max_size=ndim)),
+        rotate=draw(st.sampled_from([(10, 20, 30), (0, 90, 0)]) if ndim == 3 else st.sampled_from([0, 33, 90])),
+        shear=draw(st.sampled_from([upper, upper.T])),
+        affine=draw(st.sampled_from([None, affine])),
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
+@settings(max_examples=60)
+@given(images(), st.tuples(*[st.integers(0, 50)] * 3), st.tuples(*[st.integers(0, 50)] * 3))
+def test_a_voxel_lies_on_the_voxel_of_the_image(image: Image, offset: Any, voxel: tuple[int, ...]) -> None:
+    offset = (0, *offset[1:]) if image.ndim == 2 else offset
+    labels = Labels(np.zeros((2, 2, 2), np.uint8), **placed(image, offset))
+    there = np.add(voxel, offset)
+    expected = np.array(image.data_to_world(there[-image.ndim :]))
+    world = np.array(labels.data_to_world(voxel))
+    np.testing.assert_allclose(world[-image.ndim :], expected, rtol=1e-9, atol=1e-6)
+    if image.ndim == 2:
+        assert world[0] == voxel[0]
+
+
+def test_units_and_labels_are_those_of_the_image() -> None:
+    stack = Image(np.zeros((2, 3, 4)), units=("um", "nm", "nm"), axis_labels=("depth", "y", "x"))
+    place = placed(stack)
+    assert (place["units"], place["axis_labels"]) == (stack.units, ("depth", "y", "x"))
+    section = Labels(np.zeros((1, 3, 4), int), **placed(Image(np.zeros((3, 4)), units="nm", axis_labels=("y", "x"))))
+    assert [str(unit) for unit in section.units] == ["nanometer"] * 3
+    assert section.axis_labels == ("z", "y", "x")
+    plain = Labels(np.zeros((1, 3, 4), int), **placed(Image(np.zeros((3, 4)))))
+    assert plain.axis_labels == Labels(np.zeros((1, 3, 4), int)).axis_labels
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"scale": (0.05, 4, 4.5), "units": ("um", "nm", "nm")}, (50, 4, 4.5)),
+        ({"scale": (50, 4, 4), "units": "angstrom", "rotate": (0, 0, 30)}, (5, 0.4, 0.4)),
+        ({"affine": np.diag([50, 4, 4, 1]), "scale": (1, 2, 2), "units": "nm"}, (50, 8, 8)),
+        ({"scale": (50, 4, 4)}, None),
+        ({"units": ("s", "nm", "nm")}, None),
+    ],
+)
+def test_the_voxel_size_in_nanometres(options: dict[str, Any], size: tuple[float, ...] | None) -> None:
+    found = voxel_size(Image(np.zeros((2, 3, 4)), **options))
+    assert found == (None if size is None else pytest.approx(size, rel=1e-12))
+
+
+def test_a_single_image_is_as_thick_as_its_pixels_are_high() -> None:
+    assert voxel_size(Image(np.zeros((3, 4)), scale=(4, 5), units="nm")) == (4, 4, 5)
+
+
+STACK = np.zeros((10, 400, 600), np.uint8)
+
+
+def looked_at(viewer: Any, centre: tuple[float, float], shown: float, z: float) -> None:
+    """Show `shown` units of the world in the height of the canvas (300 by 400 pixels)."""
+    viewer.canvas.size = (300, 400)
+    viewer.scene.camera.center = (0, *centre)
+    viewer.scene.camera.zoom = 300 / shown
+    viewer.dims.set_point(0, z)
+
+
+@pytest.mark.parametrize("pyramid", [False, True])
+@pytest.mark.parametrize("scale", [(1, 1, 1), (50, 4, 4)])
+def test_the_part_in_view(make_napari_viewer_proxy: Any, pyramid: bool, scale: tuple[float, ...]) -> None:
+    viewer = make_napari_viewer_proxy()
+    data = [STACK, STACK[:, ::2, ::2], STACK[:, ::4, ::4]] if pyramid else STACK
+    layer = viewer.add_image(data, multiscale=pyramid, scale=scale, translate=(100, 40, -8))
+    step = scale[1]
+    looked_at(viewer, (40 + 150 * step, -8 + 200.2 * step), 30 * step, 100 + 7 * scale[0])
+    assert in_view(viewer, layer) == InView(7, 135, 166, 180, 221)
+    assert in_view(viewer, layer, largest=20) == InView(7, 140, 160, 190, 210)
+    looked_at(viewer, (40, -8), 100 * step, 100 + 2 * scale[0])  # the corner of the image amid the view
+    assert in_view(viewer, layer) == InView(2, 0, 51, 0, 68)
+    looked_at(viewer, (40 + 450 * step, -8), 60 * step, 100)
+    assert in_view(viewer, layer) is None
+
+
+def test_the_view_agrees_with_what_napari_draws(make_napari_viewer: Any, qtbot: Any) -> None:
+    viewer = make_napari_viewer(show=True)
+    layer = viewer.add_image(STACK, scale=(50, 4, 4), rotate=(0, 0, 0))
+    viewer.scene.camera.zoom *= 4
+    qtbot.wait(100)
+    (_, y0, x0), (_, y1, x1) = layer.corner_pixels
+    found = in_view(viewer, layer)
+    assert found is not None
+    assert 0 < y0 < y1 < 399
+    np.testing.assert_allclose([found.y0, found.y1, found.x0, found.x1], [y0, y1, x0, x1], atol=2)
+
+
+def test_a_view_in_other_units(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    layer = viewer.add_image(STACK, scale=(0.05, 0.004, 0.004), units="um")
+    viewer.add_image(STACK, scale=(50, 4, 4), units="nm")
+    looked_at(viewer, (600, 800), 120, 350)
+    assert in_view(viewer, layer) == in_view(viewer, viewer.layers[1]) == InView(7, 135, 166, 180, 221)
+
+
+def test_a_turned_image(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    layer = viewer.add_image(STACK, rotate=(0, 0, 90))
+    assert tuple(np.round(layer.data_to_world((3, 150, 200)))) == (3, -200, 150)
+    looked_at(viewer, (-200, 150), 30, 3)
+    assert in_view(viewer, layer) == InView(3, 130, 171, 185, 216)
+
+
+def test_one_image_alone_and_below_a_stack(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    layer = viewer.add_image(STACK[0])
+    viewer.canvas.size = (300, 400)
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 150, 200), 10
+    assert in_view(viewer, layer) == InView(0, 135, 166, 180, 221)
+    viewer.add_image(STACK)
+    looked_at(viewer, (150, 200), 30, 5)
+    assert in_view(viewer, layer) == InView(0, 135, 166, 180, 221)
+
+
+def test_no_section_in_view(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    layer = viewer.add_image(STACK[:, :20, :20])
+    assert in_view(viewer, layer) is not None
+    viewer.dims.order = (1, 0, 2)
+    assert in_view(viewer, layer) is None
+    viewer.dims.order = (0, 2, 1)
+    assert in_view(viewer, layer) is not None
+    viewer.dims.ndisplay = 3
+    assert in_view(viewer, layer) is None
+
+
+def test_a_section_beside_the_image(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    layer = viewer.add_image(STACK[:3, :20, :20])
+    viewer.add_image(STACK[:, :20, :20])
+    viewer.dims.set_point(0, 5)
+    assert in_view(viewer, layer) is None

@@ -1,0 +1,477 @@
+from __future__ import annotations
+
+import shutil
+
+import dask.array as da
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QCheckBox, QColorDialog, QComboBox, QLineEdit, QPushButton, QToolButton, QWidget
+
+from napari_unet.card import find
+from napari_unet.classes import PixelClass
+from napari_unet.config import TrainConfig
+from napari_unet.events import Failed, Finished
+from napari_unet.omezarr import open_array
+from napari_unet.requests import Begin, Preview
+from napari_unet.runs import as_begun
+from napari_unet.volume import open_volume
+from napari_unet.widgets.curve import Curve
+from napari_unet.widgets.models import ModelChoice
+from napari_unet.widgets.strokes import classes_of, is_strokes, new_strokes, path_of, set_classes
+
+from .conftest import close_panel, panel_of, said
+from .fakeworker import PAUSE_AT, STEPS
+
+SHAPE = 4, 96, 128
+AB = (PixelClass(1, "a", "#ff0000"), PixelClass(2, "b", "#00ff00"))
+CD = (PixelClass(1, "c", "#0000ff"), PixelClass(2, "d", "#ffff00"))
+
+
+def _stack(shape=SHAPE) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+
+
+def _button(panel, name: str) -> QPushButton:
+    return panel.findChild(QPushButton, name)
+
+
+def _begun(driver, fake, number: int = 1) -> TrainConfig:
+    """Return the configuration that the last of so many jobs got, once it is there."""
+    driver.wait(lambda: len(fake.asked(Begin)) == number, 10)
+    return TrainConfig(**fake.asked(Begin)[-1].config)
+
+
+def _job(driver, panel):
+    driver.wait(lambda: panel.jobs.latest("train") is not None, 10)
+    return panel.jobs.latest("train")
+
+
+def _paused(driver, job) -> None:
+    """Wait until a fake training that was told to wait does so."""
+    driver.wait(lambda: job.progress is not None and job.progress.done == PAUSE_AT, 10)
+
+
+def _unfold(driver, panel) -> None:
+    driver.click(panel.findChild(QToolButton, "fold"))
+
+
+def test_labels_in_memory_are_moved_to_disk_and_painted_on_there(driver, fake, home):
+    image = driver.viewer.add_image(_stack(), name="stack", scale=(40, 4, 4), units=("nm",) * 3)
+    strokes = driver.viewer.add_labels(np.zeros(SHAPE, int), name="my strokes", scale=(40, 4, 4), units=("nm",) * 3)
+    strokes.data[1, 10:20, 10:30] = 1
+    strokes.selected_label, strokes.brush_size, strokes.opacity, strokes.mode = 2, 9, 0.4, "paint"
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+
+    assert said(panel).startswith("my strokes was only in memory; it is now kept on disk in")
+    assert str(home.labels) in said(panel)
+    assert is_strokes(strokes)
+    assert path_of(strokes).parent == home.labels
+    assert (strokes.selected_label, strokes.brush_size, strokes.opacity, strokes.mode) == (2, 9, 0.4, "paint")
+    assert strokes.editable
+    assert [each.name for each in classes_of(strokes)] == ["interior", "membrane"]
+    assert np.allclose(strokes.colormap.map(1)[:3], QColor(classes_of(strokes)[0].color).getRgbF()[:3], atol=0.01)
+
+    driver.show_section(2)
+    driver.stroke(strokes, [(50, 40), (50, 60)])
+    on_disk = open_array(path_of(strokes) / "0")
+    assert on_disk[2, 50, 50] == 2
+    assert on_disk[1, 15, 15] == 1
+    strokes.undo()
+    assert on_disk[2].max() == 0
+
+    assert job.config == _begun(driver, fake)
+    assert job.config == TrainConfig(
+        inputs=(job.config.inputs[0], path_of(strokes)),
+        out=home.runs / "my-strokes",
+        classes=("interior", "membrane"),
+        colors=tuple(each.color for each in classes_of(strokes)),
+    )
+    assert job.image == image
+    assert np.array_equal(open_volume(job.config.inputs[0]).section(3), image.data[3])
+    assert open_volume(job.config.inputs[0]).voxel_size == (40, 4, 4)
+
+
+def test_the_configuration_is_what_the_widgets_show(driver, fake, home):
+    driver.viewer.add_image(_stack(), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    panel.findChild(ModelChoice).choose("scratch")
+    driver.click(panel.findChild(QComboBox, "zero"))
+    QTest.keyClick(panel.findChild(QComboBox, "zero").view(), Qt.Key.Key_End)
+    QTest.keyClick(panel.findChild(QComboBox, "zero").view(), Qt.Key.Key_Return)
+    driver.type(panel.findChild(QWidget, "minutes").findChild(QLineEdit), "12.5")
+    _unfold(driver, panel)
+    driver.type(panel.findChild(QLineEdit, "name"), "My model: 2/3")
+    for name, text in {
+        "steps": "77", "seed": "5", "crop": "96", "batch": "3", "learning_rate": "0.002",
+        "border_weight": "7.5", "threads": "1",
+    }.items():  # fmt: skip
+        field = panel.findChild(QWidget, name)
+        driver.type(field if isinstance(field, QLineEdit) else field.findChild(QLineEdit), text)
+    panel.findChild(QCheckBox, "objects").click()
+    for name, text in {"width": "32", "device": "cpu", "precision": "float32"}.items():
+        panel.findChild(QComboBox, name).setCurrentText(text)
+    driver.click(_button(panel, "train"))
+
+    config = _begun(driver, fake)
+    assert config.model_dump(exclude={"inputs", "colors"}) == {
+        "out": home.runs / "My-model-2-3", "start_from": "scratch", "classes": ("interior", "membrane"),
+        "zero": "background", "objects": True, "minutes": 12.5, "steps": 77, "seed": 5, "width": 32, "crop": 96,
+        "batch": 3, "learning_rate": 0.002, "border_weight": 7.5, "threads": 1, "device": "cpu",
+        "precision": "float32", "channel": TrainConfig.model_fields["channel"].default,
+    }  # fmt: skip
+
+
+def test_what_is_changed_while_the_layers_are_prepared_is_for_the_next_training(driver, fake):
+    driver.viewer.add_image(_stack(), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    assert panel.preparing
+    assert said(panel, "reason") == "The layers are being prepared."
+    driver.type(panel.findChild(QWidget, "minutes").findChild(QLineEdit), "99")
+    panel.findChild(ModelChoice).choose("scratch")
+    config = _begun(driver, fake)
+    assert (config.minutes, config.start_from) == (5.0, "em-membrane")
+
+
+def test_a_model_is_never_overwritten(driver, fake, home):
+    fake.does("finish")
+    driver.viewer.add_image(_stack(), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    for number, name in enumerate(("strokes", "strokes-2", "strokes-3"), start=1):
+        driver.click(_button(panel, "train"))
+        config = _begun(driver, fake, number)
+        assert config.out == home.runs / name
+        driver.wait(lambda: "The model is called" in said(panel), 10)
+        assert said(panel) == f"The model is called {name}. The Segment panel offers it."
+        assert said(panel, "progress") == f"Done: {STEPS} steps."
+    titles = [entry.name for entry in home.models()]
+    assert titles[:3] == [str(home.runs / name) for name in ("strokes-3", "strokes-2", "strokes")]
+    box = panel.findChild(ModelChoice).findChild(QComboBox)
+    assert [box.itemText(i).split(" (")[0] for i in range(3)] == ["strokes-3", "strokes-2", "strokes"]
+    assert panel.findChild(ModelChoice).name() == "em-membrane"
+
+
+def test_continue_after_stop_starts_the_same_configuration(driver, fake):
+    driver.viewer.add_image(_stack(), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+    _paused(driver, job)
+    assert not _button(panel, "train").isEnabled()
+    assert said(panel, "reason") == _button(panel, "train").toolTip() == "A training is running."
+    driver.click(_button(panel, "stop"))
+    driver.wait(lambda: not job.running, 10)
+    assert said(panel, "progress") == f"Stopped: {PAUSE_AT} steps."
+    assert _button(panel, "train").isEnabled()
+    driver.type(panel.findChild(QWidget, "minutes").findChild(QLineEdit), "99")
+    panel.findChild(ModelChoice).choose("scratch")
+    assert _button(panel, "resume").text() == "Continue"
+    fake.does("finish")
+    driver.click(_button(panel, "resume"))
+    assert _begun(driver, fake, 2) == as_begun(job.config) != job.config  # the strokes may be painted on meanwhile
+    again = panel.jobs.latest("train")
+    assert (again.image, again is job) == (job.image, False)
+    driver.wait(lambda: isinstance(again.outcome, Finished) and not again.outcome.stopped, 10)
+    assert not _button(panel, "resume").isVisible()
+
+
+def test_the_curve_goes_on_and_the_last_message_goes(driver, fake):
+    driver.viewer.add_image(_stack(), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+    _paused(driver, job)
+    driver.click(_button(panel, "stop"))
+    driver.wait(lambda: "The model is called" in said(panel), 10)
+    curve = panel.findChild(Curve)
+    fake.does("fail")
+    driver.click(_button(panel, "resume"))
+    driver.wait(lambda: panel.jobs.latest("train") is not job, 10)
+    curve.draw()
+    assert len(curve._loss.getOriginalDataset()[0]) >= PAUSE_AT
+    driver.wait(lambda: said(panel, "progress").startswith("The disk is full."), 10)
+    assert said(panel) == ""
+
+
+def test_a_class_is_painted_on_labels_that_are_ticked(driver):
+    driver.viewer.add_image(_stack(), name="stack")
+    panel = panel_of(driver, "Train")
+    driver.click(next(button for button in panel.findChildren(QPushButton) if button.text() == "2"))
+    assert said(panel) == "Tick a labels layer, or press New."
+
+
+def test_where_the_steps_are_set_the_time_is_of_no_use(driver):
+    panel = panel_of(driver, "Train")
+    minutes = panel.findChild(QWidget, "minutes")
+    assert minutes.isEnabled()
+    _unfold(driver, panel)
+    assert panel.findChild(QWidget, "channel") is None  # a layer has one
+    driver.type(panel.findChild(QWidget, "steps").findChild(QLineEdit), "77")
+    assert not minutes.isEnabled()
+    assert minutes.toolTip() == "It trains for the steps set under Advanced, however long these take."
+    driver.click(panel.findChild(QToolButton, "steps_back"))
+    assert minutes.isEnabled()
+    assert minutes.toolTip() == "How long; Stop works at any moment."
+
+
+def test_the_segment_panel_offers_a_model_when_its_training_has_ended(driver, fake, home):
+    driver.viewer.add_image(_stack(), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    train = panel_of(driver, "Train")
+    driver.click(_button(train, "train"))
+    job = _job(driver, train)
+    _paused(driver, job)
+    shutil.copy(find("em-membrane"), job.config.out / "model.safetensors")  # half trained
+    segment = panel_of(driver, "Segment")
+    model = segment.findChild(ModelChoice)
+    assert model.name() == "em-membrane"
+    fake.does("finish")
+    driver.wait(lambda: not job.running, 10)
+    assert model.name() == str(job.config.out)
+    assert train.findChild(ModelChoice).name() == "em-membrane"
+    # Both panels are tabs: the click on one shows no other widget.
+    box = model.findChild(QComboBox)
+    box.setFocus()
+    QTest.keyClick(box, Qt.Key.Key_Down)
+    assert model.name() == "em-membrane"
+    train.parentWidget().raise_()
+    driver.wait(lambda: _button(train, "train").isEnabled(), 10)
+    driver.click(_button(train, "train"))
+    driver.wait(lambda: train.jobs.latest("train") is not job and not train.jobs.running(), 10)
+    assert [box.itemText(row).split(" (")[0] for row in range(2)] == ["strokes-2", "strokes"]
+    assert model.name() == "em-membrane"
+
+
+def test_a_training_that_fails_says_why_and_can_go_on(driver, fake):
+    fake.does("fail")
+    driver.viewer.add_image(_stack(), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+    driver.wait(lambda: isinstance(job.outcome, Failed), 10)
+    assert said(panel, "progress") == "The disk is full. Make room and press Continue."
+    assert _button(panel, "train").isEnabled()
+    fake.does("finish")
+    driver.click(_button(panel, "resume"))
+    driver.wait(lambda: "The model is called" in said(panel), 10)
+
+
+def test_a_panel_that_is_opened_again_finds_the_training(driver, fake):
+    driver.viewer.add_image(_stack(), name="stack")
+    strokes = driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+    _paused(driver, job)
+    driver.wait(lambda: "U-Net training preview" in driver.viewer.layers, 10)
+    close_panel(driver, panel)
+    asked = len(fake.asked(Preview))
+    driver.wait(lambda: len(fake.asked(Preview)) > asked, 10)  # it goes on for those who look at the image
+    strokes.name = "renamed"
+
+    panel = panel_of(driver, "Train")
+    assert said(panel, "progress").startswith(f"step {PAUSE_AT} of {STEPS}")
+    assert said(panel, "reason") == "A training is running."
+    driver.click(panel.findChild(QCheckBox, "live"))
+    close_panel(driver, panel)
+    panel = panel_of(driver, "Train")
+    assert not panel.findChild(QCheckBox, "live").isChecked()
+    fake.does("finish")
+    driver.wait(lambda: not job.running, 10)
+    assert "The model is called strokes." in said(panel)
+    close_panel(driver, panel)
+    panel = panel_of(driver, "Train")
+    assert said(panel, "progress") == f"Done: {STEPS} steps."
+
+
+def test_a_training_that_was_prepared_for_a_closed_panel_runs_once(driver, fake):
+    driver.viewer.add_image(_stack(), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    close_panel(driver, panel)
+    panel = panel_of(driver, "Train")
+    driver.wait(lambda: panel.jobs.latest("train") is not None, 10)
+    if _button(panel, "train").isEnabled():
+        driver.click(_button(panel, "train"))
+        driver.wait(lambda: not panel.preparing, 10)
+    assert len(panel.jobs.running()) == 1
+
+
+def test_classes_are_renamed_and_coloured_in_the_layer_and_on_disk(driver, home):
+    image = driver.viewer.add_image(_stack(), name="stack")
+    strokes = new_strokes(image, home.labels, "first")
+    set_classes(strokes, AB)
+    driver.viewer.add_layer(strokes)
+    panel = panel_of(driver, "Train")
+    first = next(line for line in panel.findChildren(QLineEdit) if line.text() == "a")
+    driver.type(first, "axon")
+    next(button for button in panel.findChildren(QToolButton) if button.accessibleName() == "Colour").click()
+    (dialog,) = panel.findChildren(QColorDialog)
+    dialog.setCurrentColor(QColor("#123456"))
+    dialog.accept()
+    now = (PixelClass(1, "axon", "#123456"), AB[1])
+    assert classes_of(strokes) == now
+    assert list(strokes.features["class"]) == ["axon", "b"]
+    assert np.allclose(strokes.colormap.map(1)[:3], QColor("#123456").getRgbF()[:3], atol=0.01)
+
+    driver.click(next(button for button in panel.findChildren(QPushButton) if button.text() == "2"))
+    assert driver.viewer.layers.selection.active == strokes
+    assert (strokes.selected_label, strokes.mode) == (2, "paint")
+
+    first = next(line for line in panel.findChildren(QLineEdit) if line.text() == "axon")
+    first.selectAll()
+    QTest.keyClick(first, Qt.Key.Key_Delete)
+    assert said(panel, "reason") == "A class has no name."
+    driver.viewer.add_points(name="dots")  # a layer that comes while a name is typed
+    assert said(panel, "reason") == "A class has no name."
+    assert classes_of(strokes) == now
+
+
+def test_labels_with_other_classes_keep_them(driver, home):
+    image = driver.viewer.add_image(_stack(), name="stack")
+    layers = [new_strokes(image, home.labels, name) for name in ("first", "second")]
+    for layer, classes in zip(layers, (AB, CD), strict=True):
+        set_classes(layer, classes)
+        driver.viewer.add_layer(layer)
+    panel = panel_of(driver, "Train")
+    boxes = panel.findChild(QWidget, "labels")
+    assert [boxes.item(row).text() for row in range(2)] == ["second", "first"]
+    boxes.item(1).setCheckState(Qt.CheckState.Checked)
+    boxes.item(0).setCheckState(Qt.CheckState.Checked)
+    assert [classes_of(layer) for layer in layers] == [AB, CD]
+    assert said(panel, "reason").startswith("The ticked labels have different classes.")
+    boxes.item(1).setCheckState(Qt.CheckState.Unchecked)
+    for old, new in (("c", "a"), ("d", "b")):
+        driver.type(next(line for line in panel.findChildren(QLineEdit) if line.text() == old), new)
+    boxes.item(1).setCheckState(Qt.CheckState.Checked)
+    assert _button(panel, "train").isEnabled()
+    assert [[each.name for each in classes_of(layer)] for layer in layers] == [["a", "b"]] * 2
+
+
+def test_a_disabled_button_says_why(driver):
+    panel = panel_of(driver, "Train")
+    train = _button(panel, "train")
+
+    def why() -> str:
+        assert not train.isEnabled()
+        assert said(panel, "reason") == train.toolTip() == _button(panel, "examples").toolTip()
+        return train.toolTip()
+
+    assert why() == "Open an image first: File > Open, or drag it into the window."
+    driver.viewer.add_image(_stack(), name="stack")
+    assert why() == "Press New and paint a few strokes, or tick a labels layer."
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    assert train.isEnabled()
+    _unfold(driver, panel)
+    driver.type(panel.findChild(QWidget, "crop").findChild(QLineEdit), "100")
+    assert why() == "Crop must be a multiple of 16, such as 96."
+    driver.type(panel.findChild(QWidget, "crop").findChild(QLineEdit), "96")
+    assert train.isEnabled()
+    driver.viewer.layers.remove("stack")
+    assert why().startswith("Open an image first")
+
+
+@pytest.mark.parametrize("kind", ["2-D", "multiscale", "dask", "float"])
+def test_images_of_all_kinds_are_trained_on(driver, fake, kind):
+    fake.does("finish")
+    stack = _stack()
+    data, shape = {
+        "2-D": (stack[0], SHAPE[1:]),
+        "multiscale": ([stack, stack[:, ::2, ::2]], SHAPE),
+        "dask": (da.from_array(stack), SHAPE),
+        "float": (stack / 255, SHAPE),
+    }[kind]
+    driver.viewer.add_image(data, name="stack", multiscale=kind == "multiscale", rotate=5)
+    strokes = driver.viewer.add_labels(np.ones(shape, np.uint8), name="strokes", rotate=5)
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    driver.wait(lambda: "The model is called" in said(panel), 10)
+    assert is_strokes(strokes)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "text"),
+    [
+        ((*SHAPE, 3), {"rgb": True}, "is a colour image"),
+        ((2, *SHAPE), {}, "has 4 axes"),
+        ((2, 96, 128), {}, "voxels large"),
+    ],
+)
+def test_images_that_cannot_be_used_are_refused_in_a_sentence(driver, fake, shape, options, text):
+    driver.viewer.add_image(_stack(shape), name="stack", **options)
+    strokes = driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    strokes.mode = "paint"
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    driver.wait(lambda: not panel.preparing, 10)
+    assert text in said(panel)
+    assert _button(panel, "train").isEnabled()
+    assert (strokes.editable, strokes.mode) == (True, "paint")
+    assert fake.asked(Begin) == []
+
+
+def test_layers_may_come_and_go_while_a_training_runs(driver, fake):
+    viewer = driver.viewer
+    image = viewer.add_image(_stack(), name="stack")
+    strokes = viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+    driver.wait(lambda: "U-Net training preview" in viewer.layers, 10)
+    viewer.screenshot(flash=False)  # vispy may crash where a layer that was never drawn loses its neighbours
+    box, boxes = panel.findChild(QComboBox, "image"), panel.findChild(QWidget, "labels")
+    image.name, strokes.name = "other", "lines"
+    assert (box.currentText(), boxes.item(0).text()) == ("other", "lines")
+    assert boxes.item(0).checkState() == Qt.CheckState.Checked
+    boxes.item(0).setCheckState(Qt.CheckState.Unchecked)
+    viewer.layers.move(0, len(viewer.layers))
+    assert boxes.item(0).checkState() == Qt.CheckState.Unchecked
+    viewer.layers.remove(image)
+    viewer.layers.remove(strokes)
+    assert (box.count(), boxes.count()) == (0, 0)
+    fake.does("finish")
+    driver.wait(lambda: not job.running, 10)
+    assert said(panel) == "The model is called strokes. The Segment panel offers it."
+
+
+def test_two_windows_train_apart(open_window, fake, home):
+    drivers = [open_window() for _ in range(2)]
+    panels = []
+    for driver in drivers:
+        driver.viewer.add_image(_stack(), name="stack")
+        driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+        panels.append(panel_of(driver, "Train"))
+        driver.click(_button(panels[-1], "train"))
+        _paused(driver, _job(driver, panels[-1]))
+    first, second = (panel.jobs.latest("train") for panel in panels)
+    assert (first.config.out, second.config.out) == (home.runs / "strokes", home.runs / "strokes-2")
+    drivers[0].click(_button(panels[0], "stop"))
+    drivers[0].wait(lambda: not first.running, 10)
+    assert second.running
+    assert said(panels[1], "progress").startswith("step")
+
+
+@pytest.mark.parametrize("gap", [" ", "_"])
+def test_no_row_is_wider_than_the_panel(driver, fake, gap):
+    driver.viewer.theme = "light"
+    driver.viewer.add_image(_stack(), name="a long name of a stack ".replace(" ", gap) * 4)
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="another long name of labels ".replace(" ", gap) * 4)
+    panel = panel_of(driver, "Train")
+    _unfold(driver, panel)
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+    driver.wait(lambda: job.progress is not None, 10)
+    assert panel.width() <= 340
+    assert panel.widget().minimumSizeHint().width() <= panel.viewport().width()
