@@ -11,7 +11,7 @@ from napari import Viewer
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
+from qtpy.QtWidgets import QApplication, QMainWindow, QMenu, QPushButton, QWidget
 
 W = TypeVar("W", bound=QWidget)
 LEFT = Qt.MouseButton.LeftButton
@@ -45,7 +45,7 @@ class Driver:
         """Click through menus and submenus to an entry."""
         bar = self.window.menuBar()
         action = _action(bar.actions(), names[0])
-        QTest.mouseClick(bar, LEFT, pos=bar.actionGeometry(action).center())
+        self._opened(action.menu(), lambda: QTest.mouseClick(bar, LEFT, pos=bar.actionGeometry(action).center()))
         for name in names[1:]:
             menu: QMenu = action.menu()
             self.wait(menu.isVisible, 5)
@@ -54,6 +54,17 @@ class Driver:
             QTest.mouseMove(menu, spot)
             QTest.mouseClick(menu, LEFT, pos=spot)
         QApplication.processEvents()
+
+    def open_menu(self, button: QPushButton) -> QMenu:
+        """Click a button that has a menu."""
+        self.activate()
+        return self._opened(button.menu(), lambda: self.click(button))
+
+    def choose(self, button: QPushButton, start: str) -> None:
+        """Open the menu of a button and click the entry that starts so."""
+        menu = self.open_menu(button)
+        (action,) = (each for each in menu.actions() if each.text().startswith(start))
+        QTest.mouseClick(menu, LEFT, pos=menu.actionGeometry(action).center())
 
     def find(self, panel: QWidget, kind: type[W], name: str) -> W:
         """Return the widget with an object name, as it is in view."""
@@ -103,6 +114,17 @@ class Driver:
         self.qtbot.wait(300)
         screen = self.window.screen().grabWindow(self.window.winId())
         assert screen.save(str(path))
+
+    def _opened(self, menu: QMenu, click: Callable[[], None]) -> QMenu:
+        """Click until a menu is in view: a window that gets the keyboard late closes what was open."""
+
+        def visible() -> bool:
+            if not menu.isVisible():
+                click()
+            return menu.isVisible()
+
+        self.wait(visible, 20)
+        return menu
 
     def _on_canvas(self, layer, row: float, column: float) -> QPointF:
         """Return where a pixel of a layer is on the canvas."""

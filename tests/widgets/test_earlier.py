@@ -10,9 +10,7 @@ from .test_segment import Session, grey
 
 def entries(session: Session) -> list[str]:
     """Open the menu, read it and close it."""
-    menu = session.find(QPushButton, "earlier").menu()
-    session.press("earlier")
-    session.driver.wait(menu.isVisible, 5)
+    menu = session.driver.open_menu(session.find(QPushButton, "earlier"))
     texts = [action.text() for action in menu.actions()]
     menu.close()
     return texts
@@ -27,7 +25,7 @@ def test_what_an_earlier_session_left_is_opened_and_finished(open_window, fake, 
     first.press("segment")
     result = first.result()
     first.driver.wait(lambda: "tile 1 of 4" in first.says("progress"), 10)
-    first.menu("earlier", "Resume")
+    first.choose("earlier", "Resume")
     first.driver.wait(lambda: first.says().startswith("A segmentation is running."), 10)
     first.press("stop")
     first.driver.wait(lambda: first.says("progress").startswith("Stopped"), 10)
@@ -36,13 +34,13 @@ def test_what_an_earlier_session_left_is_opened_and_finished(open_window, fake, 
     later = Session(open_window(), fake)
     (home.segmentations / "broken.zarr").mkdir()
     assert [text.split(":")[0] for text in entries(later)] == ["Open stack-em-membrane", "Resume stack-em-membrane"]
-    later.menu("earlier", "Resume")
+    later.choose("earlier", "Resume")
     later.driver.wait(lambda: "is not open. Open " in later.says(), 10)
     image = later.viewer.add_image(grey((6, 60, 80)), name="the same", scale=(40, 4, 4))
     later.viewer.add_image(np.zeros((6, 60, 80), np.uint8), name="another")
     later.pick("image", "another")
     fake.does("finish")
-    later.menu("earlier", "Resume")
+    later.choose("earlier", "Resume")
     again = later.result()
     later.done()
     assert 255 not in np.asarray(again.data)
@@ -67,7 +65,7 @@ def test_an_earlier_result_is_opened_over_its_image(open_window, fake, home):
     result = session.result()
     session.done()
     session.viewer.layers.remove(result)
-    session.menu("earlier", "Open")
+    session.choose("earlier", "Open")
     opened = session.result()
     assert [layer.name for layer in session.viewer.layers] == ["stack", opened.name]
     np.testing.assert_allclose(opened.data_to_world((1, 5, 6)), first.data_to_world((3, 5, 6)))
@@ -75,7 +73,7 @@ def test_an_earlier_result_is_opened_over_its_image(open_window, fake, home):
     session.driver.wait(lambda: not session.panel.preparing, 10)
     session.viewer.layers.clear()
     session.viewer.add_image(np.zeros((6, 60, 80), np.uint8), name="another")
-    session.menu("earlier", "Open")
+    session.choose("earlier", "Open")
     assert session.result().translate.tolist() == [2, 0, 0]
     vars(session).clear()
 
@@ -91,7 +89,7 @@ def test_an_earlier_segmentation_goes_on_when_the_copy_of_its_image_is_gone(open
     later = Session(open_window(), fake)
     later.viewer.add_image(image.data, name="stack")
     fake.does("finish")
-    later.menu("earlier", "Resume")
+    later.choose("earlier", "Resume")
     later.done()
     assert later.begun(2)[1].image.exists()
     for each in (session, later):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QListWidget, QPushButton
 
 from napari_unet.omezarr import open_array
@@ -12,15 +11,11 @@ from napari_unet.widgets.strokes import classes_of, path_of
 from .conftest import panel_of, said
 
 SHAPE = 6, 200, 300
+STACK, VIEW = "For the whole stack", "For what is in view"
 
 
-def _press_new(driver, panel, row: int) -> None:
-    """Press New and choose "For the whole stack" (0) or "For what is in view" (1)."""
-    new = panel.findChild(QPushButton, "new")
-    driver.click(new)
-    driver.wait(new.menu().isVisible)
-    spot = new.menu().actionGeometry(new.menu().actions()[row]).center()
-    QTest.mouseClick(new.menu(), Qt.MouseButton.LeftButton, pos=spot)
+def _press_new(driver, panel, what: str) -> None:
+    driver.choose(panel.findChild(QPushButton, "new"), what)
 
 
 def _ticked(panel) -> list[str]:
@@ -36,7 +31,7 @@ def test_new_labels_for_the_stack_are_ready_to_paint_on(driver, home):
     )
     viewer.add_labels(np.zeros(SHAPE, np.uint8), name="others")
     panel = panel_of(driver, "Train")
-    _press_new(driver, panel, 0)
+    _press_new(driver, panel, STACK)
     labels = viewer.layers[-1]
     assert said(panel) == (
         f"{labels.name} is kept on disk while you paint. Paint a few strokes of each class, then press Train."
@@ -52,7 +47,7 @@ def test_new_labels_for_the_stack_are_ready_to_paint_on(driver, home):
     driver.stroke(labels, [(100, 100), (100, 130)])
     assert open_array(path_of(labels) / "0")[4, 100, 115] == 1
 
-    _press_new(driver, panel, 0)
+    _press_new(driver, panel, STACK)
     assert path_of(viewer.layers[-1]) != path_of(labels)
     assert _ticked(panel) == [viewer.layers[-1].name]
 
@@ -62,7 +57,7 @@ def test_a_number_paints_on_the_ticked_labels_that_are_in_hand(driver):
     viewer.add_image(np.zeros(SHAPE, np.uint8), name="stack")
     panel = panel_of(driver, "Train")
     for _ in range(2):
-        _press_new(driver, panel, 0)
+        _press_new(driver, panel, STACK)
     lower, upper = viewer.layers[1:]
     boxes = panel.findChild(QListWidget, "labels")
     for row in range(2):
@@ -85,7 +80,7 @@ def test_new_labels_for_the_view_lie_on_what_is_in_view(driver):
     driver.show_section(3)
     viewer.scene.camera.zoom *= 4
     view = in_view(viewer, image, largest=10**9)
-    _press_new(driver, panel, 1)
+    _press_new(driver, panel, VIEW)
     labels = viewer.layers[-1]
     assert labels.data.shape == (1, view.y1 - view.y0, view.x1 - view.x0)
     assert labels.data.shape[1] < SHAPE[1]
@@ -97,14 +92,14 @@ def test_new_labels_for_the_view_lie_on_what_is_in_view(driver):
 def test_new_labels_that_cannot_be_made_are_refused_in_a_sentence(driver):
     viewer = driver.viewer
     panel = panel_of(driver, "Train")
-    _press_new(driver, panel, 0)
+    _press_new(driver, panel, STACK)
     assert said(panel) == "Open an image first: File > Open, or drag it into the window."
     viewer.add_image(np.zeros((40, 50, 3), np.uint8), name="photo")
-    _press_new(driver, panel, 0)
+    _press_new(driver, panel, STACK)
     assert "photo is a colour image." in said(panel)
     viewer.layers.clear()
     viewer.add_image(np.zeros(SHAPE, np.uint8), name="stack")
     viewer.scene.camera.center = (0, 10_000, 10_000)
-    _press_new(driver, panel, 1)
+    _press_new(driver, panel, VIEW)
     assert said(panel) == "The image is not in view. Show a section of it in the 2-D view, then press New again."
     assert len(viewer.layers) == 1

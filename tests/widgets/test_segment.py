@@ -90,13 +90,8 @@ class Session:
     def done(self) -> None:
         self.driver.wait(lambda: self.says("progress").startswith("Done"), 10)
 
-    def menu(self, name, start) -> None:
-        """Open the menu of a button and click the entry that starts so."""
-        menu = self.find(QPushButton, name).menu()
-        self.press(name)
-        self.driver.wait(menu.isVisible, 5)
-        (action,) = [each for each in menu.actions() if each.text().startswith(start)]
-        QTest.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(action).center())
+    def choose(self, name, start) -> None:
+        self.driver.choose(self.find(QPushButton, name), start)
 
 
 @pytest.fixture

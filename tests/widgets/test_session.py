@@ -14,8 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QPushButton, QToolButton, QWidget
 
 from napari_unet.events import Finished
@@ -68,11 +66,7 @@ class Session:
 
     def paint(self, panel: TrainPanel):
         """Make new labels, and paint strokes of both classes with the mouse."""
-        new = self.find(panel, QPushButton, "new")
-        self.click(new)
-        self.wait(new.menu().isVisible, 5)
-        stack = new.menu().actionGeometry(new.menu().actions()[0]).center()
-        QTest.mouseClick(new.menu(), Qt.MouseButton.LeftButton, pos=stack)
+        self.driver.choose(self.find(panel, QPushButton, "new"), "For the whole stack")
         labels = self.layer("fly-medulla-labels")
         assert (labels.mode, labels.selected_label) == ("paint", 1)
         for points in INTERIOR:
