@@ -67,7 +67,9 @@ class Settings(BaseModel):
         0, ge=0, description="Processor threads; 0 takes all cores.", json_schema_extra={"zero": "all cores"}
     )
     device: Device = Field("auto", description="What to compute on; auto takes the GPU if there is one.")
-    precision: Precision = Field("auto", description="Number format; auto takes the fastest that is safe here.")
+    precision: Precision = Field(
+        "auto", description="Number format; auto takes bfloat16 where the device computes in it, else float32."
+    )
     channel: int | None = Field(None, ge=0, description="Which channel of a colour or multi-channel image to use.")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +17,6 @@ from napari_unet.problem import Problem
 if TYPE_CHECKING:
     import torch
 
-_GAIN = 1.3  # a lower precision must be this much faster to be taken
 _NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED")  # in the words of torch and CUDA
 
 
@@ -107,27 +105,15 @@ def _best_kind() -> str:
 
 
 def _fastest_precision(kind: str) -> Precision:
-    """Return bfloat16 where a short trial shows that the device gains by it, else float32."""
+    """Return bfloat16 where the device computes in it, else float32: a trial could say otherwise the next time."""
     import torch
 
-    from napari_unet.unet import UNet
-
-    if kind == "mps":
-        return "float32"
     if kind == "cuda":
         # Tensor cores gain by it from compute capability 8 on; before, the format is emulated.
         return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float32"
-    with torch.random.fork_rng([]), torch.inference_mode():
-        net = UNet(width=16).train(False).to(memory_format=torch.channels_last)
-        image = torch.zeros(1, 1, 188, 188)
-        seconds = {}
-        for precision in ("float32", "bfloat16"):
-            with torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
-                net(image)
-                start = time.perf_counter()
-                net(image)
-                seconds[precision] = time.perf_counter() - start
-    return "bfloat16" if seconds["float32"] > _GAIN * seconds["bfloat16"] else "float32"
+    if kind == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return "bfloat16"
+    return "float32"
 
 
 @contextlib.contextmanager
