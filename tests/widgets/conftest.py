@@ -18,7 +18,6 @@ from .driver import Driver
 from .fakeworker import FakeWorker
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process open all windows: two on one screen would take the keyboard from each other."""
     for item in items:
