@@ -13,6 +13,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from napari_unet.segment import segment
 
 PACKAGE = Path(napari_unet.__file__).parent
 INTERIOR, MEMBRANE = 1, 2
+# Each pair is equally likely in a step; a pair named twice is seen twice as often.
+SHOWN = ("vnc", "vnc", "vnc", "flyem_xy", "flyem_xz", "flyem_yz", "chm")
 
 
 def vnc(data: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -60,19 +63,27 @@ def flyem(data: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return stacks
 
 
+def prepare(data: Path, work: Path) -> Path:
+    """Write the stacks and labels to learn from into a folder of `work`, unless they are there; return it."""
+    stacks = work / "stacks"
+    if not stacks.exists():
+        stacks.mkdir(parents=True)
+        for name, (raw, labels) in (vnc(data) | flyem(data) | chm(data)).items():
+            tifffile.imwrite(stacks / f"{name}_raw.tif", raw, compression="zlib")
+            tifffile.imwrite(stacks / f"{name}_labels.tif", labels, compression="zlib")
+    return stacks
+
+
+def pairs(stacks: Path, shown: Sequence[str] = SHOWN) -> tuple[Path, ...]:
+    """Return image, labels, image, labels ... of the stacks in the folder that `prepare` returned."""
+    return tuple(stacks / f"{name}_{part}.tif" for name in shown for part in ("raw", "labels"))
+
+
 def main() -> None:
     """Prepare what is missing, then train."""
     data, work, *options = sys.argv[1:]
-    stacks = Path(work) / "stacks"
-    if not stacks.exists():
-        stacks.mkdir(parents=True)
-        for name, (raw, labels) in (vnc(Path(data)) | flyem(Path(data)) | chm(Path(data))).items():
-            tifffile.imwrite(stacks / f"{name}_raw.tif", raw, compression="zlib")
-            tifffile.imwrite(stacks / f"{name}_labels.tif", labels, compression="zlib")
-    # Each pair is equally likely in a step; a pair named twice is seen twice as often.
-    shown = ["vnc", "vnc", "vnc", "flyem_xy", "flyem_xz", "flyem_yz", "chm"]
-    pairs = [f"stacks/{name}_{part}.tif" for name in shown for part in ("raw", "labels")]
-    command = ["napari-unet", "train", *pairs, "--out", "em-membrane", "--start-from", "scratch"]
+    inputs = [str(path.relative_to(work)) for path in pairs(prepare(Path(data), Path(work)))]
+    command = ["napari-unet", "train", *inputs, "--out", "em-membrane", "--start-from", "scratch"]
     command += ["--classes", "interior,membrane", "--border-weight", "0"]
     command += ["--steps", "3000", "--seed", "1", "--threads", "1", *options]
     subprocess.run(command, check=True, cwd=work)
@@ -90,7 +101,7 @@ def publish(data: Path, work: Path) -> None:
             ("vnc 14-19", "vnc/stack1/raw.tif", vnc_truth, "14:20,:,:"),
             ("isbi2012 0-9, unpainted", "isbi2012/raw.tif", isbi_truth, "0:10,:,:"),
         )
-        for kind, value in separated(data / image, truth, region, work).items()
+        for kind, value in separated(work / "em-membrane", data / image, truth, region, work).items()
     }
     about = json.loads(Path(__file__).with_suffix(".json").read_text())
     # The trained voxel sizes are those of the prepared stacks, in nanometres.
@@ -100,14 +111,13 @@ def publish(data: Path, work: Path) -> None:
     save(PACKAGE / "weights/em-membrane.safetensors", run.net, card)
 
 
-def separated(image: Path, membrane: np.ndarray, region: str, work: Path) -> dict[str, float]:
-    """Return V_rand of the trained model on a region, at 0.5 and at the best threshold."""
+def separated(model: Path, image: Path, membrane: np.ndarray, region: str, work: Path) -> dict[str, float]:
+    """Return V_rand of a model on a region, at 0.5 and at the best threshold."""
     truth, out = work / "truth.tif", work / "scored.zarr"
     classes = np.where(membrane, MEMBRANE, INTERIOR).astype(np.uint8)
     tifffile.imwrite(truth, classes, photometric="minisblack")
     shutil.rmtree(out, ignore_errors=True)
-    model = str(work / "em-membrane")
-    list(segment(SegmentConfig(image=image, out=out, model=model, region=region, probabilities=True)))
+    list(segment(SegmentConfig(image=image, out=out, model=str(model), region=region, probabilities=True)))
     scores = report(out, truth, "membrane")
     return {"at 0.5": scores["at_0.5"]["v_rand"], "best": scores["best"]["v_rand"]}
 

@@ -108,6 +108,13 @@ def test_another_layout_is_refused_in_words(tmp_path, other, words):
         refuse_another(tmp_path, replace(LAYOUT, **other))
 
 
+def test_a_model_that_was_trained_further_is_refused_in_words(tmp_path):
+    before, now = (replace(LAYOUT, provenance={"model": "mine", "model_sha256": sha}) for sha in ("1f", "2e"))
+    create(tmp_path, before)
+    with pytest.raises(Problem, match=r"made with mine before that was trained further\. Choose another output name"):
+        refuse_another(tmp_path, now)
+
+
 def test_the_same_layout_is_not_refused(tmp_path):
     create(tmp_path, LAYOUT)
     refuse_another(tmp_path, replace(LAYOUT, voxel_size=(50, 4, 4)))

@@ -97,6 +97,11 @@ def test_a_log_that_is_not_there_yet_is_empty(log: Path) -> None:
     assert read(log) == ([], 0)
 
 
+def test_a_log_that_the_disk_does_not_give_is_empty(log: Path) -> None:
+    log.mkdir()
+    assert read(log, 7) == ([], 7)
+
+
 @given(cuts=st.lists(st.integers(0, len("".join(LINES).encode())), max_size=6).map(sorted))
 def test_a_growing_log_is_read_as_if_at_once(tmp_path_factory: pytest.TempPathFactory, cuts: list[int]) -> None:
     """Whoever reads on where the last reading ended meets each event once, wherever the writing is."""

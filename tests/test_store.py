@@ -161,10 +161,20 @@ def test_chunks_are_listed_after_16_or_after_a_while(tmp_path, monkeypatch):
         fill(store, chunks[15:16])
         assert store.done == 16
         fill(store, chunks[16:17])
-        now = 2.0
         assert store.done == 16
+        now = 2.0
         fill(store, chunks[17:])
         assert (store.done, store.pending) == (18, [])
+
+
+def test_a_slow_chunk_is_listed_at_once(tmp_path, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with open_store(tmp_path / "out.zarr", replace(LAYOUT, shape=(3, 1, 1), probabilities=False)) as store:
+        for number, chunk in enumerate(store.pending, start=1):
+            now += 12.0
+            fill(store, [chunk])
+            assert store.done == number
 
 
 def test_a_chunk_is_listed_only_when_all_its_files_are_synced(tmp_path, monkeypatch):

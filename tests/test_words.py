@@ -39,6 +39,10 @@ def test_a_number_of_things(number, words):
         ("Choose another name (--out).", "Choose another name."),
         ("Train on from it (--start-from a b --out ...), or not.", "Train on from it, or not."),
         ("Free some space and run the same command again.", "Free some space and try again."),
+        (
+            "It was made before. Choose another output name, or delete that folder first.",
+            "It was made before. Press Segment stack for a new result.",
+        ),
         ("It lies 3 (of 4) sections deep.", "It lies 3 (of 4) sections deep."),
     ],
 )

@@ -142,6 +142,12 @@ def read_layout(path: Path) -> Layout:
 def refuse_another(path: Path, layout: Layout) -> None:
     """Raise Problem unless `path` holds a result of just this layout; it says in words where they differ."""
     there, now = (dict(_flat(each.to_json())) for each in (read_layout(path), layout))
+    trained = ("provenance", "model"), ("provenance", "model_sha256")
+    if [there.get(key) == now.get(key) for key in trained] == [True, False]:
+        raise Problem(
+            f"{path} was made with {now[trained[0]]} before that was trained further. "
+            "Choose another output name, or delete that folder first."
+        )
     other = [
         f"another {_in_words(key)}: {there.get(key, 'none')} there, {now.get(key, 'none')} now"
         for key in {**there, **now}

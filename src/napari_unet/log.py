@@ -50,13 +50,14 @@ def append(path: Path, event: Event) -> None:
 def read(path: Path, start: int = 0) -> tuple[list[Event], int]:
     """Return the events after byte `start` of the log, and where the next reading starts; a half line is left for it.
 
-    A log that is not there yet is empty, and a line that a kill left unfinished is passed over.
+    A log that is not there yet, or that the disk does not give, is empty; a line that a kill left unfinished is passed
+    over.
     """
     try:
         with path.open("rb") as log:
             log.seek(start)
             text = log.read()
-    except FileNotFoundError:
+    except OSError:
         return [], start
     end = text.rfind(b"\n") + 1
     events = []

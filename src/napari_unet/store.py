@@ -42,7 +42,7 @@ from napari_unet.layout import (
 )
 
 _BATCH = 16  # chunks written before they are listed
-_PATIENCE = 2.0  # seconds a chunk may wait for the next ones before they are listed
+_PATIENCE = 2.0  # seconds between two flushes: a slower chunk is listed at once
 _LOCK = "segmentation.lock"
 _MADE_FIRST = {_LOCK, "zarr.json", "probabilities"}  # beside the levels, before `done.jsonl`
 
@@ -128,7 +128,7 @@ class Store:
         self._pyramids = open_levels(path, layout, "r+")
         self._done = _listed(path).intersection(self._chunks)
         self._unlisted: list[Chunk] = []
-        self._oldest = 0.0  # when the first of the unlisted chunks was written
+        self._flushed = time.monotonic()
         self._mend()
 
     def __enter__(self) -> Self:
@@ -172,10 +172,8 @@ class Store:
         with self._disk():
             for levels, pixels in zip(self._pyramids, images, strict=True):
                 levels[0][..., chunk.z, y0:y1, x0:x1] = pixels
-        if not self._unlisted:
-            self._oldest = time.monotonic()
         self._unlisted.append(chunk)
-        if len(self._unlisted) >= _BATCH or time.monotonic() - self._oldest >= _PATIENCE:
+        if len(self._unlisted) >= _BATCH or time.monotonic() - self._flushed >= _PATIENCE:
             self.flush()
 
     def flush(self) -> None:
@@ -197,6 +195,7 @@ class Store:
                 os.fsync(log.fileno())
         self._done.update(self._unlisted)
         self._unlisted.clear()
+        self._flushed = time.monotonic()
 
     def close(self) -> None:
         """Flush, and let another job write here."""

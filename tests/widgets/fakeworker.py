@@ -43,7 +43,7 @@ from napari_unet.requests import to_json as to_line
 from napari_unet.store import open_store
 from napari_unet.volume import open_volume
 
-Does = Literal["finish", "wait", "fail", "crash"]
+Does = Literal["finish", "wait", "hang", "fail", "crash"]
 STEPS, PAUSE_AT = 40, 10  # of a training; a job told to wait stays there
 DEVICE = "the processor, 2 threads"
 
@@ -58,7 +58,7 @@ class FakeWorker:
         self.does("wait")
 
     def does(self, what: Does) -> None:
-        """Let the jobs run to their end, wait in the middle until told otherwise or stopped, or go wrong there."""
+        """Let the jobs run to their end, wait in the middle or hang at the start until told or stopped, or go wrong."""
         beside = self._folder / "does.new"
         beside.write_text(what)
         beside.replace(self._folder / "does")
@@ -162,6 +162,10 @@ class _Process:
             (config.out / CONFIG).write_text(config.model_dump_json())
             yield Started("segment", DEVICE, str(os.getpid()))
             for chunk in store.pending:
+                while self._does() == "hang" and not self._stop.is_set():
+                    time.sleep(0.01)
+                if self._stop.is_set():
+                    break
                 y0, y1, x0, x1 = chunk.box(shape)
                 section = volume.section(low[0] + chunk.z, slice(low[1] + y0, low[1] + y1))
                 grey = np.asarray(section)[:, low[2] + x0 : low[2] + x1]

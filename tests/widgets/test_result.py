@@ -1,4 +1,6 @@
+import gc
 import shutil
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -238,6 +240,19 @@ def test_it_does_not_disturb_painting(make_napari_viewer: Callable[..., Viewer],
     viewer.layers.remove("preview")
     show_preview(viewer, image, np.ones((5, 5), np.uint8), CLASSES, 0, 0, 0, "preview")
     assert viewer.layers.selection == {image, strokes}
+
+
+def test_an_image_leaves_the_memory_after_a_job_that_made_nothing(
+    make_napari_viewer: Callable[..., Viewer], tmp_path: Path
+) -> None:
+    viewer = make_napari_viewer()
+    image = weakref.ref(stack(viewer, SMALL))
+    growing = Growing(viewer, image(), tmp_path / "none.zarr", (0, 0, 0))
+    growing.finish()
+    viewer.layers.clear()
+    gc.collect()
+    assert image() is None
+    assert labels_of(viewer) == []
 
 
 def test_a_preview(make_napari_viewer: Callable[..., Viewer]) -> None:

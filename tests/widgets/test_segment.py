@@ -347,6 +347,22 @@ def test_stop_and_resume(session):
     assert not resume.isVisible()
 
 
+def test_a_preview_can_be_stopped(session):
+    session.viewer.add_image(grey(), name="stack")
+    session.fake.does("hang")
+    session.press("preview")
+    session.begun()
+    preview = session.find(QPushButton, "preview")
+    session.driver.wait(lambda: preview.text() == "Stop preview", 10)
+    session.press("preview")
+    session.driver.wait(lambda: session.says() == "The preview was stopped.", 10)
+    assert preview.text() == "Preview section"
+    assert [layer.name for layer in session.viewer.layers] == ["stack"]
+    session.fake.does("finish")
+    session.press("preview")
+    session.driver.wait(lambda: "U-Net preview" in session.viewer.layers, 10)
+
+
 @pytest.mark.parametrize(("what", "words"), [("fail", "The disk is full."), ("crash", "The segmentation ended unexp")])
 def test_a_failure_is_said_and_can_be_resumed(session, what, words):
     session.viewer.add_image(grey(), name="stack")

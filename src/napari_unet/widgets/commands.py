@@ -10,7 +10,7 @@ from napari_unet.card import bundled, find, read_card
 from napari_unet.library import library
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS
-from napari_unet.widgets.guard import Guard, main_window
+from napari_unet.widgets.guard import guarded
 from napari_unet.widgets.newlabels import add_strokes
 
 
@@ -27,6 +27,5 @@ def new_labels(viewer: Viewer) -> None:
     except Problem as problem:
         show_warning(str(problem))
         return
-    if window := main_window(viewer.window.file_menu):
-        Guard.of(window, viewer, show_info)
+    guarded(viewer)
     show_info(f"{layer.name} is kept on disk while you paint, in {library().labels}.")

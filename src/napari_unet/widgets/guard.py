@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from napari.utils.events import EventEmitter
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QMainWindow, QWidget
+
+if TYPE_CHECKING:
+    from napari import Viewer
 
 _MOST = 50_000_000  # voxels; napari draws about 100 million a second
 _MARKS = {"napari-unet", "napari-unet-labels"}  # in the metadata of our layers
@@ -99,6 +103,12 @@ class Guard(QObject):
             if layer.unique_id in self._hidden:
                 layer.visible = True
         self._hidden.clear()
+
+
+def guarded(viewer: Viewer) -> None:
+    """Guard the window of a viewer: layers of ours may come without a panel."""
+    if window := main_window(viewer.window.file_menu):
+        Guard.of(window, viewer, show_info)
 
 
 def main_window(widget: QWidget) -> QMainWindow | None:

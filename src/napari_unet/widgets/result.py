@@ -56,7 +56,7 @@ class Growing(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._image = image_layer
+        self._image: Image | None = image_layer
         self._path = path.resolve()
         self._offset = offset
         self._layers: list[Layer] | None = None  # None until the result exists
@@ -75,8 +75,9 @@ class Growing(QObject):
         """
         if self._layers is None:
             if (self._path / DONE).is_file():  # made last: now all of the result can be opened
+                assert self._image is not None
                 self._layers = self._show(self._image)
-                del self._image  # the layer may go, and its memory with it, while somebody still looks at the job
+                self._image = None  # the layer may go, and its memory with it, while somebody still looks at the job
         elif not self._timer.isActive():
             wait = self._earliest - time.monotonic()
             self._timer.start(max(0, round(1000 * wait)))
@@ -90,6 +91,7 @@ class Growing(QObject):
             If the result cannot be read.
         """
         self.look()
+        self._image = None
         self._timer.stop()
         self._refresh()
 

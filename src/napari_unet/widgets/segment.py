@@ -139,11 +139,11 @@ class SegmentPanel(Panel):
     def updated(self) -> None:
         """Say what can be done now, or why it cannot."""
         reason = self._reason()
-        previews = self._previewing is not None and self._previewing.running
+        self._preview.setText("Stop preview" if self._previews else "Preview section")
         self._enable(
             self._preview,
-            reason or ("A preview is being computed." if previews else ""),
-            "Segments what is in view, with all that these settings do.",
+            "" if self._previews else reason,
+            "Stops the preview." if self._previews else "Segments what is in view, with all that these settings do.",
         )
         self._enable(
             self._segment,
@@ -157,6 +157,10 @@ class SegmentPanel(Panel):
         """Let a button be pressed unless there is a reason why not; its tip tells."""
         button.setEnabled(not reason)
         button.setToolTip(reason or tip)
+
+    @property
+    def _previews(self) -> bool:
+        return self._previewing is not None and self._previewing.running
 
     @property
     def _running(self) -> bool:
@@ -253,6 +257,9 @@ class SegmentPanel(Panel):
     # ---- preview
 
     def _on_preview(self) -> None:
+        if self._previewing is not None and self._previewing.running:
+            self._previewing.stop()
+            return
         image, settings = self._image.value, self._settings()
         view = self._in_view("Show a section of it first.")
         if view is None:
@@ -266,6 +273,7 @@ class SegmentPanel(Panel):
             job = self._previewing = self.jobs.start("segment", config, "U-Net preview", image)
             self.say("Segmenting what is in view ...")
             job.happened.connect(lambda event: self._show_preview(event, job, (view.z, view.y0, view.x0)))
+            self.updated()
 
         assert self.jobs is not None
         self.prepare(prepare_section(image, view.z, self.jobs.scratch), begin)
@@ -273,7 +281,9 @@ class SegmentPanel(Panel):
     def _show_preview(self, event: Event, job: Job, place: tuple[int, int, int]) -> None:
         if isinstance(event, Failed):
             self.say(event.text)
-        if isinstance(event, Finished) and job.image is not None:
+        if isinstance(event, Finished) and event.stopped:
+            self.say("The preview was stopped.")
+        elif isinstance(event, Finished) and job.image is not None:
             result = open_result(job.config.out)
             shown = np.asarray(result.classes[0][0])
             hide_preview(self.viewer)  # that of a training would shine through

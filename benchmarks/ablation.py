@@ -1,0 +1,121 @@
+"""What each choice behind the bundled model is worth: short trainings that differ in one thing.
+
+    python benchmarks/ablation.py DATA WORK [--only NAME ...] [--steps N] [--threads N] [--list]
+
+Width 16, seed 1, otherwise as `recipes/em_membrane.py`; scored unpainted on `isbi2012` 5-9 (another microscope) and on
+`vnc` 14-19 (the same one). Each variant is a run folder in WORK and a JSON file beside it: run it again to go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import tifffile
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
+import numpy as np
+from em_membrane import SHOWN, pairs, prepare, separated
+
+from napari_unet import augment, learner, painting
+from napari_unet.config import TrainConfig
+from napari_unet.train import train
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One change: settings of the training, names of the pairs shown, constants of the program."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    shown: tuple[str, ...] = SHOWN
+    constants: tuple[tuple[object, str, Any], ...] = ()
+
+
+def _even(counts: np.ndarray) -> np.ndarray:
+    """Weigh all classes alike."""
+    return np.ones(len(counts), np.float32)
+
+
+VARIANTS = {
+    "baseline": Variant(),
+    "2 crops of 240": Variant({"crop": 240, "batch": 2}),
+    "border weights 10": Variant({"border_weight": 10.0}),
+    "classes weighed alike": Variant(constants=((painting, "class_weights", _even),)),
+    "vnc alone": Variant(shown=("vnc",)),
+    "all pairs alike": Variant(shown=tuple(dict.fromkeys(SHOWN))),
+    "no grey-value augmentation": Variant(constants=((augment, "grey_values", lambda image, _: image),)),
+    "no scale": Variant(constants=((augment, "_SCALE", (1.0, 1.0)),)),
+    "scale 0.5-2": Variant(constants=((augment, "_SCALE", (0.5, 2.0)),)),
+    "no elastic": Variant(constants=((augment, "_ELASTIC", 0.0),)),
+    "learning rate 1e-3": Variant({"learning_rate": 1e-3}),
+    "learning rate 1e-2": Variant({"learning_rate": 1e-2}),
+    "average over 50 steps": Variant(constants=((learner, "_AVERAGE", 0.98),)),
+}
+
+
+def main() -> None:
+    """Train and score what has no result yet, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--threads", type=int, default=0)
+    given = parser.parse_args()
+    stacks = prepare(given.data, given.work)
+    for name in given.only:
+        result = given.work / f"{name}.json"
+        if not result.exists():
+            scores = trained(name, stacks, given)
+            result.write_text(json.dumps(scores, indent=1), encoding="utf-8")
+            print(name, scores, file=sys.stderr)
+    print("| variant | isbi2012 5-9, at 0.5 | best | vnc 14-19, at 0.5 | best |\n|---|---|---|---|---|")
+    for name in VARIANTS:
+        if (result := given.work / f"{name}.json").exists():
+            scores = json.loads(result.read_text(encoding="utf-8"))
+            print(f"| {name} | " + " | ".join(f"{scores[key]:.3f}" for key in scores if key != "seconds") + " |")
+
+
+def trained(name: str, stacks: Path, given: argparse.Namespace) -> dict[str, float]:
+    """Train a variant and return its V_rand."""
+    variant = VARIANTS[name]
+    began = time.perf_counter()
+    settings = {"border_weight": 0.0, "seed": 1, "steps": given.steps, "threads": given.threads} | variant.options
+    config = TrainConfig(
+        inputs=pairs(stacks, variant.shown),
+        out=given.work / name,
+        start_from="scratch",
+        classes=("interior", "membrane"),
+        width=16,
+        **settings,
+    )
+    changes = [patch.object(*change) for change in variant.constants]
+    for change in changes:
+        change.start()
+    try:
+        list(train(config))
+    finally:
+        patch.stopall()
+    seconds = time.perf_counter() - began
+    isbi = given.data / "isbi2012"
+    vnc = given.data / "vnc/stack1"
+    scored = {
+        "isbi2012": (isbi / "raw.tif", tifffile.imread(isbi / "interior.tif")[5:10] == 0, "5:10,:,:"),
+        "vnc": (vnc / "raw.tif", tifffile.imread(vnc / "membranes.tif")[14:20] > 0, "14:20,:,:"),
+    }
+    scores = {
+        f"{where} {kind}": value
+        for where, (image, membrane, region) in scored.items()
+        for kind, value in separated(config.out, image, membrane, region, given.work).items()
+    }
+    return scores | {"seconds": seconds}
+
+
+if __name__ == "__main__":
+    main()

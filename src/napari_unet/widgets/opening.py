@@ -1,0 +1,24 @@
+"""Opening an OME-Zarr volume in napari's window, which is guarded from then on: the volume may be large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from napari import current_viewer
+
+from napari_unet import reader
+from napari_unet.reader import LayerData
+
+
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
+    """Return a reader if `path` is one that `napari_unet.reader` opens, else None."""
+    return _read if reader.get_reader(path) else None
+
+
+def _read(path: str | list[str]) -> list[LayerData]:
+    layers = reader.read(path)
+    if (viewer := current_viewer()) is not None:
+        from napari_unet.widgets.guard import guarded  # not without a window: it needs Qt
+
+        guarded(viewer)
+    return layers
