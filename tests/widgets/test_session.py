@@ -5,6 +5,7 @@ With NAPARI_UNET_PICTURES set to a folder, it trains longer and saves the pictur
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import subprocess
@@ -95,7 +96,7 @@ def session(make_napari_viewer, qtbot, tmp_path, monkeypatch) -> Iterator[Sessio
     vars(session).clear()  # napari checks that nobody holds a window that was closed
 
 
-def test_from_strokes_to_a_segmented_stack(session, tmp_path):
+def test_from_strokes_to_a_segmented_stack(session, tmp_path, caplog):
     session.open_sample()
     image = session.layer("fly medulla")
     panel = session.open_panel("Train", TrainPanel)
@@ -153,6 +154,7 @@ def test_from_strokes_to_a_segmented_stack(session, tmp_path):
     assert words[0] == "napari-unet"
     subprocess.run([sys.executable, "-m", "napari_unet.cli", *words[1:]], check=True, capture_output=True)
     np.testing.assert_array_equal(open_result(Path(words[3])).classes[0][:], shown)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
     if PICTURES:
         session.viewer.theme = "light"
         session.picture("light")
