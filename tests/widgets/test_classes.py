@@ -97,6 +97,19 @@ def test_a_removed_class_gives_its_colour_back_and_the_others_move_up(three, qtb
     assert three.classes()[2] == PixelClass(3, "class 3", default_colors(1)[0])
 
 
+def test_painted_numbers_keep_their_meaning(three, qtbot):
+    three.set_painted(True)
+    first, second, third = removers(three)
+    assert not first.isEnabled()
+    assert not second.isEnabled()
+    assert second.toolTip() == "The labels are painted with these numbers: only the last class can be removed."
+    qtbot.mouseClick(third, LEFT)
+    assert [(each.value, each.name) for each in three.classes()] == [(1, "interior"), (2, "membrane")]
+    assert removers(three)[1].isEnabled()
+    three.set_painted(False)
+    assert all(each.isEnabled() for each in removers(three))
+
+
 def test_the_last_class_stays_and_says_why(three, qtbot):
     for _ in range(3):
         qtbot.mouseClick(removers(three)[-1], LEFT)

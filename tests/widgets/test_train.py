@@ -184,6 +184,39 @@ def test_continue_after_stop_starts_the_same_configuration(driver, fake):
     assert not _button(panel, "resume").isVisible()
 
 
+def test_a_training_goes_on_when_the_copy_of_its_image_is_gone(driver, fake, home):
+    driver.viewer.add_image(_stack(), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+    _paused(driver, job)
+    driver.click(_button(panel, "stop"))
+    driver.wait(lambda: not job.running, 10)
+    shutil.rmtree(home.copies)
+    fake.does("finish")
+    driver.click(_button(panel, "resume"))
+    image, labels = _begun(driver, fake, 2).pairs[0]
+    assert image.is_relative_to(home.copies)
+    assert labels.is_relative_to(job.config.out)
+    np.testing.assert_array_equal(open_volume(image).array[:], driver.viewer.layers["stack"].data)
+    driver.wait(lambda: isinstance(panel.jobs.latest("train").outcome, Finished), 10)
+
+
+def test_a_class_of_painted_labels_keeps_its_number(driver, home):
+    image = driver.viewer.add_image(_stack(), name="stack")
+    panel = panel_of(driver, "Train")
+    labels = new_strokes(image, home.labels, "strokes")
+    set_classes(labels, AB)
+    driver.viewer.add_layer(labels)
+    driver.wait(lambda: panel._settings()["classes"] == ("a", "b"), 10)
+    first, second = (each for each in panel.findChildren(QToolButton) if each.accessibleName() == "Remove")
+    assert not first.isEnabled()
+    assert "only the last class can be removed" in first.toolTip()
+    driver.click(second)
+    assert [each.name for each in classes_of(labels)] == ["a"]
+
+
 def test_the_curve_goes_on_and_the_last_message_goes(driver, fake):
     driver.viewer.add_image(_stack(), name="stack")
     driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")

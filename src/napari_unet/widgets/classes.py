@@ -51,6 +51,7 @@ class ClassList(QWidget):
         super().__init__(parent)
         self._rows: list[_Row] = []
         self._current = 0
+        self._painted = False
         self._scroll = _Scroll()
         self._add = QToolButton(text="+ class", objectName="add", autoRaise=True)
         self._add.clicked.connect(self._on_add)
@@ -84,6 +85,11 @@ class ClassList(QWidget):
         for i, row in enumerate(self._rows, start=1):
             row.number.setChecked(i == value)
 
+    def set_painted(self, painted: bool) -> None:
+        """Say whether labels are painted with these numbers: then none may move up to another class."""
+        self._painted = painted
+        self._number()
+
     def problem(self) -> str:
         """Return what is wrong with the classes, in one sentence, or an empty string."""
         names, colors = [row.name() for row in self._rows], [row.color.lower() for row in self._rows]
@@ -115,12 +121,20 @@ class ClassList(QWidget):
     def _number(self) -> None:
         """Write what depends on the number of rows and on their order."""
         for i, row in enumerate(self._rows, start=1):
-            row.set_number(i, alone=len(self._rows) == 1)
+            row.set_number(i, self._why_it_stays(i))
         self.set_current(self._current)
         full = len(self._rows) >= _MOST
         self._add.setEnabled(not full)
         self._add.setToolTip(f"There are at most {_MOST} classes." if full else "Add a class.")
         self._scroll.updateGeometry()
+
+    def _why_it_stays(self, value: int) -> str:
+        """Return why a class cannot be removed, or an empty string."""
+        if len(self._rows) == 1:
+            return "A training needs at least one class."
+        if self._painted and value < len(self._rows):
+            return "The labels are painted with these numbers: only the last class can be removed."
+        return ""
 
     def _on_number(self, row: _Row) -> None:
         value = self._rows.index(row) + 1
@@ -172,15 +186,11 @@ class _Row(QWidget):
     def name(self) -> str:
         return self.line.text().strip()
 
-    def set_number(self, value: int, alone: bool) -> None:
+    def set_number(self, value: int, stays: str) -> None:
         self.number.setText(str(value))
         self.number.setToolTip(f"Paint with class {value}.")
-        self.away.setEnabled(not alone)
-        self.away.setToolTip(
-            "A training needs at least one class."
-            if alone
-            else "Remove this class; the ones below it move up by one number."
-        )
+        self.away.setEnabled(not stays)
+        self.away.setToolTip(stays or "Remove this class; the ones below it move up by one number.")
 
     def _choose(self) -> None:
         dialog = QColorDialog(QColor(self.color), self)

@@ -17,7 +17,7 @@ from napari_unet.layout import CONFIG, read_layout
 from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.widgets.handover import volume_of
-from napari_unet.widgets.prepare import prepare
+from napari_unet.widgets.prepare import with_its_image
 from napari_unet.widgets.result import Growing, start_of
 
 if TYPE_CHECKING:
@@ -79,20 +79,6 @@ def image_of(path: Path, layers: Sequence[Image]) -> Generator[str, None, Image 
             if volume_of(layer).fingerprint() == fingerprint:
                 return layer
     return None
-
-
-def with_its_image(config: SegmentConfig, image: Image, library: Library) -> Generator[str, None, SegmentConfig]:
-    """Return the settings of a segmentation, with its image written again if that file is gone; for a thread.
-
-    Raises
-    ------
-    Problem
-        As `prepare`.
-    """
-    if config.image.exists():
-        return config
-    files = yield from prepare(image, (), library)
-    return config.model_copy(update={"image": files.image})
 
 
 def left_unfinished(

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from napari.layers import Image, Labels
 
+from napari_unet.config import SegmentConfig, TrainConfig
 from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.volume import open_volume
 from napari_unet.widgets.handover import Sections, copied, on_disk, section_copied
 from napari_unet.widgets.strokes import corner_on, is_strokes, moved_to_disk, not_on, path_of
+
+C = TypeVar("C", SegmentConfig, TrainConfig)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,24 @@ def prepare_section(image: Image, z: int, folder: Path) -> Generator[str, None, 
     yield "Reading the section ..."
     there = on_disk(image)
     return (there, z) if there else (section_copied(image, z, folder), 0)
+
+
+def with_its_image(config: C, image: Image, library: Library) -> Generator[str, None, C]:
+    """Return the settings of a job, with its image written again if that file is gone; for a thread.
+
+    Raises
+    ------
+    Problem
+        As `prepare`.
+    """
+    there = config.image if isinstance(config, SegmentConfig) else config.inputs[0]
+    if there.exists():
+        return config
+    files = yield from prepare(image, (), library)
+    if isinstance(config, SegmentConfig):
+        return config.model_copy(update={"image": files.image})
+    inputs = tuple(files.image if path == there else path for path in config.inputs)
+    return config.model_copy(update={"inputs": inputs})
 
 
 def _refuse_elsewhere(layer: Labels, image: Image, there: Path | None) -> None:

@@ -17,7 +17,7 @@ from napari_unet.events import Event, Failed, Finished
 from napari_unet.library import free, library
 from napari_unet.problem import Problem
 from napari_unet.store import open_result
-from napari_unet.widgets.earlier import EarlierResults, image_of, left_unfinished, show_earlier, with_its_image
+from napari_unet.widgets.earlier import EarlierResults, image_of, left_unfinished, show_earlier
 from napari_unet.widgets.form import Form
 from napari_unet.widgets.handover import volume_of
 from napari_unet.widgets.jobs import Job
@@ -25,7 +25,7 @@ from napari_unet.widgets.jobview import JobView
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.panel import CLOSED, OPEN_FIRST, Fold, Panel
 from napari_unet.widgets.place import InView, in_view
-from napari_unet.widgets.prepare import Prepared, prepare, prepare_section
+from napari_unet.widgets.prepare import Prepared, prepare, prepare_section, with_its_image
 from napari_unet.widgets.result import hide_preview, show_growing, show_preview
 from napari_unet.widgets.sections import Sections
 from napari_unet.widgets.wheel import only_with_focus

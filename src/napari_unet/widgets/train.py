@@ -25,7 +25,7 @@ from napari_unet.widgets.minutes import Minutes
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.newlabels import add_strokes, box_in_view, start_painting
 from napari_unet.widgets.panel import CLOSED, OPEN_FIRST, Fold, Panel
-from napari_unet.widgets.prepare import Prepared, prepare
+from napari_unet.widgets.prepare import Prepared, prepare, with_its_image
 from napari_unet.widgets.strokes import is_strokes, set_classes, take_over
 from napari_unet.widgets.wheel import only_with_focus
 
@@ -146,6 +146,7 @@ class TrainPanel(Panel):
 
     def _on_labels(self) -> None:
         """Take the classes of the labels that were ticked, if they have some."""
+        self._classes.set_painted(bool(self._labels.chosen()))
         ticked = {layer.unique_id for layer in self._labels.chosen()}
         if ticked != self._ticked:  # else someone may be typing a name just now
             self._ticked = ticked
@@ -249,8 +250,10 @@ class TrainPanel(Panel):
         self.say("")  # what was said at its end
         if job.image is None:
             self.say(CLOSED)
-        else:
-            self._begin(as_begun(job.config), job.image)
+        elif not self.preparing:
+            image = job.image
+            work = with_its_image(job.config, image, self._library)
+            self.prepare(work, lambda config: self._begin(as_begun(config), image))
 
     def began(self, job: Job) -> None:
         """Show a training that was started in this window."""
