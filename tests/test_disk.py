@@ -3,11 +3,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from napari_unet.disk import disk_problem, disk_problems, lock, sync, write_json, write_whole
+from napari_unet.disk import disk_problem, disk_problems, lock, locked, sync, write_json, write_whole
 from napari_unet.problem import Problem
 
 
@@ -15,6 +16,62 @@ def test_a_lock_is_held_once_until_it_is_closed(tmp_path):
     with lock(tmp_path / "lock"), pytest.raises(Problem, match="Another job is writing"):
         lock(tmp_path / "lock")
     lock(tmp_path / "lock").close()
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from napari_unet.disk import lock
+
+with lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_look_tells_whether_another_process_holds_a_lock_and_makes_no_file(tmp_path):
+    file = tmp_path / "lock"
+    assert not locked(file)
+    assert not file.exists()
+    command = [sys.executable, "-c", HOLD, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        assert locked(file)
+        other.kill()
+    assert not locked(file)
+
+
+def test_looks_at_a_lock_are_in_nobodys_way(tmp_path):
+    file, over = tmp_path / "lock", threading.Event()
+    file.touch()
+
+    def look():
+        while not over.is_set():
+            locked(file)
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(200):
+            lock(file).close()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows shares no lock")
+def test_one_that_looks_is_waited_for_and_hides_nothing_from_another(tmp_path):
+    import fcntl
+
+    file = tmp_path / "lock"
+    file.touch()
+    looking = file.open("rb")
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    assert not locked(file)
+    threading.Timer(0.05, looking.close).start()
+    lock(file).close()
 
 
 def test_sync_covers_a_file_and_its_folders_up_to_the_root(tmp_path, monkeypatch):

@@ -43,6 +43,14 @@ def test_own_models_come_first_the_newest_at_the_top(tmp_path):
     assert [c.name for c in entries[0].card.classes] == ["interior", "membrane"]
 
 
+def test_a_model_whose_training_is_under_way_says_so(tmp_path):
+    folder = a_run(tmp_path, "one", 0)
+    assert not Library(tmp_path).models()[0].in_training
+    with lock(folder / "training.lock"):
+        assert [entry.in_training for entry in Library(tmp_path).models()] == [True, False]
+    assert not Library(tmp_path).models()[0].in_training  # the file stays
+
+
 def test_a_model_of_yesterday_says_so(tmp_path):
     a_run(tmp_path, "one", 86400)
     assert Library(tmp_path).models()[0].title.startswith("one (yesterday ")

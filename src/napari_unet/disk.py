@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+_BLINK = 0.2  # seconds; who only looks whether a file is locked holds it for less
+
 
 def lock(file: Path) -> IO[bytes]:
     """Open `file` and lock it; the system releases it when it is closed or the process dies.
@@ -28,17 +31,36 @@ def lock(file: Path) -> IO[bytes]:
         If another job holds it.
     """
     opened = file.open("ab")
+    end = time.monotonic() + _BLINK
+    while not _held(opened):
+        if time.monotonic() > end:
+            opened.close()
+            raise Problem(f"Another job is writing {file.parent}. Wait until it ends, or stop it.")
+        time.sleep(_BLINK / 20)
+    return opened
+
+
+def locked(file: Path) -> bool:
+    """Tell whether a job holds the lock `file`, at this moment."""
+    try:
+        with file.open("rb") as opened:
+            return not _held(opened, alone=False)
+    except OSError:  # there is none, or it is not ours to open
+        return False
+
+
+def _held(opened: IO[bytes], alone: bool = True) -> bool:
+    """Try to lock a file, alone or with others that only look; return whether it is ours now."""
     try:
         if sys.platform == "win32":
             msvcrt.locking(opened.fileno(), msvcrt.LK_NBLCK, 1)
         else:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError) as error:
-        opened.close()
-        raise Problem(f"Another job is writing {file.parent}. Wait until it ends, or stop it.") from error
+            fcntl.flock(opened, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
     except OSError:
         pass  # some network disks know no locks: go on without one
-    return opened
+    return True
 
 
 def sync(root: Path, files: Iterable[Path]) -> None:

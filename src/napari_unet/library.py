@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet.card import MODEL_FILE, Card, bundled, find, read_card
-from napari_unet.disk import lock
+from napari_unet.disk import locked
 from napari_unet.log import ERROR, LOG
 from napari_unet.problem import Problem
 from napari_unet.runs import LOCK
@@ -29,11 +29,14 @@ class Entry:
     title : str
         What the user sees.
     card : Card
+    in_training : bool
+        Whether some process, of this window or not, trains it just now.
     """
 
     name: str
     title: str
     card: Card
+    in_training: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ class Library:
                 card = read_card(file)
             except Problem:
                 continue
-            yield Entry(str(file.parent), f"{file.parent.name} ({_when(time)})", card)
+            busy = locked(file.with_name(LOCK))
+            yield Entry(str(file.parent), f"{file.parent.name} ({_when(time)})", card, busy)
 
 
 def library() -> Library:
@@ -105,11 +109,7 @@ def _is_free(path: Path) -> bool:
     names = {each.name for each in path.iterdir()}
     if LOCK not in names or names - {LOCK, LOG, ERROR}:
         return not names
-    try:
-        lock(path / LOCK).close()
-    except (Problem, OSError):
-        return False
-    return True
+    return not locked(path / LOCK)
 
 
 def _when(time: float) -> str:

@@ -28,7 +28,7 @@ import numpy as np
 import zarr
 
 from napari_unet.disk import disk_problem, lock, sync
-from napari_unet.finished import DONE, chunks_in
+from napari_unet.finished import DONE, LOCK, chunks_in
 from napari_unet.layout import (
     CHUNK,
     COARSE_CHUNK,
@@ -43,8 +43,7 @@ from napari_unet.layout import (
 
 _BATCH = 16  # chunks written before they are listed
 _PATIENCE = 2.0  # seconds between two flushes: a slower chunk is listed at once
-_LOCK = "segmentation.lock"
-_MADE_FIRST = {_LOCK, "zarr.json", "probabilities"}  # beside the levels, before `done.jsonl`
+_MADE_FIRST = {LOCK, "zarr.json", "probabilities"}  # beside the levels, before `done.jsonl`
 
 
 def open_store(path: Path, layout: Layout) -> Store:
@@ -61,7 +60,7 @@ def open_store(path: Path, layout: Layout) -> Store:
         if not new:
             refuse_another(path, layout)
         path.mkdir(parents=True, exist_ok=True)
-        held = lock(path / _LOCK)
+        held = lock(path / LOCK)
         try:
             if new and not (path / DONE).exists():
                 _create(path, layout)
@@ -269,7 +268,7 @@ def _is_new(path: Path) -> bool:
     if not path.is_dir():
         return not path.exists()
     names = {each.name for each in path.iterdir()}
-    begun = _LOCK in names and DONE not in names and not (path / "0" / "c").exists()
+    begun = LOCK in names and DONE not in names and not (path / "0" / "c").exists()
     return not names or (begun and all(map(_is_ours, names)))
 
 
@@ -283,7 +282,7 @@ def _create(path: Path, layout: Layout) -> None:
     for left in path.iterdir():
         if left.is_dir():
             shutil.rmtree(left)
-        elif left.name != _LOCK:
+        elif left.name != LOCK:
             left.unlink()
     create(path, layout)
     sync(path, path.rglob("zarr.json"))

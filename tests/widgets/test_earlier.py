@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 from qtpy.QtWidgets import QPushButton, QSpinBox
@@ -25,8 +27,8 @@ def test_what_an_earlier_session_left_is_opened_and_finished(open_window, fake, 
     first.press("segment")
     result = first.result()
     first.driver.wait(lambda: "tile 1 of 4" in first.says("progress"), 10)
-    first.choose("earlier", "Resume")
-    first.driver.wait(lambda: first.says().startswith("A segmentation is running."), 10)
+    name = "stack-em-membrane"
+    assert entries(first) == [f"Open {name}", f"{name} is being made: 1 of 4 tiles"]
     first.press("stop")
     first.driver.wait(lambda: first.says("progress").startswith("Stopped"), 10)
     assert np.unique(result.data[3]).tolist() == [255]
@@ -52,6 +54,41 @@ def test_what_an_earlier_session_left_is_opened_and_finished(open_window, fake, 
     assert entries(later) == ["Open stack-em-membrane"]
     for session in (first, later):
         vars(session).clear()
+
+
+MAKING = """
+import sys
+from pathlib import Path
+from napari_unet.layout import read_layout
+from napari_unet.store import open_store
+
+path = Path(sys.argv[1])
+with open_store(path, read_layout(path)):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_result_that_another_process_makes_is_not_offered_to_go_on_with(open_window, fake, home):
+    session = Session(open_window(), fake)
+    session.viewer.add_image(grey((4, 60, 80)), name="stack")
+    session.press("segment")
+    session.result()
+    session.driver.wait(lambda: "tile 1 of 4" in session.says("progress"), 10)
+    session.press("stop")
+    session.driver.wait(lambda: session.says("progress").startswith("Stopped"), 10)
+    (path,) = home.segmentations.glob("*.zarr")
+    command = [sys.executable, "-c", MAKING, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline().strip() == b"held"
+        menu = session.driver.open_menu(session.find(QPushButton, "earlier"))
+        opened, making = menu.actions()
+        assert (opened.text(), opened.isEnabled()) == ("Open stack-em-membrane", True)
+        assert (making.text(), making.isEnabled()) == ("stack-em-membrane is being made: 1 of 4 tiles", False)
+        menu.close()
+        other.kill()
+    assert entries(session)[1] == "Resume stack-em-membrane: 1 of 4 tiles are done"
+    vars(session).clear()
 
 
 def test_an_earlier_result_is_opened_over_its_image(open_window, fake, home):

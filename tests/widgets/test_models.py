@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from dataclasses import asdict, replace
 
@@ -13,6 +15,7 @@ from qtpy.QtWidgets import QApplication, QComboBox, QDialog, QFileDialog, QLabel
 
 from napari_unet.card import KEY, MODEL_FILE, find, read_card
 from napari_unet.config import TrainConfig
+from napari_unet.disk import lock
 from napari_unet.events import Failed, Finished, Progress
 from napari_unet.library import Library
 from napari_unet.problem import Problem
@@ -233,6 +236,58 @@ def test_a_model_is_offered_by_itself_when_its_training_has_ended(make, tmp_path
     assert choice.name() == str(one.config.out)
     jobs.end(two, Failed("The disk is full."))
     assert choice.name() == str(two.config.out)
+
+
+TRAINING = """
+import sys
+from pathlib import Path
+from napari_unet.runs import Run
+
+def events():
+    print("begun", flush=True)
+    sys.stdin.read()
+    yield from ()
+
+list(Run(Path(sys.argv[1]), None).record(events()))
+"""
+
+
+def test_a_model_that_another_process_trains_is_marked_and_not_taken_by_itself(make, tmp_path, qtbot):
+    mine = a_run(tmp_path, "mine")
+    command = [sys.executable, "-c", TRAINING, mine]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline().strip() == b"begun"
+        choice = make()
+        assert choice.name() == "em-membrane"
+        assert titles(choice)[0].startswith("mine (today ")
+        assert titles(choice)[0].endswith(" (in training)")
+        choice.choose(mine)  # for those who want it as it is
+        choice.refresh()
+        assert choice.name() == mine
+        elsewhere = make()
+        other.stdin.close()
+        other.wait()
+    elsewhere.refresh()
+    assert elsewhere.name() == mine
+    assert "in training" not in titles(elsewhere)[0]
+
+
+def test_a_training_of_the_window_has_ended_when_it_says_so_though_its_process_lives_on(make, tmp_path):
+    job = AJob("train", a_run(tmp_path, "one"))
+    jobs, choice = SomeJobs(), make()
+    choice.watch(jobs)
+    jobs.jobs.append(job)
+    jobs.began.emit(job)
+    with lock(job.config.out / "training.lock"):
+        choice.refresh()
+        assert titles(choice)[0].endswith(" (in training)")
+        jobs.end(job, Finished("model", "full", stopped=False))
+        assert choice.name() == str(job.config.out)
+        assert not titles(choice)[0].endswith(" (in training)")
+    choice.refresh()
+    with lock(job.config.out / "training.lock"):  # another goes on with it
+        choice.refresh()
+        assert choice.name() == "em-membrane"
 
 
 # ---- the card

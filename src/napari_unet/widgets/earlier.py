@@ -12,7 +12,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_unet.config import SegmentConfig
-from napari_unet.finished import finished_chunks
+from napari_unet.disk import locked
+from napari_unet.finished import LOCK, finished_chunks
 from napari_unet.layout import CONFIG, read_layout
 from napari_unet.library import Library
 from napari_unet.problem import Problem
@@ -49,10 +50,13 @@ class EarlierResults(QPushButton):
         for path in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)[:_MOST]:
             try:
                 done, total = finished_chunks(path)
-            except Problem:  # it is being made, or no result
+            except Problem:  # it is being created, or no result
                 continue
             self._menu.addAction(f"Open {path.stem}", lambda path=path: self.opened.emit(path))
-            if done < total and (config := settings_of(path)):
+            if done < total and locked(path / LOCK):
+                text = f"{path.stem} is being made: {done:,} of {total:,} tiles"
+                self._menu.addAction(text).setEnabled(False)
+            elif done < total and (config := settings_of(path)):
                 text = f"Resume {path.stem}: {done:,} of {total:,} tiles are done"
                 self._menu.addAction(text, lambda config=config: self.resumed.emit(config))
         if self._menu.isEmpty():

@@ -18,9 +18,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet.card import MODEL_FILE, Card, find, read_card
+from napari_unet.disk import locked
 from napari_unet.events import Event, Failed, Finished
 from napari_unet.library import Entry, Library
 from napari_unet.problem import Problem
+from napari_unet.runs import LOCK
 from napari_unet.widgets.cardwindow import CardWindow
 from napari_unet.widgets.jobs import Job, Jobs
 from napari_unet.widgets.wheel import only_with_focus
@@ -31,7 +33,8 @@ SCRATCH = "scratch"
 class ModelChoice(QWidget):
     """A combo box of models and a button that shows the card of the chosen one.
 
-    Until somebody chooses, it is the first model: the user's newest, but for one that is still in training.
+    Until somebody chooses, it is the first model: the user's newest, but for one that is still in training,
+    in this window or elsewhere; those are marked.
 
     Parameters
     ----------
@@ -54,6 +57,9 @@ class ModelChoice(QWidget):
         self._by_hand = False  # somebody chose
         self._file: Entry | None = None  # a model that is not in the library
         self._entries: dict[str, Entry] = {}
+        self._in_training: set[str] = set()
+        self._running: set[str] = set()  # trained by this window
+        self._ended: set[str] = set()  # said that they ended, but their process may hold the lock a moment longer
         self._chosen: tuple[str, Card | None] = ("", None)
         self._box = _Box()
         self._box.activated.connect(self._on_activated)
@@ -112,14 +118,14 @@ class ModelChoice(QWidget):
         title, name = self._box.currentText(), self.name()
         self._fill()
         there = name in self._entries or name == SCRATCH
-        in_training = {str(job.config.out) for job in self._jobs.running()} if self._jobs else set()
-        first = next((each for each in self._entries if each not in in_training), SCRATCH)
+        first = next((each for each in self._entries if each not in self._in_training), SCRATCH)
         self._take(name if there and self._by_hand else first)
         if title and not there:
             self.said.emit(f"The model {title} is gone; {self._box.currentText()} is chosen instead.")
 
     def _on_began(self, job: Job) -> None:
         if job.verb == "train":
+            self._running.add(str(job.config.out))
             job.happened.connect(self._on_event)
 
     def _on_event(self, event: Event) -> None:
@@ -130,9 +136,15 @@ class ModelChoice(QWidget):
         """Offer what there is now."""
         models = [*self._library.models(), *([self._file] if self._file else [])]
         self._entries = {entry.name: entry for entry in models}
+        busy = {entry.name for entry in models if entry.in_training}
+        running = {str(job.config.out) for job in self._jobs.running()} if self._jobs else set()
+        self._ended = ((self._ended | self._running) - running) & busy
+        self._running = running
+        self._in_training = (busy - self._ended) | running
         self._box.clear()
         for entry in self._entries.values():
-            self._box.addItem(entry.title, entry.name)
+            mark = " (in training)" if entry.name in self._in_training else ""
+            self._box.addItem(entry.title + mark, entry.name)
             self._box.setItemData(self._box.count() - 1, entry.name, Qt.ItemDataRole.ToolTipRole)
         if self._scratch:
             self._box.addItem("from scratch", SCRATCH)
@@ -209,4 +221,5 @@ def _of_file(name: str) -> Entry:
     """Return the model of a file or a run folder, by its full path."""
     file = find(name)
     title = file.parent.name if file.name == MODEL_FILE else file.stem
-    return Entry(str(Path(name).expanduser().absolute()), f"{title} (file)", read_card(file))
+    path = str(Path(name).expanduser().absolute())
+    return Entry(path, f"{title} (file)", read_card(file), locked(file.with_name(LOCK)))
