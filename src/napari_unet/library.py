@@ -65,6 +65,10 @@ class Library:
         """Images that no file holds as they are, copied for the process that computes."""
         return self.root / "copies"
 
+    def painted(self) -> list[Path]:
+        """Return the folders of the painted labels, the newest first."""
+        return sorted(self.labels.glob("*.zarr"), key=lambda folder: folder.stat().st_mtime, reverse=True)
+
     def models(self) -> list[Entry]:
         """Return the user's own models, the newest first, then the bundled ones; what cannot be read is left out."""
         return [*self._own(), *(Entry(name, name, read_card(find(name))) for name in bundled())]

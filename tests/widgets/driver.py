@@ -60,11 +60,14 @@ class Driver:
         self.activate()
         return self._opened(button.menu(), lambda: self.click(button))
 
-    def choose(self, button: QPushButton, start: str) -> None:
-        """Open the menu of a button and click the entry that starts so."""
+    def choose(self, button: QPushButton, *starts: str) -> None:
+        """Open the menu of a button and click through it, by how the entries start."""
         menu = self.open_menu(button)
-        (action,) = (each for each in menu.actions() if each.text().startswith(start))
-        QTest.mouseClick(menu, LEFT, pos=menu.actionGeometry(action).center())
+        for start in starts:
+            self.wait(menu.isVisible, 5)
+            (action,) = (each for each in menu.actions() if each.text().startswith(start))
+            QTest.mouseClick(menu, LEFT, pos=menu.actionGeometry(action).center())
+            menu = action.menu()
 
     def find(self, panel: QWidget, kind: type[W], name: str) -> W:
         """Return the widget with an object name, as it is in view."""

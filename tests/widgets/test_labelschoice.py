@@ -16,7 +16,7 @@ AB = (PixelClass(1, "a", "#ff0000"), PixelClass(2, "b", "#00ff00"))
 
 @pytest.fixture
 def choice(qtbot) -> LabelsChoice:
-    choice = LabelsChoice()
+    choice = LabelsChoice(list)
     qtbot.addWidget(choice)
     choice.resize(250, 100)
     choice.show()
@@ -83,6 +83,15 @@ def test_new_asks_what_for(qtbot, choice, row, signal):
     qtbot.waitUntil(menu.isVisible)
     with qtbot.waitSignal(getattr(choice, signal)):
         QTest.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(menu.actions()[row]).center())
+
+
+def test_earlier_labels_are_offered(qtbot, choice):
+    new = choice.findChild(QPushButton, "new")
+    (earlier,) = (each for each in new.menu().actions() if each.text() == "Earlier labels")
+    QTest.mouseClick(new, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(new.menu().isVisible)
+    assert not earlier.isEnabled()
+    new.menu().close()
 
 
 def test_classes_that_are_kept_with_the_labels(choice, tmp_path):

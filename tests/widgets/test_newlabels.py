@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import tifffile
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QListWidget, QPushButton
 
 from napari_unet.omezarr import open_array
+from napari_unet.requests import Begin
 from napari_unet.widgets.place import in_view
 from napari_unet.widgets.strokes import classes_of, path_of
 
@@ -87,6 +89,41 @@ def test_new_labels_for_the_view_lie_on_what_is_in_view(driver):
     assert np.allclose(labels.data_to_world((0, 0, 0)), image.data_to_world((3, view.y0, view.x0)))
     driver.stroke(labels, [(20, 20), (20, 30)])
     assert labels.data[0, 20, 25] == 1
+
+
+def test_labels_of_another_day_come_back_on_their_image(driver, fake, tmp_path):
+    """The file knows the voxel size, the layer does not: so the labels' file is no guide to where the layer lies."""
+    viewer = driver.viewer
+    file = tmp_path / "stack.tif"
+    micron = {"axes": "ZYX", "spacing": 0.05, "unit": "um"}
+    tifffile.imwrite(file, np.zeros(SHAPE, np.uint8), imagej=True, resolution=(10, 10), metadata=micron)
+    viewer.open(str(file))
+    panel = panel_of(driver, "Train")
+    driver.choose(panel.findChild(QPushButton, "new"), STACK)
+    labels = viewer.layers[-1]
+    driver.stroke(labels, [(50, 60), (60, 80)])
+    painted = np.asarray(labels.data)
+    assert painted.any()
+    viewer.layers.clear()
+
+    viewer.open(str(file))
+    driver.choose(panel.findChild(QPushButton, "new"), "Earlier labels", labels.name)
+    again = viewer.layers[-1]
+    np.testing.assert_array_equal(np.asarray(again.data), painted)
+    np.testing.assert_allclose(again.data_to_world((1, 2, 3)), viewer.layers[0].data_to_world((1, 2, 3)))
+    assert _ticked(panel) == [again.name]
+    assert [each.name for each in classes_of(again)] == ["interior", "membrane"]
+    assert said(panel) == f"{again.name} goes on being kept on disk while you paint."
+    driver.choose(panel.findChild(QPushButton, "new"), "Earlier labels", labels.name)
+    assert len(viewer.layers) == 2
+    driver.click(panel.findChild(QPushButton, "train"))
+    driver.wait(lambda: len(fake.asked(Begin)) == 1, 10)
+
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((2, 20, 30), np.uint8), name="another")
+    driver.choose(panel.findChild(QPushButton, "new"), "Earlier labels", labels.name)
+    assert said(panel).startswith(f"{again.name} does not fit on another.")
+    assert len(viewer.layers) == 1
 
 
 def test_new_labels_that_cannot_be_made_are_refused_in_a_sentence(driver):

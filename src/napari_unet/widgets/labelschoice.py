@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -15,17 +16,26 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
 _ROWS = 3  # in view; more of them scroll
+_MOST = 12  # earlier labels in the menu
 
 
 class LabelsChoice(QWidget):
-    """A list of labels layers to tick, and a button that makes a new one."""
+    """A list of labels layers to tick, and a button that makes a new one or brings one of another day back.
+
+    Parameters
+    ----------
+    earlier : callable
+        Returns the folders of the labels that were painted before, the newest first.
+    """
 
     changed = Signal()
     new_for_stack = Signal()
     new_for_view = Signal()
+    reopened = Signal(object)  # the folder of earlier labels
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: Callable[[], Sequence[Path]]) -> None:
         super().__init__()
+        self._earlier = earlier
         self._layers: list[Labels] = []
         self._list = QListWidget()
         self._list.setObjectName("labels")
@@ -35,10 +45,12 @@ class LabelsChoice(QWidget):
         self._list.itemChanged.connect(lambda _: self.changed.emit())
         self._new = QPushButton("New")
         self._new.setObjectName("new")
-        self._new.setToolTip("Makes an empty labels layer over the image, kept on disk, and starts to paint on it.")
+        self._new.setToolTip("Makes a labels layer over the image, kept on disk, or brings an earlier one back.")
         menu = QMenu(self._new)
         menu.addAction("For the whole stack", self.new_for_stack.emit)
         menu.addAction("For what is in view", self.new_for_view.emit)
+        self._before = menu.addMenu("Earlier labels")
+        menu.aboutToShow.connect(self._list_earlier)
         self._new.setMenu(menu)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -83,6 +95,13 @@ class LabelsChoice(QWidget):
     def choose_only(self, layer: Labels) -> None:
         """Tick one layer and no other."""
         self._tick({layer.unique_id})
+
+    def _list_earlier(self) -> None:
+        """Fill the menu with what was painted before."""
+        self._before.clear()
+        for path in self._earlier()[:_MOST]:
+            self._before.addAction(path.stem, lambda path=path: self.reopened.emit(path))
+        self._before.setEnabled(not self._before.isEmpty())
 
     def _tick(self, ids: Set[str]) -> None:
         """Tick the layers with these ids and no others; all at once for those who listen."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_unet.classes import PixelClass
@@ -10,7 +11,7 @@ from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.tiles import Box
 from napari_unet.widgets.place import in_view
-from napari_unet.widgets.strokes import new_strokes, set_classes
+from napari_unet.widgets.strokes import is_strokes, new_strokes, open_strokes, path_of, set_classes
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -43,6 +44,24 @@ def add_strokes(
     set_classes(layer, classes)
     viewer.add_layer(layer)
     start_painting(viewer, layer, classes[0].value)
+    return layer
+
+
+def reopen_strokes(viewer: Viewer, image: Image, path: Path) -> Labels:
+    """Show labels of another day over their image, with the brush in hand; return their layer.
+
+    One that is in the viewer already is taken.
+
+    Raises
+    ------
+    Problem
+        If they cannot be read, or do not fit on the image.
+    """
+    shown = (each for each in viewer.layers if is_strokes(each) and path_of(each).resolve() == path.resolve())
+    layer = next(shown, None)
+    if layer is None:
+        layer = viewer.add_layer(open_strokes(image, path))
+    start_painting(viewer, layer, 1)
     return layer
 
 

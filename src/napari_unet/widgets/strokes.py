@@ -27,7 +27,7 @@ from napari_unet.omezarr import create_stack, is_zarr, label_colors, metadata, o
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS, STROKES, paint_look
 from napari_unet.tiles import Box
-from napari_unet.volume import Volume
+from napari_unet.volume import Volume, open_volume
 from napari_unet.voxels import nanometres
 from napari_unet.widgets.handover import Sections, finest, handed_over, volume_of, whole, zarr_folder
 from napari_unet.widgets.place import placed
@@ -67,8 +67,30 @@ def new_strokes(image_layer: Image, folder: Path, name: str, box: Box | None = N
     path = free(folder, name, ".zarr")
     with whole(path) as beside:
         _create(beside, (box.z1 - box.z0, box.y1 - box.y0, box.x1 - box.x0), np.dtype(np.uint8), image, start)
-    layer = Labels(open_array(path / "0", "r+"), name=path.stem, metadata=_mark(path), **placed(image_layer, start))
-    layer.brush_size = BRUSH
+    return _layer(path, image_layer, start)
+
+
+def open_strokes(image_layer: Image, path: Path) -> Labels:
+    """Open labels of another day over the image that they were painted on, wherever it is shown now.
+
+    Returns
+    -------
+    Labels
+        As from `new_strokes`, in the colours of their classes.
+
+    Raises
+    ------
+    Problem
+        If they cannot be read, or do not fit on the image.
+    """
+    labels, image = open_volume(path, labels=True), handed_over(image_layer)
+    start = tuple(a - b for a, b in zip(labels.offset or (0, 0, 0), image.offset or (0, 0, 0), strict=True))
+    ends = (a + side for a, side in zip(start, labels.shape, strict=True))
+    if min(start) < 0 or any(end > side for end, side in zip(ends, image.shape, strict=True)):
+        raise Problem(f"{path.stem} does not fit on {image_layer.name}. Choose the image that it was painted on.")
+    layer = _layer(path, image_layer, start)
+    for name, value in paint_look([asdict(each) for each in classes_of(layer)]).items():
+        setattr(layer, name, value)
     return layer
 
 
@@ -210,6 +232,14 @@ def take_over(layer: Labels, path: Path) -> None:
     # A 2-D layer has become a stack of one section: napari gives the new axis no unit.
     layer.units, layer.axis_labels = place["units"], place["axis_labels"]
     layer.metadata = {**layer.metadata, **_mark(path)}
+
+
+def _layer(path: Path, image_layer: Image, start: Sequence[int]) -> Labels:
+    """Return a layer on the labels in `path`, which begin at voxel `start` of an image."""
+    place = placed(image_layer, (start[0], start[1], start[2]))
+    layer = Labels(open_array(path / "0", "r+"), name=path.stem, metadata=_mark(path), **place)
+    layer.brush_size = BRUSH
+    return layer
 
 
 def _folder(layer: Labels) -> Path | None:

@@ -23,7 +23,7 @@ from napari_unet.widgets.livepreview import LivePreview, LiveSwitch
 from napari_unet.widgets.looks import Look, show_look
 from napari_unet.widgets.minutes import Minutes
 from napari_unet.widgets.models import ModelChoice
-from napari_unet.widgets.newlabels import add_strokes, box_in_view, start_painting
+from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
 from napari_unet.widgets.panel import CLOSED, OPEN_FIRST, Fold, Panel
 from napari_unet.widgets.prepare import Prepared, prepare, with_its_image
 from napari_unet.widgets.strokes import is_strokes, set_classes, take_over
@@ -50,7 +50,8 @@ class TrainPanel(Panel):
         self._library = library()
         self._ticked: set[str] = set()  # the labels whose classes are shown
         self._image = self.image_choice("The stack that was painted on.")
-        self._labels = self.row("Labels", LabelsChoice(), "Painted layers: a few strokes of each class are enough.")
+        labels = LabelsChoice(self._library.painted)
+        self._labels = self.row("Labels", labels, "Painted layers: a few strokes of each class are enough.")
         self._zero = self.row(
             "0 means", QComboBox(objectName="zero"), "What an unpainted pixel on a painted section is."
         )
@@ -95,6 +96,7 @@ class TrainPanel(Panel):
         self._labels.changed.connect(self._on_labels)
         self._labels.new_for_stack.connect(lambda: self._new_labels(in_view_only=False))
         self._labels.new_for_view.connect(lambda: self._new_labels(in_view_only=True))
+        self._labels.reopened.connect(self._on_reopened)
         self._classes.changed.connect(self._on_classes)
         self._classes.picked.connect(self._on_picked)
         self._start.changed.connect(self._on_start)
@@ -192,6 +194,18 @@ class TrainPanel(Panel):
         self._labels.choose_only(layer)
         self._classes.set_current(self._classes.classes()[0].value)
         self.say(f"{layer.name} is kept on disk while you paint. Paint a few strokes of each class, then press Train.")
+
+    def _on_reopened(self, path: Path) -> None:
+        if self._image.value is None:
+            self.say(OPEN_FIRST)
+            return
+        try:
+            layer = reopen_strokes(self.viewer, self._image.value, path)
+        except Problem as problem:
+            self.say(str(problem))
+            return
+        self._labels.choose_only(layer)
+        self.say(f"{layer.name} goes on being kept on disk while you paint.")
 
     # ---- training
 
