@@ -47,7 +47,9 @@ def main() -> None:
     }
     scores = {}
     for name, (raw, interior, learned, scored) in stacks.items():
-        membrane = forest(raw, interior, learned, scored, given.threads)
+        one = slice(learned, learned + 1)
+        everywhere = np.ones_like(interior[one])
+        membrane = forest(raw[one], ~interior[one], everywhere, raw[scored], given.threads)
         best, fixed = best_separation(membrane, interior[scored])[0], separation(membrane, interior[scored], 0.5)
         scores[name] = {
             "forest": {"best": best.v_rand, "at_0.5": fixed.v_rand},
@@ -56,16 +58,22 @@ def main() -> None:
     print(json.dumps(scores, indent=1))
 
 
-def forest(raw: np.ndarray, interior: np.ndarray, learned: int, scored: slice, threads: int) -> np.ndarray:
-    """Return the forest's membrane probability of the scored sections: float32 (Z, Y, X)."""
+def forest(raw: np.ndarray, wanted: np.ndarray, painted: np.ndarray, scored: np.ndarray, threads: int) -> np.ndarray:
+    """Return the forest's probability of a class on the scored sections: float32 (Z, Y, X).
+
+    It learns from the pixels of the stack `raw` that are `painted`, where they are of the `wanted` class and where not;
+    all (Z, Y, X).
+    """
 
     def features(section: np.ndarray) -> np.ndarray:
         found = multiscale_basic_features(section, sigma_min=1, sigma_max=16, num_sigma=5)
         return found.reshape(section.size, -1)
 
+    chosen = np.flatnonzero(painted.any((1, 2)))
+    learned = np.concatenate([features(raw[z])[painted[z].ravel()] for z in chosen])
     trees = RandomForestClassifier(50, min_samples_leaf=10, max_samples=0.1, n_jobs=threads or -1, random_state=0)
-    trees.fit(features(raw[learned]), interior[learned].ravel())
-    sections = [trees.predict_proba(features(section))[:, 0].reshape(section.shape) for section in raw[scored]]
+    trees.fit(learned, wanted[painted])
+    sections = [trees.predict_proba(features(section))[:, 1].reshape(section.shape) for section in scored]
     return np.stack(sections).astype(np.float32)
 
 

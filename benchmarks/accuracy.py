@@ -1,0 +1,250 @@
+"""How well membranes and mitochondria are found, against how much was painted.
+
+    python benchmarks/accuracy.py DATA WORK [--only TEXT ...] [--seeds N] [--steps N] [--develop] [--list]
+
+`isbi2012`: painted from sections 0-9, scored on 10-19 (with --develop: 0-4 and 5-9). `lucchi`: painted from its
+training stack, scored on its test stack. Three ways learn from the same pixels: the bundled model fine-tuned, the same
+network from scratch in as many steps, and a random forest. The steps are those of five minutes on this machine,
+measured once; ten whole sections take six times as many. What has a result in WORK is not computed again, and a
+training that was interrupted goes on. Prints a table; writes WORK/accuracy.json. Needs the extra `bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from forest import forest
+from strokes import INTERIOR, MEMBRANE, paint
+
+from napari_unet.config import SegmentConfig, TrainConfig
+from napari_unet.model import load
+from napari_unet.scores import best_separation, overlap, separation
+from napari_unet.segment import segment
+from napari_unet.store import open_result
+from napari_unet.train import train
+
+STROKES = {f"{n} strokes on {s} section{'s' * (s > 1)}": (n, s) for n, s in product((20, 100), (1, 2))}
+SECTIONS = {f"{n} section{'s' * (n > 1)}": n for n in (1, 2, 5, 10)}
+PAINTINGS = {"isbi": ["nothing", *STROKES, *SECTIONS], "lucchi": ["1 section", "2 sections", "5 sections"]}
+WAYS = ("tuned", "scratch", "forest")
+MINUTES = 5.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One point of the curve."""
+
+    data: str
+    painting: str
+    way: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.data}, {self.painting}, {self.way}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What is painted and what is scored: images uint8 and truths (1 and 2, or 0 and 1), each (Z, Y, X)."""
+
+    image: np.ndarray
+    truth: np.ndarray
+    scored_image: np.ndarray
+    scored_truth: np.ndarray
+
+
+def stages(seeds: int) -> Iterator[Stage]:
+    """Yield all stages in the order of the table; with nothing painted there is one way and one seed."""
+    for data, paintings in PAINTINGS.items():
+        for painting, way, seed in product(paintings, WAYS, range(seeds)):
+            if painting != "nothing" or (way, seed) == ("tuned", 0):
+                yield Stage(data, painting, way, seed)
+
+
+def stack_of(data: str, folder: Path, develop: bool) -> Stack:
+    """Read one of the two data sets."""
+    if data == "lucchi":
+        names = ("train_raw", "train_mitochondria", "test_raw", "test_mitochondria")
+        parts = [tifffile.imread(folder / "lucchi" / f"{name}.tif") for name in names]
+        return Stack(parts[0], (parts[1] > 0).astype(np.uint8), parts[2], (parts[3] > 0).astype(np.uint8))
+    raw = tifffile.imread(folder / "isbi2012/raw.tif")
+    interior = tifffile.imread(folder / "isbi2012/interior.tif") > 0
+    truth = np.where(interior, INTERIOR, MEMBRANE).astype(np.uint8)
+    half = 5 if develop else 10
+    return Stack(raw[:half], truth[:half], raw[half : 2 * half], truth[half : 2 * half])
+
+
+def painted(stage: Stage, truth: np.ndarray) -> np.ndarray:
+    """Return the painted labels (Z, Y, X); 0 is unlabelled for `isbi` and background for `lucchi`."""
+    rng = np.random.default_rng(stage.seed)
+    order, labels = rng.permutation(len(truth)), np.zeros_like(truth)
+    if stage.painting in STROKES:
+        count, sections = STROKES[stage.painting]
+        for z in order[:sections]:
+            labels[z] = paint(truth[z] == INTERIOR, count // sections, rng)
+    else:
+        chosen = order[: SECTIONS[stage.painting]]
+        labels[chosen] = truth[chosen]
+    return labels
+
+
+def where_painted(stage: Stage, labels: np.ndarray) -> np.ndarray:
+    """Return which pixels mean something: bool (Z, Y, X)."""
+    if stage.data == "isbi":
+        return labels > 0
+    return np.broadcast_to(labels.any((1, 2), keepdims=True), labels.shape)
+
+
+class Bench:
+    """The folder in which everything is kept."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.given = given
+        self.work: Path = given.work / ("develop" if given.develop else "final")
+        (self.work / "results").mkdir(parents=True, exist_ok=True)
+
+    def result(self, stage: Stage) -> Path:
+        """Return where the result of a stage is kept."""
+        return self.work / "results" / f"{stage}.json"
+
+    def measure(self, stage: Stage) -> dict[str, float]:
+        """Train, segment and score."""
+        stack = stack_of(stage.data, self.given.data, self.given.develop)
+        if stage.painting == "nothing":
+            return self._score(stage, stack, self._segmented(stage, stack, self.given.model))
+        labels = painted(stage, stack.truth)
+        here = where_painted(stage, labels)
+        about = {"painted": int(here.sum()), "wrong": float(np.mean(labels[here] != stack.truth[here]))}
+        if stage.way == "forest":
+            wanted = labels == (MEMBRANE if stage.data == "isbi" else 1)
+            found = forest(stack.image, wanted, here, stack.scored_image, self.given.threads)
+            return about | self._score(stage, stack, found)
+        steps = self._steps() * (6 if stage.painting == "10 sections" else 1)
+        config = self._config(stage, self._file(f"{stage} labels", labels), stack, steps)
+        list(train(config))
+        scores = self._score(stage, stack, self._segmented(stage, stack, str(config.out)))
+        return about | {"steps": steps} | scores
+
+    def _config(self, stage: Stage, labels: Path, stack: Stack, steps: int) -> TrainConfig:
+        image = self._file(f"{stage.data} painted", stack.image)
+        scratch = {"start_from": "scratch", "width": load(self.given.model).card.width}
+        return TrainConfig(
+            inputs=(image, labels),
+            out=self.work / "runs" / str(stage),
+            classes=("interior", "membrane") if stage.data == "isbi" else ("mitochondrion",),
+            zero="unlabelled" if stage.data == "isbi" else "background",
+            steps=steps,
+            minutes=MINUTES,
+            seed=stage.seed,
+            threads=self.given.threads,
+            **(scratch if stage.way == "scratch" else {"start_from": self.given.model}),
+        )
+
+    def _steps(self) -> int:
+        """Return how many steps five minutes are on this machine, measured once."""
+        if self.given.steps:
+            return self.given.steps
+        file = self.given.work / "steps.json"
+        if not file.exists():
+            stage = Stage("isbi", "1 section", "tuned", 0)
+            stack = stack_of("isbi", self.given.data, develop=True)
+            labels = self._file(f"{stage} labels", painted(stage, stack.truth))
+            config = self._config(stage, labels, stack, 0).model_copy(update={"out": self.work / "calibration"})
+            list(train(config, lambda: True))
+            steps = json.loads((config.out / "config.json").read_text())["steps"]
+            file.write_text(json.dumps({"steps": steps, "minutes": MINUTES}), encoding="utf-8")
+        return json.loads(file.read_text())["steps"]
+
+    def _file(self, name: str, pixels: np.ndarray) -> Path:
+        """Write a stack, unless it is there."""
+        path = self.work / "stacks" / f"{name}.tif"
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            tifffile.imwrite(path, pixels, photometric="minisblack", compression="zlib")
+        return path
+
+    def _segmented(self, stage: Stage, stack: Stack, model: str) -> np.ndarray:
+        """Return the probability of the class that is scored: float32 (Z, Y, X)."""
+        out = self.work / "scored.zarr"
+        shutil.rmtree(out, ignore_errors=True)
+        image = self._file(f"{stage.data} scored", stack.scored_image)
+        options = {"probabilities": True, "threads": self.given.threads}
+        list(segment(SegmentConfig(image=image, out=out, model=model, **options)))
+        result = open_result(out)
+        names = [each.name for each in result.layout.classes]
+        channel = names.index("membrane" if stage.data == "isbi" else "mitochondrion")
+        return result.probabilities[0][channel].astype(np.float32) / 255
+
+    def _score(self, stage: Stage, stack: Stack, found: np.ndarray) -> dict[str, float]:
+        if stage.data == "lucchi":
+            return {"iou": overlap((found > 0.5).astype(np.uint8), stack.scored_truth, 1).iou}
+        interior = stack.scored_truth == INTERIOR
+        fixed, (best_rand, best_info) = separation(found, interior, 0.5), best_separation(found, interior)
+        return {
+            "v_rand": fixed.v_rand,
+            "v_info": fixed.v_info,
+            "best v_rand": best_rand.v_rand,
+            "best v_info": best_info.v_info,
+        }
+
+
+def table(results: list[dict]) -> Iterator[str]:
+    """Yield the lines of a table: median and range of the seeds."""
+    yield "| data | painted | pixels | way | score | best threshold | seeds |\n|---|---|---|---|---|---|---|"
+    groups: dict[tuple[str, str, str], list[dict]] = {}
+    for each in results:
+        groups.setdefault((each["data"], each["painting"], each["way"]), []).append(each)
+    for (data, painting, way), group in groups.items():
+        key = "v_rand" if data == "isbi" else "iou"
+        pixels = f"{statistics.median(each.get('painted', 0) for each in group):,.0f}"
+        best = _spread([each["best v_rand"] for each in group]) if data == "isbi" else ""
+        yield f"| {data} | {painting} | {pixels} | {way} | {_spread([e[key] for e in group])} | {best} | {len(group)} |"
+
+
+def _spread(values: list[float]) -> str:
+    middle = f"{statistics.median(values):.3f}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):.3f}-{max(values):.3f})"
+
+
+def main() -> None:
+    """Measure what has no result yet, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--only", nargs="+", default=[""], help="stages whose names contain one of these")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=0, help="instead of those of five minutes")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--develop", action="store_true", help="keep the sections of the final figure out of it")
+    parser.add_argument("--model", default="em-membrane")
+    parser.add_argument("--list", action="store_true", help="say what would be measured")
+    given = parser.parse_args()
+    bench, results = Bench(given), []
+    for stage in stages(given.seeds):
+        wanted = any(text in str(stage) for text in given.only)
+        if given.list:
+            print(stage, "(done)" if bench.result(stage).exists() else "" if wanted else "(left out)")
+            continue
+        if wanted and not bench.result(stage).exists():
+            scores = asdict(stage) | bench.measure(stage)
+            bench.result(stage).write_text(json.dumps(scores, indent=1), encoding="utf-8")
+            print(stage, scores, file=sys.stderr, flush=True)
+        if bench.result(stage).exists():
+            results.append(json.loads(bench.result(stage).read_text(encoding="utf-8")))
+    if not given.list:
+        (bench.work / "accuracy.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+        print("\n".join(table(results)))
+
+
+if __name__ == "__main__":
+    main()
