@@ -44,12 +44,13 @@ def _even(counts: np.ndarray) -> np.ndarray:
 
 VARIANTS = {
     "baseline": Variant(),
-    "2 crops of 240": Variant({"crop": 240, "batch": 2}),
+    "4 crops of 112": Variant({"crop": 112, "batch": 4}),
     "border weights 10": Variant({"border_weight": 10.0}),
     "classes weighed alike": Variant(constants=((painting, "class_weights", _even),)),
     "vnc alone": Variant(shown=("vnc",)),
     "all pairs alike": Variant(shown=tuple(dict.fromkeys(SHOWN))),
     "no grey-value augmentation": Variant(constants=((augment, "grey_values", lambda image, _: image),)),
+    "stronger blur and noise": Variant(constants=((augment, "_BLUR", (0.3, 2.5)), (augment, "_NOISE", (0.0, 1.0)))),
     "no scale": Variant(constants=((augment, "_SCALE", (1.0, 1.0)),)),
     "scale 0.5-2": Variant(constants=((augment, "_SCALE", (0.5, 2.0)),)),
     "no elastic": Variant(constants=((augment, "_ELASTIC", 0.0),)),
@@ -86,7 +87,14 @@ def trained(name: str, stacks: Path, given: argparse.Namespace) -> dict[str, flo
     """Train a variant and return its V_rand."""
     variant = VARIANTS[name]
     began = time.perf_counter()
-    settings = {"border_weight": 0.0, "seed": 1, "steps": given.steps, "threads": given.threads} | variant.options
+    settings = {
+        "crop": 240,
+        "batch": 2,
+        "border_weight": 0.0,
+        "seed": 1,
+        "steps": given.steps,
+        "threads": given.threads,
+    } | variant.options
     config = TrainConfig(
         inputs=pairs(stacks, variant.shown),
         out=given.work / name,
@@ -112,7 +120,7 @@ def trained(name: str, stacks: Path, given: argparse.Namespace) -> dict[str, flo
     scores = {
         f"{where} {kind}": value
         for where, (image, membrane, region) in scored.items()
-        for kind, value in separated(config.out, image, membrane, region, given.work).items()
+        for kind, value in separated(config.out, image, membrane, region, given.work / f"{name} scored").items()
     }
     return scores | {"seconds": seconds}
 

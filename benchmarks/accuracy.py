@@ -6,7 +6,7 @@
 training stack, scored on its test stack. Three ways learn from the same pixels: the bundled model fine-tuned, the same
 network from scratch in as many steps, and a random forest. The steps are those of five minutes on this machine,
 measured once; ten whole sections take six times as many. What has a result in WORK is not computed again, and a
-training that was interrupted goes on. Prints a table; writes WORK/accuracy.json. Needs the extra `bench`.
+training that was interrupted goes on. Prints a table; writes accuracy.json and accuracy.png. Needs the extra `bench`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import statistics
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from accuracy_report import WAYS, plot, table
 from forest import forest
 from strokes import INTERIOR, MEMBRANE, paint
 
@@ -36,7 +36,6 @@ from napari_unet.train import train
 STROKES = {f"{n} strokes on {s} section{'s' * (s > 1)}": (n, s) for n, s in product((20, 100), (1, 2))}
 SECTIONS = {f"{n} section{'s' * (n > 1)}": n for n in (1, 2, 5, 10)}
 PAINTINGS = {"isbi": ["nothing", *STROKES, *SECTIONS], "lucchi": ["1 section", "2 sections", "5 sections"]}
-WAYS = ("tuned", "scratch", "forest")
 MINUTES = 5.0
 
 
@@ -198,24 +197,6 @@ class Bench:
         }
 
 
-def table(results: list[dict]) -> Iterator[str]:
-    """Yield the lines of a table: median and range of the seeds."""
-    yield "| data | painted | pixels | way | score | best threshold | seeds |\n|---|---|---|---|---|---|---|"
-    groups: dict[tuple[str, str, str], list[dict]] = {}
-    for each in results:
-        groups.setdefault((each["data"], each["painting"], each["way"]), []).append(each)
-    for (data, painting, way), group in groups.items():
-        key = "v_rand" if data == "isbi" else "iou"
-        pixels = f"{statistics.median(each.get('painted', 0) for each in group):,.0f}"
-        best = _spread([each["best v_rand"] for each in group]) if data == "isbi" else ""
-        yield f"| {data} | {painting} | {pixels} | {way} | {_spread([e[key] for e in group])} | {best} | {len(group)} |"
-
-
-def _spread(values: list[float]) -> str:
-    middle = f"{statistics.median(values):.3f}"
-    return middle if len(values) == 1 else f"{middle} ({min(values):.3f}-{max(values):.3f})"
-
-
 def main() -> None:
     """Measure what has no result yet, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -243,6 +224,7 @@ def main() -> None:
             results.append(json.loads(bench.result(stage).read_text(encoding="utf-8")))
     if not given.list:
         (bench.work / "accuracy.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+        plot(results, bench.work / "accuracy.png")
         print("\n".join(table(results)))
 
 

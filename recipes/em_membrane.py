@@ -1,6 +1,6 @@
-"""Make `em-membrane`: prepare the training data, then train with the project's own command.
+"""Make a bundled model: prepare the training data, then train with the project's own command.
 
-    python recipes/em_membrane.py DATA WORK [train options ...]
+    python recipes/em_membrane.py DATA WORK em-membrane|em-membrane-small [train options ...]
 
 DATA holds the folders `vnc`, `flyem_medulla` and `chm`; WORK receives the prepared stacks and the run. Run it again
 to resume. When the training is done, the model is put into the package, with what `em_membrane.json` says of its
@@ -9,6 +9,7 @@ data, and with its scores on sections it never saw.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -22,16 +23,16 @@ import tifffile
 from scipy import ndimage
 from skimage.segmentation import find_boundaries
 
-import napari_unet
+from napari_unet.card import WEIGHTS
 from napari_unet.config import SegmentConfig
-from napari_unet.model import load, save
+from napari_unet.model import SUMS, load, save
 from napari_unet.report import report
 from napari_unet.segment import segment
 
-PACKAGE = Path(napari_unet.__file__).parent
 INTERIOR, MEMBRANE = 1, 2
 # Each pair is equally likely in a step; a pair named twice is seen twice as often.
-SHOWN = ("vnc", "vnc", "vnc", "flyem_xy", "flyem_xz", "flyem_yz", "chm")
+SHOWN = ("vnc", "vnc", "vnc", "vnc", "flyem_xy", "flyem_xz", "flyem_yz", "flyem_10nm", "chm")
+OPTIONS = {"em-membrane": ("--width", "32"), "em-membrane-small": ("--width", "16")}
 
 
 def vnc(data: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -49,7 +50,7 @@ def chm(data: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def flyem(data: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return every fifth section of `sample2`, z >= 110, in the three planes, enlarged twice from 10 to 5 nm."""
+    """Return sections of `sample2`, z >= 110: in the three planes, enlarged twice from 10 to 5 nm, and as they are."""
     raw = tifffile.imread(data / "flyem_medulla/sample2/raw.tif")[110:]
     ids = tifffile.imread(data / "flyem_medulla/sample2/neurons.tif")[110:]
     stacks = {}
@@ -60,7 +61,8 @@ def flyem(data: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         membrane = np.stack([find_boundaries(section, mode="thick") for section in enlarged])
         membrane = np.stack([ndimage.binary_dilation(section) for section in membrane])
         stacks[f"flyem_{plane}"] = (grey, np.where(membrane, MEMBRANE, INTERIOR).astype(np.uint8))
-    return stacks
+    thin = np.stack([find_boundaries(section, mode="thick") for section in ids[::2]])
+    return stacks | {"flyem_10nm": (raw[::2], np.where(thin, MEMBRANE, INTERIOR).astype(np.uint8))}
 
 
 def prepare(data: Path, work: Path) -> Path:
@@ -81,38 +83,46 @@ def pairs(stacks: Path, shown: Sequence[str] = SHOWN) -> tuple[Path, ...]:
 
 def main() -> None:
     """Prepare what is missing, then train."""
-    data, work, *options = sys.argv[1:]
+    data, work, name, *options = sys.argv[1:]
     inputs = [str(path.relative_to(work)) for path in pairs(prepare(Path(data), Path(work)))]
-    command = ["napari-unet", "train", *inputs, "--out", "em-membrane", "--start-from", "scratch"]
-    command += ["--classes", "interior,membrane", "--border-weight", "0"]
-    command += ["--steps", "3000", "--seed", "1", "--threads", "1", *options]
+    command = ["napari-unet", "train", *inputs, "--out", name, "--start-from", "scratch", *OPTIONS[name]]
+    command += ["--classes", "interior,membrane", "--border-weight", "0", "--crop", "240", "--batch", "4"]
+    command += ["--steps", "2500", "--seed", "1", "--threads", "1", "--precision", "bfloat16", *options]
     subprocess.run(command, check=True, cwd=work)
-    publish(Path(data), Path(work))
+    publish(Path(data), Path(work), name)
 
 
-def publish(data: Path, work: Path) -> None:
-    """Score the trained model, complete its card, and put it into the package."""
-    run = load(str(work / "em-membrane"))
+def publish(data: Path, work: Path, name: str) -> None:
+    """Round the trained weights to float16, score them, complete the card, and put the model into the package."""
+    run = load(str(work / name))
+    rounded = work / f"{name}.safetensors"
+    save(rounded, run.net.half(), run.card)
     vnc_truth = tifffile.imread(data / "vnc/stack1/membranes.tif")[14:20] > 0
     isbi_truth = tifffile.imread(data / "isbi2012/interior.tif")[:10] == 0
     scores = run.card.scores | {
-        f"{name}, V_rand {kind}": round(value, 4)
-        for name, image, truth, region in (
+        f"{where}, V_rand {kind}": round(value, 4)
+        for where, image, truth, region in (
             ("vnc 14-19", "vnc/stack1/raw.tif", vnc_truth, "14:20,:,:"),
             ("isbi2012 0-9, unpainted", "isbi2012/raw.tif", isbi_truth, "0:10,:,:"),
         )
-        for kind, value in separated(work / "em-membrane", data / image, truth, region, work).items()
+        for kind, value in separated(rounded, data / image, truth, region, work / f"{name} scored").items()
     }
     about = json.loads(Path(__file__).with_suffix(".json").read_text())
     # The trained voxel sizes are those of the prepared stacks, in nanometres.
-    sizes = ((50.0, 4.6, 4.6), (10.0, 5.0, 5.0))
-    command = "python recipes/em_membrane.py DATA WORK"
-    card = replace(run.card, name="em-membrane", command=command, scores=scores, about=about, voxel_size=sizes)
-    save(PACKAGE / "weights/em-membrane.safetensors", run.net, card)
+    sizes = ((50.0, 4.6, 4.6), (10.0, 5.0, 5.0), (10.0, 10.0, 10.0))
+    command = f"python recipes/em_membrane.py DATA WORK {name}"
+    card = replace(run.card, name=name, command=command, scores=scores, about=about, voxel_size=sizes)
+    save(WEIGHTS / f"{name}.safetensors", run.net, card)
+    sums = [
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}"
+        for file in sorted(WEIGHTS.glob("*.safetensors"))
+    ]
+    (WEIGHTS / SUMS).write_text("\n".join(sums) + "\n")
 
 
 def separated(model: Path, image: Path, membrane: np.ndarray, region: str, work: Path) -> dict[str, float]:
-    """Return V_rand of a model on a region, at 0.5 and at the best threshold."""
+    """Return V_rand of a model on a region, at 0.5 and at the best threshold; `work` is a folder for this alone."""
+    work.mkdir(exist_ok=True)
     truth, out = work / "truth.tif", work / "scored.zarr"
     classes = np.where(membrane, MEMBRANE, INTERIOR).astype(np.uint8)
     tifffile.imwrite(truth, classes, photometric="minisblack")

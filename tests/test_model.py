@@ -56,6 +56,18 @@ def with_metadata(path: Path, text: str | None, tensors: dict[str, torch.Tensor]
     return path
 
 
+def test_a_bundled_model_must_be_as_it_was_delivered(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "WEIGHTS", saved.parent)
+    sums = saved.parent / model.SUMS
+    sums.write_text(f"{hashlib.sha256(saved.read_bytes()).hexdigest()}  {saved.name}\n")
+    assert load(str(saved)).card == CARD
+    sums.write_text(f"{'0' * 64}  {saved.name}\n")
+    with pytest.raises(Problem, match="The bundled model cells is not as it was delivered"):
+        load(str(saved))
+
+
 # ---- what is saved comes back
 
 

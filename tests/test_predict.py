@@ -85,6 +85,29 @@ def test_a_region_is_a_cut_of_the_whole(trained: UNet, tissue: np.ndarray, data:
     assert_same(cut, whole_pass(trained, section)[:, y0:y1, x0:x1])
 
 
+@pytest.mark.parametrize("tile", [16, 48, 128])
+def test_best_quality_has_no_seams_either(trained: UNet, tissue: np.ndarray, tile: int) -> None:
+    section = tissue[:128, :90]
+    box, grey = Box(0, 1, 0, 128, 0, 90), measure(section, "")
+    assert_same(
+        logits(trained, section, grey, box, tile, CPU, best_quality=True),
+        logits(trained, section, grey, box, 256, CPU, best_quality=True),
+    )
+
+
+def test_best_quality_sees_all_mirrored_and_rotated_views_alike(trained: UNet, tissue: np.ndarray) -> None:
+    section = tissue[:96, :96]
+    box, grey = Box(0, 1, 0, 96, 0, 96), measure(section, "")
+    found = logits(trained, section, grey, box, 96, CPU, best_quality=True).exp()
+    assert torch.allclose(found.sum(0), torch.ones(96, 96), atol=1e-5)
+    for turns, axes in ((1, (1, 2)), (2, (1, 2)), (1, (2, 1))):
+        turned = np.ascontiguousarray(np.rot90(section, turns, (axes[0] - 1, axes[1] - 1)))
+        again = logits(trained, turned, grey, box, 96, CPU, best_quality=True).exp()
+        assert torch.allclose(again, torch.rot90(found, turns, axes), atol=1e-5)
+    once = logits(trained, section, grey, box, 96, CPU).softmax(0)
+    assert float((found - once).abs().max()) > 0.01
+
+
 def test_folding_changes_no_label(tissue: np.ndarray, trained: UNet) -> None:
     box = Box(0, 1, 0, 100, 0, 100)
     as_trained = logits(load("em-membrane").net, tissue, measure(tissue, ""), box, 64, CPU)

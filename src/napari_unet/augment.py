@@ -14,6 +14,8 @@ from torch.nn import functional
 _PLAIN = 0.2  # share of crops that are only turned by right angles and mirrored, so that no pixel is resampled
 _ELASTIC = 10.0  # pixels, standard deviation of the displacements (section 3.1 of arXiv 1505.04597)
 _SCALE = (0.7, 1.5)
+_BLUR = (0.3, 1.5)  # pixels, standard deviation
+_NOISE = (0.0, 0.5)  # standard deviation, as a share of that of the section
 
 
 def coordinates(side: int, centre: tuple[float, float], generator: Generator) -> Tensor:
@@ -102,10 +104,10 @@ def grey_values(image: Tensor, generator: Generator) -> Tensor:
     if _uniform(generator) < 0.1:
         image = image * _band(image, generator)
     if _uniform(generator) < 0.5:
-        image = _blur(image, _uniform(generator, 0.3, 1.5))
+        image = _blur(image, _uniform(generator, *_BLUR))
     if _uniform(generator) < 0.5:
         noise = torch.randn(image.shape, generator=generator).to(image.device)
-        image = image + _uniform(generator, 0.0, 0.5) * noise
+        image = image + _uniform(generator, *_NOISE) * noise
     return image
 
 

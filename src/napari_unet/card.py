@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from napari_unet.classes import PixelClass
 from napari_unet.problem import Problem
 
-_BUNDLED = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parent / "weights"  # the bundled models, and SHA256SUMS of them
 MODEL_FILE = "model.safetensors"
 KEY = "napari-unet"  # of the card among the metadata of a safetensors file
 
@@ -140,7 +140,7 @@ def find(name: str) -> Path:
         If there is no such model.
     """
     if name in bundled():
-        return _BUNDLED / f"{name}.safetensors"
+        return WEIGHTS / f"{name}.safetensors"
     try:
         path = Path(name).expanduser()
         if path.is_dir() and not (path / MODEL_FILE).exists():
@@ -163,4 +163,4 @@ def where_it_is(name: str) -> str:
 
 def bundled() -> list[str]:
     """Return the names of the models that come with the package."""
-    return sorted(path.stem for path in _BUNDLED.glob("*.safetensors"))
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))

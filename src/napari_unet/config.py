@@ -147,6 +147,9 @@ class SegmentSettings(Settings):
         1024, ge=16, le=1024, description="Largest tile side in pixels; the result does not depend on it."
     )
     probabilities: bool = Field(False, description="Also write the probability of each class.")
+    best_quality: bool = Field(
+        False, description="Average over the 8 mirrored and rotated views: a little better, 8 times as long."
+    )
 
 
 class SegmentConfig(SegmentSettings):

@@ -13,10 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 
-from napari_unet.card import KEY, Card, card_of, damaged, find
+from napari_unet.card import KEY, WEIGHTS, Card, card_of, damaged, find
 from napari_unet.disk import write_whole
 from napari_unet.problem import Problem
 from napari_unet.unet import UNet
+
+SUMS = "SHA256SUMS"  # of the bundled models, as `sha256sum` writes and checks them
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,12 @@ def load(name: str) -> Model:
     Raises
     ------
     Problem
-        If there is none, or the file is damaged or no model of ours.
+        If there is none, or the file is damaged or no model of ours, or a bundled model is not as it was delivered.
     """
     path = find(name)
     card, tensors, sha256 = _read(path)
+    if path.parent == WEIGHTS and f"{sha256}  {path.name}" not in (WEIGHTS / SUMS).read_text().splitlines():
+        raise Problem(f"The bundled model {path.stem} is not as it was delivered. Install napari-unet again.")
     misfit = Problem(f"The weights in {path} do not fit its card. Use the original file.")
     # Looked at first: the network of a wrong card may be too large for any memory.
     if "head.weight" not in tensors or tensors["head.weight"].shape[:2] != (len(card.classes), card.width):

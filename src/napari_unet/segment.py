@@ -58,7 +58,7 @@ def segment(config: SegmentConfig, should_stop: Callable[[], bool] = lambda: Fal
     def events() -> Iterator[Event]:
         with memory_problems("Choose smaller tiles (--tile 256): the result is the same."):
             net = folded(model.net).to(compute.kind, memory_format=torch.channels_last)
-            yield from _Job(net, model, image, box, store).events(config.tile, compute, should_stop)
+            yield from _Job(net, model, image, box, store, config).events(compute, should_stop)
 
     with open_store(config.out, _layout(config, compute, model, image, box)) as store:
         write_json(config.out / CONFIG, config.model_dump(mode="json"))
@@ -90,12 +90,13 @@ def parse_region(text: str, shape: tuple[int, int, int]) -> Box:
 class _Job:
     """A segmentation in progress."""
 
-    def __init__(self, net: UNet, model: Model, image: Volume, box: Box, store: Store) -> None:
+    def __init__(self, net: UNet, model: Model, image: Volume, box: Box, store: Store, config: SegmentConfig) -> None:
         self._net, self._image, self._box, self._store = net, image, box, store
+        self._tile, self._best_quality = config.tile, config.best_quality
         self._model = model.card.name
         self._values = torch.tensor([c.value for c in model.card.classes], dtype=torch.uint8)
 
-    def events(self, tile: int, compute: Compute, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    def events(self, compute: Compute, should_stop: Callable[[], bool]) -> Iterator[Event]:
         """Compute all chunks that are pending."""
         yield Started("segment", str(compute), f"{self._image.name} with {self._model}")
         pending, total = self._store.pending, self._store.total
@@ -116,7 +117,7 @@ class _Job:
                     self._store.flush()
                     yield Finished(str(self._store.path), f"{done:,} of {total:,} chunks are kept", True)
                     return
-                self._compute(chunk, section, grey, tile, compute)
+                self._compute(chunk, section, grey, compute)
                 done += 1
                 pace = (time.monotonic() - began) / (done - kept)
                 yield Progress(done, total, "chunk", pace * (total - done))
@@ -124,11 +125,12 @@ class _Job:
         sections = counted(self._box.z1 - self._box.z0, "section")
         yield Finished(str(self._store.path), f"{sections} segmented")
 
-    def _compute(self, chunk: Chunk, section: np.ndarray, grey: Grey, tile: int, compute: Compute) -> None:
+    def _compute(self, chunk: Chunk, section: np.ndarray, grey: Grey, compute: Compute) -> None:
         """Compute one chunk and write it."""
         y0, y1, x0, x1 = chunk.box(self._store.layout.shape)
         z, y, x = self._box.z0 + chunk.z, self._box.y0, self._box.x0
-        scores = logits(self._net, section, grey, Box(z, z + 1, y + y0, y + y1, x + x0, x + x1), tile, compute)
+        box = Box(z, z + 1, y + y0, y + y1, x + x0, x + x1)
+        scores = logits(self._net, section, grey, box, self._tile, compute, self._best_quality)
         classes = self._values.to(scores.device)[scores.argmax(0)].cpu().numpy()
         probabilities = None
         if self._store.layout.probabilities:
@@ -155,6 +157,7 @@ def _layout(config: SegmentConfig, compute: Compute, model: Model, image: Volume
         "image_fingerprint": image.fingerprint(),
         "channel": config.channel,
         "precision": compute.precision,
+        "best_quality": config.best_quality,
     }
     z, y, x = image.offset or (0, 0, 0)
     return Layout(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from napari import Viewer
 
-_ADVANCED = ("tile", "device", "precision", "threads")
+_ADVANCED = ("best_quality", "tile", "device", "precision", "threads")
 _PREVIEW = "U-Net preview"
 _STACK, _SECTIONS, _VIEW = "the whole stack", "some sections", "what is in view"
 _FLAT_FIRST = "Go back to the 2-D view of rows and columns first."
