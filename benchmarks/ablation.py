@@ -45,12 +45,13 @@ def _even(counts: np.ndarray) -> np.ndarray:
 VARIANTS = {
     "baseline": Variant(),
     "4 crops of 112": Variant({"crop": 112, "batch": 4}),
+    "border weights 0": Variant({"border_weight": 0.0}),
     "border weights 10": Variant({"border_weight": 10.0}),
     "classes weighed alike": Variant(constants=((painting, "class_weights", _even),)),
     "vnc alone": Variant(shown=("vnc",)),
     "all pairs alike": Variant(shown=tuple(dict.fromkeys(SHOWN))),
     "no grey-value augmentation": Variant(constants=((augment, "grey_values", lambda image, _: image),)),
-    "stronger blur and noise": Variant(constants=((augment, "_BLUR", (0.3, 2.5)), (augment, "_NOISE", (0.0, 1.0)))),
+    "milder blur and noise": Variant(constants=((augment, "_BLUR", (0.3, 1.5)), (augment, "_NOISE", (0.0, 0.5)))),
     "no scale": Variant(constants=((augment, "_SCALE", (1.0, 1.0)),)),
     "scale 0.5-2": Variant(constants=((augment, "_SCALE", (0.5, 2.0)),)),
     "no elastic": Variant(constants=((augment, "_ELASTIC", 0.0),)),
@@ -90,7 +91,7 @@ def trained(name: str, stacks: Path, given: argparse.Namespace) -> dict[str, flo
     settings = {
         "crop": 240,
         "batch": 2,
-        "border_weight": 0.0,
+        "border_weight": 5.0,
         "seed": 1,
         "steps": given.steps,
         "threads": given.threads,

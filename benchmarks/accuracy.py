@@ -3,10 +3,11 @@
     python benchmarks/accuracy.py DATA WORK [--only TEXT ...] [--seeds N] [--steps N] [--develop] [--list]
 
 `isbi2012`: painted from sections 0-9, scored on 10-19 (with --develop: 0-4 and 5-9). `lucchi`: painted from its
-training stack, scored on its test stack. Three ways learn from the same pixels: the bundled model fine-tuned, the same
-network from scratch in as many steps, and a random forest. The steps are those of five minutes on this machine,
-measured once; ten whole sections take six times as many. What has a result in WORK is not computed again, and a
-training that was interrupted goes on. Prints a table; writes accuracy.json and accuracy.png. Needs the extra `bench`.
+training stack, scored on its test stack (with --develop: the first and the last 8 sections of the training stack).
+Three ways learn from the same pixels: the bundled model fine-tuned, the same network from scratch in as many steps,
+and a random forest. The steps are those of five minutes on this machine, measured once; ten whole sections take six
+times as many. What has a result in WORK is not computed again, and a training that was interrupted goes on. Prints a
+table; writes accuracy.json and accuracy.png. Needs the extra `bench`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -74,8 +77,11 @@ def stack_of(data: str, folder: Path, develop: bool) -> Stack:
     """Read one of the two data sets."""
     if data == "lucchi":
         names = ("train_raw", "train_mitochondria", "test_raw", "test_mitochondria")
-        parts = [tifffile.imread(folder / "lucchi" / f"{name}.tif") for name in names]
-        return Stack(parts[0], (parts[1] > 0).astype(np.uint8), parts[2], (parts[3] > 0).astype(np.uint8))
+        raw, truth, *other = (tifffile.imread(folder / "lucchi" / f"{name}.tif") for name in names)
+        if develop:
+            other = [raw[8:], truth[8:]]
+            raw, truth = raw[:8], truth[:8]
+        return Stack(raw, (truth > 0).astype(np.uint8), other[0], (other[1] > 0).astype(np.uint8))
     raw = tifffile.imread(folder / "isbi2012/raw.tif")
     interior = tifffile.imread(folder / "isbi2012/interior.tif") > 0
     truth = np.where(interior, INTERIOR, MEMBRANE).astype(np.uint8)
@@ -105,10 +111,10 @@ def where_painted(stage: Stage, labels: np.ndarray) -> np.ndarray:
 
 
 class Bench:
-    """The folder in which everything is kept."""
+    """The folder in which everything is kept; `settings` of the trainings come on top of those of the stage."""
 
-    def __init__(self, given: argparse.Namespace) -> None:
-        self.given = given
+    def __init__(self, given: argparse.Namespace, settings: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self.given, self._settings = given, settings
         self.work: Path = given.work / ("develop" if given.develop else "final")
         (self.work / "results").mkdir(parents=True, exist_ok=True)
 
@@ -147,6 +153,7 @@ class Bench:
             seed=stage.seed,
             threads=self.given.threads,
             **(scratch if stage.way == "scratch" else {"start_from": self.given.model}),
+            **self._settings,
         )
 
     def _steps(self) -> int:

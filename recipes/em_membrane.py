@@ -32,7 +32,10 @@ from napari_unet.segment import segment
 INTERIOR, MEMBRANE = 1, 2
 # Each pair is equally likely in a step; a pair named twice is seen twice as often.
 SHOWN = ("vnc", "vnc", "vnc", "vnc", "flyem_xy", "flyem_xz", "flyem_yz", "flyem_10nm", "chm")
-OPTIONS = {"em-membrane": ("--width", "32"), "em-membrane-small": ("--width", "16")}
+OPTIONS = {
+    "em-membrane": ("--width", "32", "--steps", "2000"),
+    "em-membrane-small": ("--width", "16", "--steps", "3500"),
+}
 
 
 def vnc(data: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -86,8 +89,8 @@ def main() -> None:
     data, work, name, *options = sys.argv[1:]
     inputs = [str(path.relative_to(work)) for path in pairs(prepare(Path(data), Path(work)))]
     command = ["napari-unet", "train", *inputs, "--out", name, "--start-from", "scratch", *OPTIONS[name]]
-    command += ["--classes", "interior,membrane", "--border-weight", "0", "--crop", "240", "--batch", "4"]
-    command += ["--steps", "2500", "--seed", "1", "--threads", "1", "--precision", "bfloat16", *options]
+    command += ["--classes", "interior,membrane", "--border-weight", "5", "--crop", "240", "--batch", "4"]
+    command += ["--seed", "1", "--threads", "1", "--precision", "bfloat16", *options]
     subprocess.run(command, check=True, cwd=work)
     publish(Path(data), Path(work), name)
 

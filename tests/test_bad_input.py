@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
+import mrcfile
 import numpy as np
 import pytest
 import tifffile
 import torch
+import zarr
 from PIL import Image
 from safetensors.torch import save_file
 
-from napari_unet import cli, disk, learner, segment, store
+from napari_unet import cli, disk, learner, store
 from napari_unet.card import find
+from napari_unet.predict import Predictor
 
 TABLE = Path(__file__).parents[1] / "docs" / "bad-input.md"
 ROWS = [
@@ -106,6 +111,27 @@ def four_axes(*options: str) -> Callable[[Case], int]:
     def run(c: Case) -> int:
         stack = np.stack([c.pixels, c.pixels])
         return c.segment(c.save("four.tif", stack, metadata={"axes": "CZYX"}), *options)
+
+    return run
+
+
+def hdf5(inside: str, *names: str) -> Callable[[Case], int]:
+    def run(c: Case) -> int:
+        with h5py.File(c.folder / "image.h5", "w") as file:
+            for name in names:
+                file[name] = c.pixels
+        return c.segment(str(c.folder / "image.h5" / inside))
+
+    return run
+
+
+def mrc(cut: int = 0) -> Callable[[Case], int]:
+    def run(c: Case) -> int:
+        path = c.folder / "image.mrc"
+        with mrcfile.new(path, c.pixels.astype(np.int16)) as file:
+            file.voxel_size = 40
+        path.write_bytes(path.read_bytes()[: path.stat().st_size - cut])
+        return c.segment(str(path))
 
     return run
 
@@ -207,6 +233,58 @@ def _(c: Case) -> int:
     return c.segment(str(c.folder / "image.doc"))
 
 
+@case("an HDF5 file that is none")
+def _(c: Case) -> int:
+    (c.folder / "image.h5").write_text("cells")
+    return c.segment(str(c.folder / "image.h5"))
+
+
+@case("HDF5 without h5py")
+def _(c: Case) -> int:
+    c.monkeypatch.setitem(sys.modules, "h5py", None)
+    (c.folder / "image.h5").write_text("cells")
+    return c.segment(str(c.folder / "image.h5"))
+
+
+@case("a level of an OME-Zarr")
+def _(c: Case) -> int:
+    level = {"path": "1", "coordinateTransformations": [{"type": "scale", "scale": [50, 8, 8]}]}
+    multiscales = [{"axes": ["z", "y", "x"], "datasets": [level]}]
+    group = zarr.create_group(c.folder / "image.zarr", attributes={"ome": {"multiscales": multiscales}})
+    group.create_array("1", data=c.pixels)
+    return c.segment(str(c.folder / "image.zarr" / "1"))
+
+
+@case("5-D image")
+def _(c: Case) -> int:
+    stack = np.stack([np.stack([c.pixels, c.pixels])] * 2)
+    return c.segment(c.save("five.tif", stack, metadata={"axes": "TCZYX"}), "--channel", "1")
+
+
+@case("a result converted to TIFF")
+def _(c: Case) -> int:
+    return c.segment() or cli.main(["convert", str(c.folder / "out.zarr"), str(c.folder / "out.tif")])
+
+
+@case("a TIFF that is there already")
+def _(c: Case) -> int:
+    path = c.save("out.tif", c.pixels)
+    code = c.segment() or cli.main(["convert", str(c.folder / "out.zarr"), path])
+    np.testing.assert_array_equal(tifffile.imread(path), c.pixels)
+    return code
+
+
+@case("an image converted to TIFF")
+def _(c: Case) -> int:
+    return cli.main(["convert", c.save("image.tif", c.pixels), str(c.folder / "out.tif")])
+
+
+@case("probabilities that were not kept")
+def _(c: Case) -> int:
+    convert = ["convert", str(c.folder / "out.zarr"), str(c.folder / "out.tif"), "--probabilities"]
+    return c.segment() or cli.main(convert)
+
+
 @case("a truncated model")
 def _(c: Case) -> int:
     (c.folder / "cut.safetensors").write_bytes(find("em-membrane").read_bytes()[:5000])
@@ -274,7 +352,7 @@ def _(c: Case) -> int:
 
 @case("out of memory while segmenting")
 def _(c: Case) -> int:
-    c.fail(segment, "logits", torch.OutOfMemoryError("CUDA out of memory"))
+    c.fail(Predictor, "logits", torch.OutOfMemoryError("CUDA out of memory"))
     return c.segment()
 
 
@@ -308,6 +386,12 @@ CASES |= {
     "real RGB with a channel named": colours(False, "--channel", "1"),
     "4-D image": four_axes(),
     "4-D image with a channel named": four_axes("--channel", "1"),
+    "a dataset in HDF5": hdf5("volumes/raw", "volumes/raw", "volumes/labels"),
+    "the only dataset of HDF5": hdf5("", "volumes/raw"),
+    "HDF5 with several datasets": hdf5("", "volumes/raw", "volumes/labels"),
+    "HDF5 without that dataset": hdf5("rw", "volumes/raw"),
+    "MRC": mrc(),
+    "a truncated MRC": mrc(100),
     "a missing model": lambda c: c.segment(None, "--model", "no-such-model"),
     "a GPU that is not there": lambda c: c.segment(None, "--device", "cuda"),
     "a region outside the stack": lambda c: c.segment(None, "--region", "0:9,:,:"),

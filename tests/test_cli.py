@@ -15,6 +15,7 @@ import pytest
 from napari_unet import cli
 from napari_unet.events import Event, Failed, Finished, Notice, Progress, Started, from_json
 from napari_unet.samples import IMAGE, STROKES, TRUTH
+from napari_unet.volume import open_volume
 
 COMMAND = [sys.executable, "-m", "napari_unet.cli"]
 QUICK = ["--threads", "1"]
@@ -26,6 +27,7 @@ def test_help_of_every_command_names_its_flags(capsys: pytest.CaptureFixture[str
         "train": "--out --start-from --classes --zero --objects --steps --minutes --seed --threads --device --json",
         "examples": "--out --classes --colors --crop --seed --json",
         "segment": "--model --region --tile --threads --device --precision --probabilities --json",
+        "convert": "--probabilities --json",
         "score": "--boundary",
         "demo": "--show",
         "models": "--json",
@@ -39,7 +41,7 @@ def test_help_of_every_command_names_its_flags(capsys: pytest.CaptureFixture[str
 
 def test_help_has_no_flags_that_say_no_and_names_what_train_needs(capsys: pytest.CaptureFixture[str]) -> None:
     needs = {"train": "PATH", "examples": "FOLDER"}
-    for command in (*needs, "segment", "models", "demo"):
+    for command in (*needs, "segment", "convert", "models", "demo"):
         assert cli.main([command, "--help"]) == 0
         printed = capsys.readouterr().out
         assert "--no-" not in printed
@@ -66,6 +68,18 @@ def test_train_segment_score(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert scores["sections"] == 2
     assert set(scores["classes"]) == {"interior", "membrane"}
     assert 0 < scores["at_0.5"]["v_rand"] <= scores["best"]["v_rand"] <= 1
+    assert cli.main(["convert", out, str(tmp_path / "a.tif")]) == 0
+    assert capsys.readouterr().out.endswith(f" pixels written\n{tmp_path / 'a.tif'}\n")
+    assert cli.main(["convert", out, str(tmp_path / "p.tif"), "--probabilities", "--json"]) == 0
+    events = [from_json(line) for line in capsys.readouterr().out.splitlines()]
+    assert [type(event) for event in events] == [Started, Progress, Progress, Finished]
+    assert open_volume(tmp_path / "a.tif").fingerprint() == open_volume(out).fingerprint()
+    assert open_volume(tmp_path / "p.tif", channel=1).voxel_size == open_volume(out).voxel_size
+    assert cli.main(["convert", out, str(tmp_path / "a.tif")]) == 1
+    assert (
+        capsys.readouterr().err
+        == f"Error: {tmp_path / 'a.tif'} already exists. Choose another name, or delete it first.\n"
+    )
 
 
 def test_examples_show_what_a_training_would_see(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,10 +135,11 @@ def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[
         ("train a b", "--out is missing: napari-unet train --help tells what it is."),
         ("train a b --steps 3", "--out is missing: napari-unet train --help tells what it is."),
         ("train a b --out", "--out needs a value."),
+        ("convert o4.zarr", "OUT is missing: napari-unet convert --help tells what it is."),
         ("score o4.zarr", "TRUTH is missing: napari-unet score --help tells what it is."),
         ("segment a b --device x", "--device must be one of auto, cpu, cuda, mps"),
         ("train a b --out c --width 5", "--width must be one of 16, 32, 64"),
-        ("segment a b --tile -4", "--tile must be greater than or equal to 16"),
+        ("segment a b --tile -4", "--tile must be greater than or equal to 0"),
         ("segment a b --tile 17", "--tile must be a multiple of 16, such as 16"),
         ("segment a b some more", "nothing is known to do with some more. Leave it out."),
         ("examples a --out c", "give images and labels in pairs: IMAGE LABELS [IMAGE LABELS ...]"),

@@ -199,7 +199,7 @@ def test_a_region(region):
 
 
 @pytest.mark.parametrize(
-    ("tile", "message"), [(1000, "such as 992"), (17, "such as 16"), (0, "or equal to 16"), (2048, "or equal to 1024")]
+    ("tile", "message"), [(1000, "such as 992"), (17, "such as 16"), (-16, "or equal to 0"), (8192, "or equal to 4096")]
 )
 def test_a_tile_that_is_none(tile, message):
     with pytest.raises(ValidationError, match=message):

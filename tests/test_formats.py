@@ -251,6 +251,29 @@ def test_ome_zarr(tmp_path: Path, version: Any) -> None:
     assert "s0" in problem(tmp_path / "a.zarr")
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_level_of_ome_zarr_lies_where_its_image_says(tmp_path: Path, version: Any) -> None:
+    axes = [{"name": "c", "type": "channel"}]
+    axes += [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
+    datasets = []
+    group = zarr.create_group(tmp_path / "a.zarr", zarr_format=version)
+    for level in range(3):
+        group.create_array(f"s{level}", data=STACK[None, :, :: 2**level, :: 2**level])
+        step = {"type": "scale", "scale": [1, 50, 4 * 2**level, 4 * 2**level]}
+        place = {"type": "translation", "translation": [0, 100, 64, 32]}
+        datasets.append({"path": f"s{level}", "coordinateTransformations": [step, place][: 1 if level == 2 else 2]})
+    multiscales = [{"axes": axes, "datasets": datasets}]
+    group.attrs.update({"multiscales": multiscales} if version == 2 else {"ome": {"multiscales": multiscales}})
+    for level, offset in enumerate([(2, 16, 8), (2, 8, 4), None]):
+        volume = open_volume(tmp_path / "a.zarr" / f"s{level}")
+        assert (volume.voxel_size, volume.offset) == ((50, 4 * 2**level, 4 * 2**level), offset)
+        np.testing.assert_array_equal(volume.section(3), STACK[3, :: 2**level, :: 2**level])
+    axes.pop(0)  # the axes are not those of the arrays any more: they are by themselves
+    group.attrs.update({"multiscales": multiscales} if version == 2 else {"ome": {"multiscales": multiscales}})
+    volume = open_volume(tmp_path / "a.zarr" / "s1")
+    assert (volume.shape, volume.voxel_size, volume.offset) == ((5, 32, 40), None, None)
+
+
 def test_a_zarr_that_is_no_image(tmp_path: Path) -> None:
     group = zarr.create_group(tmp_path / "a.zarr")
     assert "not an OME-Zarr image" in problem(tmp_path / "a.zarr")
@@ -264,6 +287,7 @@ def test_a_zarr_that_is_no_image(tmp_path: Path) -> None:
 def test_what_is_not_there_or_of_another_kind(tmp_path: Path) -> None:
     assert "does not exist" in problem(tmp_path / "gone.tif")
     assert "holds no sections" in problem(tmp_path)
-    for name in ("a.mrc", "a", "a.tif", "a.png"):
+    for name in ("a.mrc", "a.h5", "a", "a.tif", "a.png"):
         (tmp_path / name).write_text("some text that is no image at all")
         assert str(tmp_path / name) in problem(tmp_path / name)
+    assert "Save it as TIFF, HDF5, MRC, OME-Zarr or as a folder of PNG files." in problem(tmp_path / "a")

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_unet.omezarr import Level, Multiscale, is_zarr, metadata, multiscale, numbers, open_array
+from napari_unet.omezarr import (
+    Level,
+    Multiscale,
+    is_zarr,
+    level_of,
+    metadata,
+    multiscale,
+    numbers,
+    open_array,
+    says_where,
+)
 from napari_unet.problem import Problem
 
 AXES = [{"name": "z", "type": "space", "unit": "nanometer"}, {"name": "Y"}, "x"]
@@ -80,6 +90,25 @@ def test_metadata_of_both_formats(tmp_path: Path, version: Any) -> None:
     found = metadata(tmp_path)
     assert (found["node_type"], found["attributes"]) == ("group", {"a": 1})
     assert metadata(tmp_path / "b")["node_type"] == "array"
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("path", ["1", "./1", "scales/deep/1"])
+def test_the_image_of_a_level(tmp_path: Path, version: Any, path: str) -> None:
+    image = {**IMAGE, "datasets": [IMAGE["datasets"][0], {**IMAGE["datasets"][1], "path": path}]}
+    image = {name: value for name, value in image.items() if name != "coordinateTransformations"}
+    group = zarr.create_group(tmp_path / "a.zarr", attributes={"multiscales": [image]}, zarr_format=version)
+    group.create_array(path.removeprefix("./"), shape=(2, 2, 2), dtype="u1")
+    found = level_of(tmp_path / "a.zarr" / path)
+    assert found is not None
+    attributes, described, number = found
+    assert (number, described.levels[number].scale) == (1, (10, 8, 8))
+    assert (says_where(attributes), says_where(attributes, 1)) == (True, False)
+    assert level_of(tmp_path / "a.zarr" / "2") is None
+    assert level_of(tmp_path / "a.zarr") is None
+    for file in ("zarr.json", ".zattrs"):
+        (tmp_path / "a.zarr" / file).write_text("{")
+    assert level_of(tmp_path / "a.zarr" / path) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\udcff"])

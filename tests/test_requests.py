@@ -10,20 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unet.requests import Begin, KeepGoing, Preview, Request, Stop, from_json, to_json
+from napari_unet.requests import Begin, KeepGoing, Look, Preview, Request, Stop, from_json, to_json
 
 KINDS = get_args(Request)
 plain = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())
 requests = st.one_of(
     st.builds(Begin, st.text(), st.dictionaries(st.text(), plain)),
     st.builds(Preview, *[st.integers()] * 5),
+    st.builds(Look, *[st.integers()] * 3),
     st.just(Stop()),
     st.just(KeepGoing()),
 )
 
 
 def test_there_are_requests_of_every_kind() -> None:
-    assert {kind.__name__ for kind in KINDS} == {"Begin", "Preview", "Stop", "KeepGoing"}
+    assert {kind.__name__ for kind in KINDS} == {"Begin", "Preview", "Look", "Stop", "KeepGoing"}
 
 
 @given(requests)

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 import torch
 
+from napari_unet import predict
 from napari_unet.config import SegmentConfig
 from napari_unet.device import Compute
 from napari_unet.events import Failed, Finished, Notice, Progress, Started
-from napari_unet.grey import measure
+from napari_unet.finished import DONE
+from napari_unet.grey import Grey, measure
+from napari_unet.layout import Chunk
 from napari_unet.log import LOG, read
 from napari_unet.model import load
 from napari_unet.predict import logits
 from napari_unet.problem import Problem
+from napari_unet.requests import Look
 from napari_unet.samples import IMAGE
+from napari_unet.seams import SEAMS
 from napari_unet.segment import parse_region, segment
-from napari_unet.store import open_result
-from napari_unet.tiles import Box
+from napari_unet.store import Store, open_result
+from napari_unet.tiles import Box, Section
 from napari_unet.unet import UNet, folded
 from napari_unet.volume import open_volume
 
@@ -73,7 +80,7 @@ def finish(config: SegmentConfig) -> Finished:
 
 def files_of(path: Path) -> dict[str, bytes]:
     """Every file of a result but its list of finished chunks, which may be in another order."""
-    told = {"done.jsonl", "log.jsonl", "config.json"}  # the order, the times, where it lies
+    told = {"done.jsonl", "log.jsonl", "config.json", SEAMS}  # the order, the times, where it lies, how it was checked
     return {str(f.relative_to(path)): f.read_bytes() for f in path.rglob("*") if f.is_file() and f.name not in told}
 
 
@@ -194,12 +201,74 @@ def test_a_resumed_job_appends_to_the_log(stack: Path, tmp_path: Path) -> None:
     assert read(config.out / LOG)[0] == stopped + resumed
 
 
-def test_too_little_memory_is_said_and_logged(stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise MemoryError
+def runs_out(monkeypatch: pytest.MonkeyPatch, *fails: int) -> list[int]:
+    """Let the given forward passes (from 0 on) lack memory; return the list of tile sides that are tried."""
+    tried: list[int] = []
+    real = predict.logits
 
-    monkeypatch.setattr("napari_unet.segment.logits", full)
-    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr")
-    with pytest.raises(Problem, match=r"not enough memory. Choose smaller tiles") as problem:
+    def short(net: UNet, section: Section, grey: Grey, box: Box, tile: int, *more: Any) -> torch.Tensor:
+        tried.append(tile)
+        if len(tried) - 1 in fails:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return real(net, section, grey, box, tile, *more)
+
+    monkeypatch.setattr(predict, "logits", short)
+    return tried
+
+
+def test_where_memory_is_short_tiles_shrink_and_the_result_stays(
+    stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish(SegmentConfig(image=stack, out=tmp_path / "whole.zarr"))
+    tried = runs_out(monkeypatch, 1, 3)
+    events = list(segment(SegmentConfig(image=stack, out=tmp_path / "short.zarr", tile=1024)))
+    assert tried == [1024, 1024, 512, 512, 256, 256, 256]
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert notices == [
+        f"There was not enough memory: going on in tiles of {side} pixels, with the same result." for side in (512, 256)
+    ]
+    assert files_of(tmp_path / "short.zarr") == files_of(tmp_path / "whole.zarr")
+
+
+def test_too_little_memory_for_any_tile_is_said_and_logged(
+    stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = runs_out(monkeypatch, *range(10))
+    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr", tile=1024)
+    with pytest.raises(Problem, match=r"not enough memory. Close other programs") as problem:
         list(segment(config))
+    assert tried == [1024, 512, 256, 128]
     assert read(config.out / LOG)[0][-1] == Failed(str(problem.value))
+
+
+def test_what_is_looked_at_comes_first(stack: Path, tmp_path: Path) -> None:
+    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr", region="1:5,:,:")
+    job = segment(config, looked_at=lambda: Look(4, 0, 0))
+    done = [event for event, _ in zip(job, range(3), strict=False)]
+    job.close()
+    assert isinstance(done[-1], Progress)
+    listed = [json.loads(line)["chunk"][0] for line in (config.out / DONE).read_text().splitlines()]
+    assert listed[:2] == [3, 2]
+
+
+def test_a_result_of_several_tiles_is_certified(tissue: np.ndarray, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])
+    last = finish(SegmentConfig(image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64))
+    assert last.detail == "1 section segmented, no seam at 1 place where tiles meet"
+    found = json.loads((tmp_path / "out.zarr" / SEAMS).read_text())
+    assert (found["windows"], found["changed"]) == (1, 0)
+    assert found["largest"] <= 1e-5
+
+
+def test_a_seam_in_the_result_is_told(tissue: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Store.write
+
+    def spoilt(store: Store, chunk: Chunk, classes: np.ndarray, probabilities: np.ndarray | None) -> None:
+        classes = classes.copy()
+        classes[:, 60:64] = 3 - classes[:, 60:64]
+        real(store, chunk, classes, probabilities)
+
+    monkeypatch.setattr(Store, "write", spoilt)
+    tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])
+    last = finish(SegmentConfig(image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64))
+    assert last.detail.endswith("pixels differ at 1 place where tiles meet")

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -121,18 +122,25 @@ def test_axes_find_their_place(tmp_path: Path, shape: tuple, names: str | None, 
 
 
 @pytest.mark.parametrize(
-    ("names", "axis", "word"),
+    ("names", "axis", "word", "axes"),
     [
-        ("czyx", 0, "2 channels"),
-        ("tzyx", 0, "2 time points"),
-        (None, 0, "2 stacks"),
-        ("zcyx", 1, "2 channels"),
+        ("czyx", 0, "2 channels", "C 2, Z 5"),
+        ("tzyx", 0, "2 time points", "T 2, Z 5"),
+        (None, 0, "2 stacks", "unnamed 2, unnamed 5 (the sections)"),
+        ("qzyx", 0, "2 stacks", "unnamed 2, Z 5"),
+        ("zqyx", 1, "2 stacks", "Z 5, unnamed 2"),
+        ("zcyx", 1, "2 channels", "Z 5, C 2"),
+        ("cqyx", 0, "2 channels", "C 2, unnamed 5 (the sections)"),
+        ("tqyx", 0, "2 time points", "T 2, unnamed 5 (the sections)"),
+        ("tcyx", 1, "2 channels", "T 5 (the sections), C 2"),
     ],
 )
-def test_one_of_several_must_be_chosen(tmp_path: Path, names: str | None, axis: int, word: str) -> None:
+def test_one_of_several_must_be_chosen(tmp_path: Path, names: str | None, axis: int, word: str, axes: str) -> None:
     path = save(tmp_path, np.stack([STACK, 255 - STACK], axis), list(names) if names else None)
-    with pytest.raises(Problem, match=rf"a\.zarr has {word}\. Say which one to use \(--channel\): 0 to 1\.$"):
+    with pytest.raises(Problem) as caught:
         open_volume(path)
+    asked = "Say which one to use (--channel): 0 to 1."
+    assert str(caught.value) == f"{path} has {word}, its axes are {axes}, Y 70, X 30. {asked}"
     np.testing.assert_array_equal(open_volume(path, channel=1).section(2), 255 - STACK[2])
     for channel in (2, -1):
         with pytest.raises(Problem, match=f"has no channel {channel}"):
@@ -155,6 +163,14 @@ def test_few_channels_are_no_stack(tmp_path: Path) -> None:
     np.testing.assert_array_equal(open_volume(path, channel=3).section(0), STACK[3])
 
 
+@pytest.mark.parametrize(("names", "word"), [("czyx", "5 channels"), ("qzyx", "5 stacks")])
+def test_what_lies_beside_an_axis_z_is_no_section(tmp_path: Path, names: str, word: str) -> None:
+    path = save(tmp_path, STACK[:, None], list(names))
+    with pytest.raises(Problem, match=rf"has {word}, its axes are \w+ 5, Z 1, Y 70, X 30\. Say which one"):
+        open_volume(path)
+    np.testing.assert_array_equal(open_volume(path, channel=3).section(0), STACK[3])
+
+
 def test_a_stack_without_channels_has_channel_0(tmp_path: Path) -> None:
     path = save(tmp_path, STACK)
     assert open_volume(path, channel=0).shape == STACK.shape
@@ -162,10 +178,18 @@ def test_a_stack_without_channels_has_channel_0(tmp_path: Path) -> None:
         open_volume(path, channel=1)
 
 
-def test_two_axes_too_many(tmp_path: Path) -> None:
-    path = save(tmp_path, np.zeros((3, 2, 5, 8, 8), "u1"), list("tczyx"))
-    with pytest.raises(Problem, match=r"3 time points and 2 channels\. Save the one you need"):
-        open_volume(path, channel=1)
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ("tczyx", "3 time points and 2 channels, its axes are T 3, C 2, Z 5, Y 8, X 8"),
+        (None, "3 stacks and 2 stacks, its axes are unnamed 3, unnamed 2, unnamed 5 (the sections), Y 8, X 8"),
+    ],
+)
+def test_two_axes_too_many(tmp_path: Path, names: str | None, words: str) -> None:
+    path = save(tmp_path, np.zeros((3, 2, 5, 8, 8), "u1"), list(names) if names else None)
+    for channel in (None, 1):
+        with pytest.raises(Problem, match=re.escape(f"has {words}. Save the one you need as a stack of its own.")):
+            open_volume(path, channel=channel)
 
 
 @pytest.mark.parametrize("planar", ["contig", "separate"])

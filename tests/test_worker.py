@@ -21,7 +21,7 @@ from napari_unet.events import Event, Failed, Finished, Loss, Notice, Previewed,
 from napari_unet.log import ERROR, LOG, read
 from napari_unet.model import load
 from napari_unet.preview import load_preview
-from napari_unet.requests import Begin, KeepGoing, Preview, Request, Stop, to_json
+from napari_unet.requests import Begin, KeepGoing, Look, Preview, Request, Stop, to_json
 from napari_unet.samples import IMAGE, STROKES
 from napari_unet.train import CHECKPOINT, train
 
@@ -263,3 +263,11 @@ def test_of_several_previews_only_the_latest_counts_and_only_once() -> None:
         inbox._take(Preview(z, 0, 1, 0, 1))
     assert inbox.asked() == Preview(2, 0, 1, 0, 1)
     assert inbox.asked() is None
+
+
+def test_a_segmentation_is_told_what_was_looked_at_last() -> None:
+    inbox = worker.Inbox()
+    assert inbox.looked_at() is None
+    for z in (1, 2):
+        inbox._take(Look(z, 10, 20))
+    assert inbox.looked_at() == inbox.looked_at() == Look(2, 10, 20)

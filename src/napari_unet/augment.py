@@ -14,8 +14,8 @@ from torch.nn import functional
 _PLAIN = 0.2  # share of crops that are only turned by right angles and mirrored, so that no pixel is resampled
 _ELASTIC = 10.0  # pixels, standard deviation of the displacements (section 3.1 of arXiv 1505.04597)
 _SCALE = (0.7, 1.5)
-_BLUR = (0.3, 1.5)  # pixels, standard deviation
-_NOISE = (0.0, 0.5)  # standard deviation, as a share of that of the section
+_BLUR = (0.3, 2.5)  # pixels, standard deviation
+_NOISE = (0.0, 1.0)  # standard deviation, as a share of that of the section
 
 
 def coordinates(side: int, centre: tuple[float, float], generator: Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""The command line: napari-unet train | examples | segment | score | models | doctor | demo."""
+"""The command line: napari-unet train | examples | segment | convert | score | models | doctor | demo."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def segment(
     Parameters
     ----------
     image
-        TIFF, folder of TIFF or PNG sections, Zarr or OME-Zarr.
+        TIFF, folder of TIFF or PNG sections, Zarr, OME-Zarr or a level of it (stack.zarr/1), HDF5 (stack.h5/dataset),
+        MRC.
     out
         Result to create, such as cells.zarr.
     """
@@ -73,6 +74,24 @@ def segment(
 
     config = SegmentConfig(image=image, out=out, **(settings or SegmentSettings()).model_dump())
     return print_events(_until_interrupted(lambda stop: segment(config, stop)), as_json)
+
+
+@app.command
+def convert(result: Path, out: Path, *, probabilities: bool = False, as_json: Json = False) -> int:
+    """Write a segmentation as one TIFF, for programs that do not open OME-Zarr.
+
+    Parameters
+    ----------
+    result
+        A segmentation, finished or not; what is not computed yet is 255.
+    out
+        File to create, such as cells.tif.
+    probabilities
+        Write the probability of each class, 0 to 255, instead of the class map.
+    """
+    from napari_unet.convert import convert
+
+    return print_events(_until_interrupted(lambda stop: convert(result, out, probabilities, stop)), as_json)
 
 
 @app.command

@@ -70,7 +70,9 @@ class Settings(BaseModel):
     precision: Precision = Field(
         "auto", description="Number format; auto takes bfloat16 where the device computes in it, else float32."
     )
-    channel: int | None = Field(None, ge=0, description="Which channel of a colour or multi-channel image to use.")
+    channel: int | None = Field(
+        None, ge=0, description="Which channel, time point or stack to use, of an image with several."
+    )
 
 
 class TrainSettings(Settings):
@@ -144,11 +146,19 @@ class SegmentSettings(Settings):
         "", description="Only this part, as z0:z1,y0:y1,x0:x1 in voxels. Empty: the whole stack."
     )
     tile: Annotated[int, AfterValidator(_multiple_of_16)] = Field(
-        1024, ge=16, le=1024, description="Largest tile side in pixels; the result does not depend on it."
+        0,
+        ge=0,
+        le=4096,
+        description="Largest tile side in pixels; the result does not depend on it. 0 takes what fits into memory.",
+        json_schema_extra={"zero": "what fits into memory"},
     )
     probabilities: bool = Field(False, description="Also write the probability of each class.")
     best_quality: bool = Field(
         False, description="Average over the 8 mirrored and rotated views: a little better, 8 times as long."
+    )
+    scheduler: str = Field(
+        "",
+        description="Address of a dask scheduler, such as tcp://node1:8786: its workers compute. Empty: this machine.",
     )
 
 

@@ -17,6 +17,7 @@ from napari_unet.problem import Problem
 if TYPE_CHECKING:
     import torch
 
+_MAPS = 8  # maps of the first level that are in memory at once, those of the convolution's own work included
 _NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED")  # in the words of torch and CUDA
 
 
@@ -116,6 +117,25 @@ def _fastest_precision(kind: str) -> Precision:
     return "float32"
 
 
+def largest_tile(compute: Compute, width: int) -> int:
+    """Return the side of the largest tile for which there is memory: a power of two from 64 to 2048, in pixels.
+
+    Parameters
+    ----------
+    compute : Compute
+    width : int
+        Channels of the network's first level, whose feature maps take most of the memory.
+    """
+    import torch
+
+    free = torch.cuda.mem_get_info()[0] if compute.kind == "cuda" else psutil.virtual_memory().available
+    # The processor shares its memory with the rest, and gains nothing by tiles larger than a chunk.
+    share, largest = (0.8, 2048) if compute.kind == "cuda" else (0.25, 1024)
+    pixel = width * _MAPS * (4 if compute.precision == "float32" else 2)
+    sides = [side for side in (2048, 1024, 512, 256, 128) if side <= largest]
+    return next((side for side in sides if (side + 2 * 94) ** 2 * pixel <= share * free), 64)
+
+
 @contextlib.contextmanager
 def memory_problems(remedy: str) -> Iterator[None]:
     """Turn an out-of-memory error, of the device or of the machine, into a sentence.
@@ -124,14 +144,17 @@ def memory_problems(remedy: str) -> Iterator[None]:
     ------
     Problem
     """
-    import torch
-
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise Problem(f"There is not enough memory. {remedy}") from error
-    except RuntimeError as error:
-        # torch has no class of its own for the processor's memory, nor for all that a GPU runs out of.
-        if not any(words in str(error) for words in _NO_MEMORY):
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
             raise
         raise Problem(f"There is not enough memory. {remedy}") from error
+
+
+def lacks_memory(error: MemoryError | RuntimeError) -> bool:
+    """Tell whether the device or the machine ran out of memory."""
+    import torch
+
+    # torch has no class of its own for the processor's memory, nor for all that a GPU runs out of.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in _NO_MEMORY)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +15,29 @@ import tifffile
 import zarr
 from PIL import Image, PngImagePlugin
 
-from napari_unet import omezarr
+from napari_unet import hdf5, mrc, omezarr
+from napari_unet.omezarr import Multiscale
 from napari_unet.problem import Problem
-from napari_unet.voxels import Voxels, of_multiscale, of_tiff
+from napari_unet.voxels import Source, Voxels, damaged, letters, of_multiscale, of_tiff
 
 _TIFF = {".tif", ".tiff", ".btf", ".tf8"}
 _PNG = ".png"
 
 
-@dataclass(frozen=True)
-class Source:
-    """What a file holds.
-
-    Attributes
-    ----------
-    array
-        Lazy, with as many dimensions as `axes` has letters.
-    axes
-        A letter for each dimension: Z, Y, X, T time, C channel, S colour sample, any other unknown.
-    voxels
-        Size and position of a voxel, where the metadata tells.
-    """
-
-    array: Any
-    axes: str
-    voxels: Voxels = field(default_factory=Voxels)
-
-
 def open_source(path: Path, labels: bool = False) -> Source:
-    """Open a TIFF, a PNG, a folder of those, a Zarr array or an OME-Zarr group, without reading its pixels.
+    """Open a stack without reading its pixels.
 
-    A PNG with a palette gives its colours, or with `labels` the numbers that the palette gives colours to.
+    A TIFF, a PNG, a folder of those, a Zarr array, an OME-Zarr group or a level of it, a dataset in an HDF5 file
+    (`stack.h5/volumes/raw`), an MRC file. A PNG with a palette gives its colours, or with `labels` the numbers that
+    the palette gives colours to.
 
     Raises
     ------
     Problem
         If there is nothing at `path`, or nothing that can be read.
     """
+    if file := hdf5.file_of(path):
+        return hdf5.open_dataset(file, path.relative_to(file).as_posix())
     if not path.exists():
         raise Problem(f"{path} does not exist. Check the path.")
     if path.is_dir():
@@ -61,7 +47,9 @@ def open_source(path: Path, labels: bool = False) -> Source:
         return _open_sections([path], labels)
     if suffix in _TIFF:
         return _open_tiff(path)
-    raise Problem(f"{path} cannot be opened. Save it as TIFF, as a folder of PNG files or as OME-Zarr.")
+    if suffix in mrc.SUFFIXES:
+        return mrc.open_mrc(path)
+    raise Problem(f"{path} cannot be opened. Save it as TIFF, HDF5, MRC, OME-Zarr or as a folder of PNG files.")
 
 
 class SectionFiles:
@@ -123,7 +111,7 @@ def _probe(path: Path, labels: bool) -> tuple[tuple[int, ...], np.dtype]:
                 pixel = np.asarray(Image.new(_plain(image.mode, labels), (1, 1)))
                 return (image.height, image.width, *pixel.shape[2:]), pixel.dtype
         except Exception as error:
-            raise _damaged(path) from error
+            raise damaged(path) from error
     source = _open_tiff(path)
     if source.axes not in ("YX", "YXS"):
         raise Problem(f"{path} holds more than one section. Open it by itself, or take it out of the folder.")
@@ -137,13 +125,13 @@ def _read(path: Path, labels: bool) -> np.ndarray:
         try:
             return np.array(source.array[...])
         except Exception as error:
-            raise _damaged(path) from error
+            raise damaged(path) from error
     try:
         # Image.open would refuse a large section as a "decompression bomb".
         with PngImagePlugin.PngImageFile(path) as image:
             return np.array(image.convert(_plain(image.mode, labels)))
     except Exception as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
 
 
 def _plain(mode: str, labels: bool) -> str:
@@ -153,13 +141,6 @@ def _plain(mode: str, labels: bool) -> str:
 
 def _words(shape: tuple[int, ...], dtype: np.dtype) -> str:
     return f"{' x '.join(map(str, shape))} pixels of {dtype}"
-
-
-def _damaged(path: Path) -> Problem:
-    return Problem(
-        f"{path} cannot be read: it is damaged, incomplete or not what its name says. "
-        "Copy it again from its source, or save it anew."
-    )
 
 
 def _open_tiff(path: Path) -> Source:
@@ -179,7 +160,7 @@ def _open_tiff(path: Path) -> Source:
     except Problem:
         raise
     except Exception as error:  # tifffile tells a bad file by many kinds of error
-        raise _damaged(path) from error
+        raise damaged(path) from error
 
 
 def _one_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
@@ -198,32 +179,31 @@ def _one_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
     link = tif.filehandle.read(tif.tiff.offsetsize)
     pages = [page for page in series.pages if page is not None]
     if link != bytes(tif.tiff.offsetsize) or len(pages) < len(series.pages):
-        raise _damaged(path)
+        raise damaged(path)
     for page in pages:
         ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False))
         if page.parent is tif and max(ends, default=0) > tif.filehandle.size:
-            raise _damaged(path)
+            raise damaged(path)
     return series
 
 
 def _open_zarr(folder: Path) -> Source:
-    """Open a Zarr array, or the finest level of an OME-Zarr group."""
+    """Open a Zarr array, which may be a level of an OME-Zarr image, or the finest level of an OME-Zarr group."""
     metadata = omezarr.metadata(folder)
     if metadata["node_type"] == "array":
         array = omezarr.open_array(folder)
-        # Without names, the last two axes are Y and X.
-        unnamed = ("Q" * (array.ndim - 2) + "YX")[-array.ndim :]
-        return Source(array, _letters(metadata.get("dimension_names") or ()) or unnamed)
+        level = omezarr.level_of(folder)
+        if level and len(level[1].axes) == array.ndim:
+            return Source(array, letters(level[1].axes, array.ndim), _voxels(*level))
+        return Source(array, letters(metadata.get("dimension_names") or (), array.ndim))
     image = omezarr.multiscale(metadata["attributes"])
     if image is None:
         raise Problem(f"{folder} is a Zarr group that is not an OME-Zarr image. Open one of the arrays inside it.")
-    voxels = of_multiscale(image)
-    if not omezarr.says_where(metadata["attributes"]):
-        voxels = replace(voxels, start={})
-    return Source(omezarr.open_level(folder, image), _letters(image.axes), voxels)
+    array = omezarr.open_level(folder, image)
+    return Source(array, letters(image.axes, array.ndim), _voxels(metadata["attributes"], image, 0))
 
 
-def _letters(names: Sequence[str | None]) -> str:
-    """Return a letter for each axis, none if the names do not tell Y and X."""
-    letters = "".join(name.upper() if name in ("t", "c", "z", "y", "x") else "Q" for name in names)
-    return letters if letters.count("Y") == letters.count("X") == 1 else ""
+def _voxels(attributes: Mapping[str, Any], image: Multiscale, number: int) -> Voxels:
+    """Return the voxels of a level; a place of its own it has only if the metadata say so."""
+    voxels = of_multiscale(image, number)
+    return voxels if omezarr.says_where(attributes, number) else replace(voxels, start={})

@@ -15,6 +15,8 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from napari_unet.problem import Problem
 
+_NESTED = 4  # how far below its group the array of a level may lie
+
 
 @dataclass(frozen=True)
 class Level:
@@ -82,10 +84,27 @@ def multiscale(attributes: Mapping[str, Any]) -> Multiscale | None:
     return Multiscale(names, tuple(str(axis["unit"]) if axis.get("unit") else None for axis in axes), levels)
 
 
-def says_where(attributes: Mapping[str, Any]) -> bool:
-    """Return whether the attributes of a group, in which `multiscale` found an image, place its finest level."""
+def says_where(attributes: Mapping[str, Any], number: int = 0) -> bool:
+    """Return whether the attributes of a group, in which `multiscale` found an image, place one of its levels."""
     image = ome(attributes)["multiscales"][0]
-    return any("translation" in step for step in _steps(image["datasets"][0], image))
+    return any("translation" in step for step in _steps(image["datasets"][number], image))
+
+
+def level_of(folder: Path) -> tuple[Mapping[str, Any], Multiscale, int] | None:
+    """Return the image of which the array in `folder` is a level: attributes of its group, image, number of the level.
+
+    None if it is an array by itself.
+    """
+    for group in list(folder.parents)[:_NESTED]:
+        try:
+            attributes = metadata(group)["attributes"] if is_zarr(group) else {}
+        except Problem:  # the array can be read all the same
+            continue
+        image = multiscale(attributes)
+        for number, level in enumerate(image.levels if image else ()):
+            if image and group / level.path == folder:
+                return attributes, image, number
+    return None
 
 
 def open_array(folder: Path, mode: Literal["r", "r+"] = "r") -> zarr.Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,14 +11,18 @@ import torch
 from torch import Tensor
 
 from napari_unet import tiles
-from napari_unet.device import Compute
+from napari_unet.classes import PixelClass
+from napari_unet.device import Compute, lacks_memory
+from napari_unet.events import Notice
 from napari_unet.grey import Grey
-from napari_unet.tiles import Box
+from napari_unet.tiles import Box, Section
 from napari_unet.unet import UNet
+
+_TRIES, _SMALLEST = 3, 64  # how often tiles may shrink, and to which side
 
 
 def logits(
-    net: UNet, section: np.ndarray, grey: Grey, box: Box, tile: int, compute: Compute, best_quality: bool = False
+    net: UNet, section: Section, grey: Grey, box: Box, tile: int, compute: Compute, best_quality: bool = False
 ) -> Tensor:
     """Return the logits of a box of a section, computed tile by tile.
 
@@ -24,8 +30,8 @@ def logits(
     ----------
     net : UNet
         In evaluation mode, on the device of `compute`.
-    section : ndarray, shape (Y, X)
-        The whole section: tiles see beyond the box.
+    section : Section, shape (Y, X)
+        The whole section, or the part that the box needs: tiles see beyond the box.
     grey : Grey
         Of the whole section.
     box : Box
@@ -51,6 +57,83 @@ def logits(
         inside = kept[:, y0 - part.y0 : y1 - part.y0, tiles.CUT + x0 - part.x0 : tiles.CUT + x1 - part.x0]
         result[:, y0 - box.y0 : y1 - box.y0, x0 - box.x0 : x1 - box.x0] = inside
     return result
+
+
+class Predictor:
+    """A network that segments; where memory is short, in smaller tiles, in the end on the processor.
+
+    Parameters
+    ----------
+    net : UNet
+        Folded.
+    classes : sequence of PixelClass
+        One a channel.
+    compute : Compute
+    tile : int
+        Largest side of a tile; a multiple of 16.
+    best_quality : bool
+        Average over the 8 mirrored and rotated views.
+
+    Attributes
+    ----------
+    compute : Compute
+        What it computes on now.
+    tile : int
+        Largest side of a tile now.
+    """
+
+    def __init__(
+        self, net: UNet, classes: Sequence[PixelClass], compute: Compute, tile: int, best_quality: bool
+    ) -> None:
+        self._net = net.to(compute.kind, memory_format=torch.channels_last)
+        self._values = torch.tensor([each.value for each in classes], dtype=torch.uint8, device=compute.kind)
+        self.compute, self.tile, self._best_quality = compute, tile, best_quality
+        self._tries = _TRIES
+
+    def logits(self, section: Section, grey: Grey, box: Box) -> Generator[Notice, None, Tensor]:
+        """Return the logits of a box as `logits` does; yield what the user should know of smaller tiles.
+
+        Raises
+        ------
+        MemoryError, RuntimeError
+            If not even the smallest tiles fit.
+        """
+        while True:
+            try:
+                return self.once(section, grey, box, self.tile)
+            except (MemoryError, RuntimeError) as error:
+                if not lacks_memory(error) or (self.compute.kind == "cpu" and not self._may_shrink):
+                    raise
+            # Outside the handler, whose error would keep the tensors alive.
+            yield self._give_way()
+
+    def once(self, section: Section, grey: Grey, box: Box, tile: int) -> Tensor:
+        """Return the logits of a box in tiles of at most a side, or fail."""
+        return logits(self._net, section, grey, box, tile, self.compute, self._best_quality)
+
+    def kept(self, found: Tensor, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return what a result keeps of logits: class values, and where wanted probabilities, 255 = 1; both uint8."""
+        of_classes = (found.softmax(0) * 255).round().to(torch.uint8).cpu().numpy() if probabilities else None
+        return self._values[found.argmax(0)].cpu().numpy(), of_classes
+
+    @property
+    def _may_shrink(self) -> bool:
+        return self._tries > 0 and self.tile > _SMALLEST
+
+    def _give_way(self) -> Notice:
+        """Take smaller tiles, or the processor; the result is the same."""
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if self._may_shrink:
+            self._tries -= 1
+            self.tile = max(self.tile // 32 * 16, _SMALLEST)
+            return Notice(
+                f"There was not enough memory: going on in tiles of {self.tile} pixels, with the same result."
+            )
+        self.compute = replace(self.compute, kind="cpu", name="processor")
+        self._net, self._values = self._net.to("cpu"), self._values.to("cpu")
+        self._tries = _TRIES
+        return Notice(f"The memory of the GPU is too small, so the processor goes on in tiles of {self.tile} pixels.")
 
 
 def _over_views(net: UNet, pixels: Tensor) -> Tensor:

@@ -30,6 +30,15 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class Look:
+    """While segmenting, do first what is near this voxel of the image: somebody looks at it."""
+
+    z: int
+    y: int
+    x: int
+
+
+@dataclass(frozen=True)
 class Stop:
     """Stop in good order; what is finished stays."""
 
@@ -39,8 +48,8 @@ class KeepGoing:
     """Go on after the window is closed."""
 
 
-Request = Begin | Preview | Stop | KeepGoing
-_KINDS = (Begin, Preview, Stop, KeepGoing)
+Request = Begin | Preview | Look | Stop | KeepGoing
+_KINDS = (Begin, Preview, Look, Stop, KeepGoing)
 
 
 def to_json(request: Request) -> str:

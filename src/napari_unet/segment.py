@@ -5,29 +5,36 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from itertools import groupby
 
 import numpy as np
-import torch
 
+from napari_unet.ahead import Behind, ahead
+from napari_unet.blocks import Block, Place, blocks, nearest_first
+from napari_unet.blockwise import Blockwise
 from napari_unet.config import SegmentConfig
-from napari_unet.device import Compute, choose, memory_problems
+from napari_unet.device import Compute, choose, largest_tile, memory_problems
 from napari_unet.disk import write_json
 from napari_unet.events import Event, Finished, Notice, Progress, Started
-from napari_unet.grey import Grey, measure
-from napari_unet.layout import CONFIG, Chunk, Layout, read_layout
+from napari_unet.layout import CONFIG, Layout, read_layout
 from napari_unet.log import LOG, record
 from napari_unet.model import Model, load
-from napari_unet.predict import logits
+from napari_unet.predict import Predictor
 from napari_unet.problem import Problem
+from napari_unet.requests import Look
+from napari_unet.seams import certify, windows
+from napari_unet.sections import Sections
 from napari_unet.store import Store, open_store
 from napari_unet.tiles import Box
-from napari_unet.unet import UNet, folded
+from napari_unet.unet import folded
 from napari_unet.volume import Volume, open_volume
 from napari_unet.words import counted
 
 
-def segment(config: SegmentConfig, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+def segment(
+    config: SegmentConfig,
+    should_stop: Callable[[], bool] = lambda: False,
+    looked_at: Callable[[], Look | None] = lambda: None,
+) -> Iterator[Event]:
     """Segment a stack into an OME-Zarr; what a stopped or killed job finished is kept, and the rest is done.
 
     The result does not depend on the tile size: the image is mirrored at its own border only, tiles start at
@@ -38,6 +45,8 @@ def segment(config: SegmentConfig, should_stop: Callable[[], bool] = lambda: Fal
     config : SegmentConfig
     should_stop : callable
         Asked between two chunks; when it returns True, what is done is made safe and the job ends.
+    looked_at : callable
+        Asked before each chunk what part of the image somebody looks at, if any: what is near comes first.
 
     Yields
     ------
@@ -56,9 +65,8 @@ def segment(config: SegmentConfig, should_stop: Callable[[], bool] = lambda: Fal
     _refuse_blank(image, box)
 
     def events() -> Iterator[Event]:
-        with memory_problems("Choose smaller tiles (--tile 256): the result is the same."):
-            net = folded(model.net).to(compute.kind, memory_format=torch.channels_last)
-            yield from _Job(net, model, image, box, store, config).events(compute, should_stop)
+        with memory_problems("Close other programs, or choose another device (--device)."):
+            yield from _Job(config, model, image, box, compute, store).events(should_stop, looked_at)
 
     with open_store(config.out, _layout(config, compute, model, image, box)) as store:
         write_json(config.out / CONFIG, config.model_dump(mode="json"))
@@ -90,15 +98,19 @@ def parse_region(text: str, shape: tuple[int, int, int]) -> Box:
 class _Job:
     """A segmentation in progress."""
 
-    def __init__(self, net: UNet, model: Model, image: Volume, box: Box, store: Store, config: SegmentConfig) -> None:
-        self._net, self._image, self._box, self._store = net, image, box, store
-        self._tile, self._best_quality = config.tile, config.best_quality
-        self._model = model.card.name
-        self._values = torch.tensor([c.value for c in model.card.classes], dtype=torch.uint8)
+    def __init__(
+        self, config: SegmentConfig, model: Model, image: Volume, box: Box, compute: Compute, store: Store
+    ) -> None:
+        self._config = config.model_copy(update={"precision": compute.precision})
+        self._image, self._model, self._box, self._store = image, model, box, store
+        tile = config.tile or largest_tile(compute, model.card.width)
+        predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
+        self._blockwise = Blockwise(predictor, image, box, store.layout)
 
-    def events(self, compute: Compute, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    def events(self, should_stop: Callable[[], bool], looked_at: Callable[[], Look | None]) -> Iterator[Event]:
         """Compute all chunks that are pending."""
-        yield Started("segment", str(compute), f"{self._image.name} with {self._model}")
+        on = self._config.scheduler or str(self._blockwise.predictor.compute)
+        yield Started("segment", on, f"{self._image.name} with {self._model.card.name}")
         pending, total = self._store.pending, self._store.total
         if not pending:
             yield Finished(str(self._store.path), "already done")
@@ -106,36 +118,57 @@ class _Job:
         done = kept = total - len(pending)
         if kept:
             yield Notice(f"{kept:,} of {total:,} chunks were finished before and are kept.")
-        began = time.monotonic()
-        for z, chunks in groupby(pending, key=lambda chunk: chunk.z):
-            section = self._image.section(self._box.z0 + z)
-            grey = measure(section, f"Section {self._box.z0 + z} of {self._image.name}")
-            if not grey.std:
-                yield Notice(f"Section {self._box.z0 + z} has the same grey value everywhere: its result says nothing.")
-            for chunk in chunks:
-                if should_stop():
-                    self._store.flush()
-                    yield Finished(str(self._store.path), f"{done:,} of {total:,} chunks are kept", True)
-                    return
-                self._compute(chunk, section, grey, compute)
-                done += 1
+        order = nearest_first(
+            blocks(pending, self._blockwise.predictor.tile), lambda: _on_result(looked_at(), self._box)
+        )
+        began, said = time.monotonic(), set[Notice]()
+        for what in (self._there if self._config.scheduler else self._here)(order, should_stop):
+            if isinstance(what, Block):
+                done += len(what.chunks)
                 pace = (time.monotonic() - began) / (done - kept)
                 yield Progress(done, total, "chunk", pace * (total - done))
+            elif what not in said:  # once is enough
+                said.add(what)
+                yield what
         self._store.flush()
+        if done < total:
+            yield Finished(str(self._store.path), f"{done:,} of {total:,} chunks are kept", True)
+            return
+        values = np.array([each.value for each in self._model.card.classes], np.uint8)
+        places = windows(self._store.layout, self._blockwise.predictor.tile)
+        certificate = certify(self._blockwise.logits, self._store.class_map, values, places)
+        certificate.save(self._store.path)
         sections = counted(self._box.z1 - self._box.z0, "section")
-        yield Finished(str(self._store.path), f"{sections} segmented")
+        checked = f", {certificate}" if certificate.windows else ""  # one tile a section has no seam
+        yield Finished(str(self._store.path), f"{sections} segmented{checked}")
 
-    def _compute(self, chunk: Chunk, section: np.ndarray, grey: Grey, compute: Compute) -> None:
-        """Compute one chunk and write it."""
-        y0, y1, x0, x1 = chunk.box(self._store.layout.shape)
-        z, y, x = self._box.z0 + chunk.z, self._box.y0, self._box.x0
-        box = Box(z, z + 1, y + y0, y + y1, x + x0, x + x1)
-        scores = logits(self._net, section, grey, box, self._tile, compute, self._best_quality)
-        classes = self._values.to(scores.device)[scores.argmax(0)].cpu().numpy()
-        probabilities = None
-        if self._store.layout.probabilities:
-            probabilities = (scores.softmax(0) * 255).round().to(torch.uint8).cpu().numpy()
-        self._store.write(chunk, classes, probabilities)
+    def _here(self, order: Iterator[Block], should_stop: Callable[[], bool]) -> Iterator[Notice | Block]:
+        """Compute blocks in this process; one thread reads ahead, one writes behind."""
+        with Behind() as writer:
+            for seen in ahead(self._blockwise.read, order):
+                if should_stop():
+                    break
+                for each in (yield from self._blockwise.compute(seen)):
+                    writer.do(self._store.write, each.chunk, each.classes, each.probabilities)
+                yield seen.block
+            writer.settle()
+
+    def _there(self, order: Iterator[Block], should_stop: Callable[[], bool]) -> Iterator[Notice | Block]:
+        """Let a cluster compute blocks."""
+        try:
+            from napari_unet.cluster import computed
+        except ImportError as error:
+            raise Problem('A cluster needs the package distributed: pip install "napari-unet[distributed]".') from error
+        for what in computed(self._config, self._store.layout, self._box, order, should_stop):
+            if isinstance(what, Block):
+                for chunk in what.chunks:
+                    self._store.written(chunk)
+            yield what
+
+
+def _on_result(look: Look | None, box: Box) -> Place | None:
+    """Return where a voxel of the image lies on the result of a box of it."""
+    return Place(look.z - box.z0, look.y - box.y0, look.x - box.x0) if look else None
 
 
 def _as_begun(config: SegmentConfig) -> SegmentConfig:
@@ -172,6 +205,8 @@ def _layout(config: SegmentConfig, compute: Compute, model: Model, image: Volume
 
 def _refuse_blank(image: Volume, box: Box) -> None:
     """Raise a Problem if the first, the middle and the last section show nothing at all."""
-    looked_at = {box.z0, (box.z0 + box.z1) // 2, box.z1 - 1}
-    if not any(measure(image.section(z), f"Section {z} of {image.name}").std for z in looked_at):
-        raise Problem(f"{image.name} has the same grey value everywhere. Choose the image that shows the tissue.")
+    sections = Sections(image)
+    for z in sorted({box.z0, (box.z0 + box.z1) // 2, box.z1 - 1}):
+        if sections.read(Box(z, z + 1, box.y0, box.y0 + 1, box.x0, box.x0 + 1))[1].std:
+            return
+    raise Problem(f"{image.name} has the same grey value everywhere. Choose the image that shows the tissue.")

@@ -18,9 +18,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import IO, Self
 
@@ -30,9 +30,6 @@ import zarr
 from napari_unet.disk import disk_problem, lock, sync
 from napari_unet.finished import DONE, LOCK, chunks_in
 from napari_unet.layout import (
-    CHUNK,
-    COARSE_CHUNK,
-    NOT_COMPUTED,
     Chunk,
     Layout,
     create,
@@ -40,6 +37,8 @@ from napari_unet.layout import (
     read_layout,
     refuse_another,
 )
+from napari_unet.pyramids import Pyramids
+from napari_unet.tiles import Box
 
 _BATCH = 16  # chunks written before they are listed
 _PATIENCE = 2.0  # seconds between two flushes: a slower chunk is listed at once
@@ -124,7 +123,7 @@ class Store:
         self._chunks = layout.chunks()
         self.total = len(self._chunks)
         self._lock = lock
-        self._pyramids = open_levels(path, layout, "r+")
+        self._pyramids = Pyramids(path, layout)
         self._done = _listed(path).intersection(self._chunks)
         self._unlisted: list[Chunk] = []
         self._flushed = time.monotonic()
@@ -146,6 +145,10 @@ class Store:
         """The chunks still to be written, in the order z, y, x."""
         return [chunk for chunk in self._chunks if chunk not in self._done and chunk not in self._unlisted]
 
+    def class_map(self, box: Box) -> np.ndarray:
+        """Return a box of one section of the class map at full resolution: uint8 (rows, columns)."""
+        return np.asarray(self._pyramids.levels[0][0][box.z0, box.y0 : box.y1, box.x0 : box.x1])
+
     def write(self, chunk: Chunk, classes: np.ndarray, probabilities: np.ndarray | None) -> None:
         """Write one pending chunk; it is listed as done at one of the next flushes.
 
@@ -165,12 +168,14 @@ class Store:
         ValueError
             If the pixels do not fit the chunk.
         """
-        images = [classes] if probabilities is None else [classes, probabilities]
-        self._check(chunk, images)
-        y0, y1, x0, x1 = chunk.box(self.layout.shape)
+        if chunk in self._done or chunk in self._unlisted:
+            raise ValueError(f"{chunk} was written before")
         with self._disk():
-            for levels, pixels in zip(self._pyramids, images, strict=True):
-                levels[0][..., chunk.z, y0:y1, x0:x1] = pixels
+            self._pyramids.write(chunk, classes, probabilities)
+        self.written(chunk)
+
+    def written(self, chunk: Chunk) -> None:
+        """Take note of a chunk that was written, here or by another process; the same problems as of `write`."""
         self._unlisted.append(chunk)
         if len(self._unlisted) >= _BATCH or time.monotonic() - self._flushed >= _PATIENCE:
             self.flush()
@@ -186,8 +191,8 @@ class Store:
         if not self._unlisted:
             return
         with self._disk():
-            files = [file for chunk in self._unlisted for file in self._level_0_files(chunk)]
-            sync(self.path, files + self._coarsen(self._unlisted))
+            files = [file for chunk in self._unlisted for file in self._pyramids.files(chunk)]
+            sync(self.path, files + self._pyramids.coarsen(self._unlisted))
             with (self.path / DONE).open("a", newline="\n") as log:
                 log.writelines(json.dumps({"chunk": dataclasses.astuple(c)}) + "\n" for c in self._unlisted)
                 log.flush()
@@ -213,54 +218,17 @@ class Store:
             kept = f"; {self.done} of {self.total} chunks are kept"
             raise disk_problem(self.path, error, kept) from error
 
-    def _check(self, chunk: Chunk, images: list[np.ndarray]) -> None:
-        """Raise ValueError unless `images` are the pixels of a chunk that was not written before."""
-        if chunk in self._done or chunk in self._unlisted:
-            raise ValueError(f"{chunk} was written before")
-        y0, y1, x0, x1 = chunk.box(self.layout.shape)
-        shapes: list[tuple[int, ...]] = [(y1 - y0, x1 - x0)]
-        if self.layout.probabilities:
-            shapes.append((len(self.layout.classes), y1 - y0, x1 - x0))
-        if [image.shape for image in images] != shapes or any(image.dtype != np.uint8 for image in images):
-            raise ValueError(f"{chunk} takes uint8 {shapes}, got {[(i.dtype, i.shape) for i in images]}")
-        if images[0].max() == NOT_COMPUTED:
-            raise ValueError(f"{NOT_COMPUTED} means not computed yet, it is no class")
-
-    def _coarsen(self, chunks: Iterable[Chunk]) -> list[Path]:
-        """Write the coarse chunks over `chunks`, each whole and from the level below; return their files."""
-        files = []
-        for levels in self._pyramids:
-            # A chunk of level 1 (512 px) lies over one of level 0 (1024 px), later ones over 2 x 2 chunks.
-            touched = {(chunk.z, chunk.y, chunk.x) for chunk in chunks}
-            for fine, coarse in pairwise(levels):
-                for z, y, x in sorted(touched):
-                    top, left = y * COARSE_CHUNK, x * COARSE_CHUNK
-                    block = fine[..., z, 2 * top : 2 * top + CHUNK : 2, 2 * left : 2 * left + CHUNK : 2]
-                    coarse[..., z, top : top + COARSE_CHUNK, left : left + COARSE_CHUNK] = block
-                    files += self._files(coarse, z, y, x)
-                touched = {(z, y // 2, x // 2) for z, y, x in touched}
-        return files
-
     def _mend(self) -> None:
         """Remove all but the listed chunks from unfinished sections, and write their coarse levels again."""
         sections = {chunk.z for chunk in self.pending}
         kept = [chunk for chunk in self._done if chunk.z in sections]
-        keep = {file for chunk in kept for file in self._level_0_files(chunk)}
-        for array in chain.from_iterable(self._pyramids):
+        keep = {file for chunk in kept for file in self._pyramids.files(chunk)}
+        for array in chain.from_iterable(self._pyramids.levels):
             for folder in (self.path / array.path).glob("c/*" if array.ndim == 3 else "c/*/*"):
                 if folder.name.isdecimal() and int(folder.name) in sections:
                     for file in set(folder.glob("*/*")) - keep:
                         file.unlink()
-        sync(self.path, self._coarsen(kept))
-
-    def _level_0_files(self, chunk: Chunk) -> list[Path]:
-        """Return the files of a chunk at full resolution."""
-        return [f for levels in self._pyramids for f in self._files(levels[0], chunk.z, chunk.y, chunk.x)]
-
-    def _files(self, array: zarr.Array, z: int, y: int, x: int) -> list[Path]:
-        """Return the files of one chunk of `array`, one a channel."""
-        channels = [(c,) for c in range(array.shape[0])] if array.ndim == 4 else [()]
-        return [self.path / array.path / array.metadata.encode_chunk_key((*c, z, y, x)) for c in channels]
+        sync(self.path, self._pyramids.coarsen(kept))
 
 
 def _is_new(path: Path) -> bool:

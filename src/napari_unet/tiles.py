@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -87,12 +87,23 @@ def cover(y0: int, y1: int, x0: int, x1: int, largest: int) -> Iterator[Tile]:
             yield Tile(top, bottom, left, right)
 
 
-def read(section: np.ndarray, tile: Tile) -> np.ndarray:
+class Section(Protocol):
+    """Rows and columns of pixels; a numpy array is one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+
+    def __getitem__(self, key: Any, /) -> np.ndarray:
+        """Return the pixels at two arrays of indices that broadcast, as numpy does."""
+
+
+def read(section: Section, tile: Tile) -> np.ndarray:
     """Return the pixels under the read box of `tile`, mirrored at the borders of `section`.
 
     Parameters
     ----------
-    section : ndarray, shape (Y, X)
+    section : Section, shape (Y, X)
 
     Returns
     -------

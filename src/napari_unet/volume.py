@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_unet.formats import Source, open_source
+from napari_unet.formats import open_source
 from napari_unet.problem import Problem
+from napari_unet.voxels import Source
 
 _EXTRA = {"T": "time points", "C": "channels", "S": "channels"}
 _ONE_VALUE = "Save the labels as one stack with the value of the class at each pixel."
@@ -141,15 +142,17 @@ class View:
 
 
 def open_volume(path: str | Path, channel: int | None = None, labels: bool = False) -> Volume:
-    """Open a stack lazily: a TIFF, a folder of TIFF or PNG sections, a Zarr array or an OME-Zarr group.
+    """Open a stack lazily: TIFF, a folder of TIFF or PNG sections, Zarr, OME-Zarr or a level of it, HDF5, MRC.
 
-    One image is a stack of one section. Axes of length one are left out. Where no axis is named Z, an unnamed
-    one or time stands for it, or a channel axis longer than four: stacks are often saved like that.
+    One image is a stack of one section. Axes of length one are left out. Where no axis is named Z, an unnamed one
+    stands for it (the last, if there are several), or a channel axis longer than four; where there is but one section,
+    time does: stacks are often saved like that. What to take of any axis more than that is asked, never guessed.
 
     Parameters
     ----------
     path
-        The file or folder.
+        The file or folder; a level of an OME-Zarr image, or a dataset in an HDF5 file, by a path that goes on inside:
+        `stack.zarr/1`, `stack.h5/volumes/raw`.
     channel
         Which one to take of several channels, time points or stacks; needed only where there are several, and
         for a colour image with colour in it.
@@ -194,11 +197,14 @@ def _stack(source: Source, name: str, channel: int | None, labels: bool) -> Any:
         others.remove(colour)
     words = [f"{shape[i]} {_EXTRA.get(axes[i], 'stacks')}" for i in others]
     if len(others) > 1:
-        raise Problem(f"{name} has {' and '.join(words)}. Save the one you need as a stack of its own.")
+        what = f"{' and '.join(words)}, its axes are {_in_words(axes, shape, z)}"
+        raise Problem(f"{name} has {what}. Save the one you need as a stack of its own.")
     count = shape[others[0]] if others else 1
     if count > 1 and channel is None:
-        remedy = f"Say which one to use (--channel): 0 to {count - 1}."
-        raise Problem(f"{name} has {words[0]}{', but labels have one' * labels}. {_ONE_VALUE if labels else remedy}")
+        if labels:
+            raise Problem(f"{name} has {words[0]}, but labels have one. {_ONE_VALUE}")
+        what = f"{words[0]}, its axes are {_in_words(axes, shape, z)}"
+        raise Problem(f"{name} has {what}. Say which one to use (--channel): 0 to {count - 1}.")
     if not 0 <= (channel or 0) < count:
         raise Problem(f"{name} has no channel {channel}. Channels count from 0, and the last one here is {count - 1}.")
     if (z, y, x) == (0, 1, 2) and len(shape) == 3:
@@ -210,12 +216,22 @@ def _depth(axes: str, shape: tuple[int, ...], long: list[int], channel: int | No
     """Return which of the axes `long` counts the sections, None if there is one section."""
     if named := [i for i in long if axes[i] == "Z"]:
         return named[0]
-    if unnamed := [i for i in long if axes[i] not in "TCS"]:
+    has_z = "Z" in axes  # of length one
+    if not has_z and (unnamed := [i for i in long if axes[i] not in "TCS"]):
         return unnamed[-1]
     if times := [i for i in long if axes[i] == "T"]:
         return times[0]
     many = [i for i in long if axes[i] == "C" and shape[i] > 4 and channel is None]
-    return many[0] if many else None
+    return many[0] if many and not has_z else None
+
+
+def _in_words(axes: str, shape: tuple[int, ...], z: int | None) -> str:
+    """Name each axis with its length, and which one counts the sections."""
+    names = [letter if letter in "TCZYXS" else "unnamed" for letter in axes]
+    parts = [f"{name} {length}" for name, length in zip(names, shape, strict=True)]
+    if z is not None and axes[z] != "Z":
+        parts[z] += " (the sections)"
+    return ", ".join(parts)
 
 
 def _is_grey(colours: View, name: str) -> bool:

@@ -1,15 +1,20 @@
-"""Voxel size and position, as the metadata of a file tells them."""
+"""What a file tells of its stack: lazy array, axes, voxel size and position; what is said where it does not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import tifffile
 
 from napari_unet.omezarr import Multiscale, numbers
+from napari_unet.problem import Problem
+
+OME_CREATOR = "napari-unet"  # who writes an OME-TIFF in which the position of the planes is the offset
 
 _NANOMETRES = {
     "picometer": 1e-3,
@@ -43,20 +48,74 @@ class Voxels:
     start: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Source:
+    """What a file holds.
+
+    Attributes
+    ----------
+    array
+        Lazy, with as many dimensions as `axes` has letters.
+    axes
+        A letter for each dimension: Z, Y, X, T time, C channel, S colour sample, any other unknown.
+    voxels
+        Size and position of a voxel, where the metadata tells.
+    """
+
+    array: Any
+    axes: str
+    voxels: Voxels = field(default_factory=Voxels)
+
+
+def letters(names: Sequence[str | None], ndim: int) -> str:
+    """Return a letter for each of `ndim` axes; unless `names` tell them, the last two are Y and X."""
+    found = "".join(name.upper() if name in ("t", "c", "z", "y", "x") else "Q" for name in names)
+    told = len(found) == ndim and found.count("Y") == found.count("X") == 1
+    return found if told else ("Q" * (ndim - 2) + "YX")[-ndim:]
+
+
+def damaged(path: Path) -> Problem:
+    """Return what to say of a file that cannot be read."""
+    return Problem(
+        f"{path} cannot be read: it is damaged, incomplete or not what its name says. "
+        "Copy it again from its source, or save it anew."
+    )
+
+
+def package_missing(path: Path, package: str) -> Problem:
+    """Return what to say of a file whose format needs a package that is not installed."""
+    return Problem(
+        f"{path} cannot be opened without the Python package {package}. "
+        f"Install it into the same environment: pip install {package}."
+    )
+
+
 def nanometres(unit: str | None) -> float | None:
     """Return the length of `unit` (a name or symbol) in nanometres, None if it is no known length."""
     name = (unit or "").strip().lower().replace("metre", "meter")
     return _NANOMETRES.get(name) or _NANOMETRES.get(name.removesuffix("s"))
 
 
-def of_multiscale(image: Multiscale) -> Voxels:
-    """Return the voxels of the finest level of an OME-Zarr image."""
+def of_multiscale(image: Multiscale, number: int = 0) -> Voxels:
+    """Return the voxels of one level of an OME-Zarr image, the finest by default."""
     step, start = {}, {}
-    level = image.levels[0]
+    level = image.levels[number]
     for axis, unit, scale, shift in zip(image.axes, image.units, level.scale, level.translation, strict=True):
         step[axis.upper()] = _length(scale, nanometres(unit))
         start[axis.upper()] = round(shift / scale) if scale else 0
     return Voxels(_known(step), start)
+
+
+def of_zyx(size: Any, unit: float = 1.0, shift: Any = None) -> Voxels:
+    """Return the voxels of a `size` that begin at `shift`, both (Z, Y, X) in units of `unit` nanometres.
+
+    What is not three finite numbers counts as unknown, and so does a size of 0.
+    """
+    sizes, shifts = numbers(size, 3) or (), numbers(shift, 3) or ()
+    step = _known({axis: _length(value, unit) for axis, value in zip("ZYX", sizes, strict=False)})
+    if len(step) < 3:
+        return Voxels(step)
+    return Voxels(step, {axis: round(at * unit / step[axis]) for axis, at in zip("ZYX", shifts, strict=False)})
 
 
 def of_tiff(tif: tifffile.TiffFile) -> Voxels:
@@ -81,17 +140,30 @@ def _of_shaped(tags: Mapping[str, Any]) -> Voxels:
 
 
 def _of_ome(xml: str) -> Voxels:
-    """Read the physical sizes of the first image; without a unit they are micrometres."""
-    pixels = ElementTree.fromstring(xml).find(".//{*}Pixels")
+    """Read the physical sizes of the first image; without a unit they are micrometres.
+
+    The position of its first plane is the offset only where we wrote it: a microscope writes that of its stage.
+    """
+    image = ElementTree.fromstring(xml)
+    pixels, plane = image.find(".//{*}Pixels"), image.find(".//{*}Plane")
     tags = {} if pixels is None else pixels.attrib
-    return Voxels(
-        _known(
-            {
-                axis: _length(tags.get(f"PhysicalSize{axis}"), nanometres(tags.get(f"PhysicalSize{axis}Unit", "um")))
-                for axis in "ZYX"
-            }
-        )
+    step = _known(
+        {
+            axis: _length(tags.get(f"PhysicalSize{axis}"), nanometres(tags.get(f"PhysicalSize{axis}Unit", "um")))
+            for axis in "ZYX"
+        }
     )
+    if plane is None or image.get("Creator") != OME_CREATOR:
+        return Voxels(step)
+    start = {axis: _in_voxels(plane, axis, step.get(axis)) for axis in "ZYX"}
+    return Voxels(step, {axis: at for axis, at in start.items() if at is not None})
+
+
+def _in_voxels(plane: ElementTree.Element, axis: str, step: float | None) -> int | None:
+    """Return the position of a plane, which is a length or in pixels; None if it tells nothing."""
+    found, unit = numbers([plane.get(f"Position{axis}")], 1), plane.get(f"Position{axis}Unit")
+    each = 1.0 if unit == "pixel" else (nanometres(unit) or 0.0) / (step or math.inf)
+    return round(found[0] * each) if found and each else None
 
 
 def _of_imagej(info: Mapping[str, Any], tags: tifffile.TiffTags) -> Voxels:

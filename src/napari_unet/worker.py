@@ -30,7 +30,7 @@ from napari_unet.events import Event, Failed, Notice, Ready, to_json
 from napari_unet.examples import examples
 from napari_unet.log import ERROR, LOG, append
 from napari_unet.problem import Problem
-from napari_unet.requests import Begin, KeepGoing, Preview, Request, Stop, from_json
+from napari_unet.requests import Begin, KeepGoing, Look, Preview, Request, Stop, from_json
 from napari_unet.segment import segment
 from napari_unet.train import train
 
@@ -45,6 +45,7 @@ class Inbox:
         self._stop = threading.Event()
         self._keep_going = False
         self._previews: deque[Preview] = deque(maxlen=1)  # only the latest counts
+        self._look: Look | None = None
 
     def read(self) -> None:
         """Take requests from standard input until it ends; runs in a thread of its own."""
@@ -65,6 +66,8 @@ class Inbox:
                 self.begin.put(request)
             case Preview():
                 self._previews.append(request)
+            case Look():
+                self._look = request
             case Stop():
                 self._stop.set()
             case KeepGoing():
@@ -77,6 +80,10 @@ class Inbox:
     def asked(self) -> Preview | None:
         """Return the preview that was asked for since the last call, if any."""
         return self._previews.pop() if self._previews else None
+
+    def looked_at(self) -> Look | None:
+        """Return what was last looked at, if that was said."""
+        return self._look
 
 
 def main() -> int:
@@ -115,7 +122,7 @@ def _job(begin: Begin, inbox: Inbox) -> Iterator[Event]:
     """Return the events of the job."""
     jobs: dict[str, Callable[[], Iterator[Event]]] = {
         "train": lambda: train(TrainConfig(**begin.config), inbox.should_stop, inbox.asked),
-        "segment": lambda: segment(SegmentConfig(**begin.config), inbox.should_stop),
+        "segment": lambda: segment(SegmentConfig(**begin.config), inbox.should_stop, inbox.looked_at),
         "examples": lambda: examples(TrainConfig(**begin.config)),
     }
     return jobs[begin.verb]()

@@ -289,7 +289,7 @@ def test_a_request_that_was_passed_over_is_told(qtbot, jobs, tmp_path):
 
 def test_a_spare_that_cannot_get_ready_says_why(qtbot, window):
     jobs = Jobs(window, (sys.executable, "-c", "raise ImportError('no torch')"))
-    with qtbot.waitSignal(jobs.broke) as broke:
+    with qtbot.waitSignal(jobs.broke, timeout=30_000) as broke:
         jobs.warm()
     assert broke.args == [jobs.trouble] == ["exit code 1: ImportError: no torch"]
 

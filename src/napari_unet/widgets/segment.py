@@ -18,6 +18,7 @@ from napari_unet.library import free, library
 from napari_unet.problem import Problem
 from napari_unet.store import open_result
 from napari_unet.widgets.earlier import EarlierResults, image_of, left_unfinished, show_earlier
+from napari_unet.widgets.follow import Follow
 from napari_unet.widgets.form import Form
 from napari_unet.widgets.handover import volume_of
 from napari_unet.widgets.jobs import Job
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from napari import Viewer
 
-_ADVANCED = ("best_quality", "tile", "device", "precision", "threads")
+_ADVANCED = ("best_quality", "tile", "device", "precision", "threads", "scheduler")
 _PREVIEW = "U-Net preview"
 _STACK, _SECTIONS, _VIEW = "the whole stack", "some sections", "what is in view"
 _FLAT_FIRST = "Go back to the 2-D view of rows and columns first."
@@ -235,6 +236,7 @@ class SegmentPanel(Panel):
             return
         hide_preview(self.viewer)  # it would shine through the result
         show_growing(self.viewer, image, job)
+        Follow(self.viewer, image, job)
 
     def _resume(self, config: SegmentConfig, image: Image | None) -> None:
         """Go on with the segmentation that was in view."""

@@ -1,0 +1,74 @@
+"""Which chunks of a result are computed together, and in which order: numbers only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from napari_unet.layout import CHUNK, Chunk
+
+
+@dataclass(frozen=True)
+class Place:
+    """What somebody looks at: section, row and column of the result, in voxels."""
+
+    z: int
+    y: int
+    x: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Neighbouring chunks of a section that are computed in one go; not all chunks of a square need be there."""
+
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def z(self) -> int:
+        """The section."""
+        return self.chunks[0].z
+
+    def box(self, shape: tuple[int, int, int]) -> tuple[int, int, int, int]:
+        """Return (y0, y1, x0, x1), the pixels around all its chunks in a result of `shape`, ends excluded."""
+        tops, bottoms, lefts, rights = zip(*(chunk.box(shape) for chunk in self.chunks), strict=True)
+        return min(tops), max(bottoms), min(lefts), max(rights)
+
+
+def blocks(pending: Iterable[Chunk], tile: int) -> list[Block]:
+    """Put chunks together into squares about as large as a tile, at least one chunk.
+
+    Parameters
+    ----------
+    pending : iterable of Chunk
+    tile : int
+        Largest side of a tile, in pixels.
+    """
+    side = max(1, tile // CHUNK)
+    squares: dict[tuple[int, int, int], list[Chunk]] = {}
+    for chunk in pending:
+        squares.setdefault((chunk.z, chunk.y // side, chunk.x // side), []).append(chunk)
+    return [Block(tuple(chunks)) for chunks in squares.values()]
+
+
+def nearest_first(todo: Iterable[Block], looked_at: Callable[[], Place | None]) -> Iterator[Block]:
+    """Yield all blocks, each time the one nearest to what is looked at then; without that, in their order.
+
+    Nearer sections come first, so that the tiles of a section come one after another.
+    """
+    sections: dict[int, list[Block]] = {}
+    for block in todo:
+        sections.setdefault(block.z, []).append(block)
+    while sections:
+        at = looked_at()
+        z = next(iter(sections)) if at is None else min(sections, key=lambda each: abs(each - at.z))
+        left = sections[z]
+        yield left.pop(0 if at is None else min(range(len(left)), key=lambda i: _distance(left[i], at)))
+        if not left:
+            del sections[z]
+
+
+def _distance(block: Block, at: Place) -> float:
+    """Return how far the middle of a block is from a place in its section, in pixels."""
+    middle = block.chunks[len(block.chunks) // 2]
+    return math.hypot((middle.y + 0.5) * CHUNK - at.y, (middle.x + 0.5) * CHUNK - at.x)

@@ -1,0 +1,141 @@
+"""convert(...): a result as one TIFF, for programs that do not open OME-Zarr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_unet.disk import disk_problems, sync
+from napari_unet.events import Event, Finished, Notice, Progress, Started
+from napari_unet.layout import NOT_COMPUTED, Layout
+from napari_unet.problem import Problem
+from napari_unet.store import Result, open_result
+from napari_unet.volume import View, Volume
+from napari_unet.voxels import OME_CREATOR, damaged
+from napari_unet.words import counted
+
+_SUFFIXES = {".tif", ".tiff"}
+# A TIFF that is not big ends at 2**32 bytes. How well the pixels can be compressed is not known before.
+_BIG = 2**31
+
+
+def convert(
+    result: Path, out: Path, probabilities: bool = False, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[Event]:
+    """Write the class map of a result as OME-TIFF, compressed by zlib, a section at a time.
+
+    Voxel size and offset go with it (`PhysicalSize` and `Position`), so that `open_volume` finds all of it again.
+
+    Parameters
+    ----------
+    result : Path
+        A segmentation, finished or not; what is not computed yet stays 255.
+    out : Path
+        The file to create, `*.tif`. It appears when it is complete: a job that is stopped or killed leaves none.
+    probabilities : bool
+        Write the probabilities of the classes instead, uint8 (Z, C, Y, X), 255 = 1; 0 where not computed yet.
+    should_stop : callable
+        Asked between two sections.
+
+    Yields
+    ------
+    Event
+        The last is Finished.
+
+    Raises
+    ------
+    Problem
+        If there is no such result, `out` exists or is no TIFF, or the disk is full or cannot be written.
+    """
+    found = _opened(result, probabilities)
+    if out.suffix.lower() not in _SUFFIXES:
+        raise Problem(f"{out} does not end in .tif, and only TIFF is written. Choose another name.")
+    if out.exists():
+        raise Problem(f"{out} already exists. Choose another name, or delete it first.")
+    depth, height, width = found.layout.shape
+    what = f"{counted(depth, 'section')} of {height} x {width} pixels"
+    yield Started("convert", "processor", what)
+    beside = out.with_name(out.name + ".partial")
+    missing, began = 0, time.monotonic()
+    with disk_problems(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            for done, lacking in enumerate(_writing(beside, found, str(result), probabilities), start=1):
+                missing += lacking
+                yield Progress(done, depth, "section", (time.monotonic() - began) / done * (depth - done))
+                if done < depth and should_stop():
+                    yield Finished(str(out), "nothing is kept", stopped=True)
+                    return
+            sync(out.parent, [beside])
+            beside.replace(out)
+        finally:
+            beside.unlink(missing_ok=True)
+    if missing:
+        yield Notice(
+            f"{missing:,} of {depth * height * width:,} pixels are not computed yet: "
+            f"they are {0 if probabilities else NOT_COMPUTED} in {out.name}."
+        )
+    yield Finished(str(out), f"{what} written")
+
+
+def _opened(path: Path, probabilities: bool) -> Result:
+    """Open a result, which must have probabilities if they are asked for."""
+    try:
+        found = open_result(path)
+    except Problem:
+        raise
+    except Exception as error:  # zarr tells a bad file by many kinds of error
+        raise damaged(path) from error
+    if probabilities and not found.probabilities:
+        raise Problem(f"{path} was made without probabilities. Segment again with --probabilities under another name.")
+    return found
+
+
+def _writing(file: Path, result: Result, name: str, probabilities: bool) -> Iterator[int]:
+    """Write `file` section by section; yield after each how many of its pixels are not computed yet."""
+    layout = result.layout
+    classes = Volume(result.classes[0], name)
+    written, about = [classes], _described(layout)
+    if probabilities:
+        written = [Volume(View(result.probabilities[0], (1, 2, 3), {0: c}), name) for c in range(len(layout.classes))]
+        about = _described(layout, [each.name for each in layout.classes])
+    big = len(written) * int(np.prod(layout.shape, dtype=np.int64)) > _BIG
+    with tifffile.TiffWriter(file, bigtiff=big, ome=False) as tif:
+        for z in range(layout.shape[0]):
+            for volume in written:
+                # The whole stack is described in its first page; tifffile itself would ask for all pages at once.
+                tif.write(
+                    volume.section(z),
+                    photometric="minisblack",
+                    compression="zlib",
+                    description=about,
+                    metadata=None,
+                )
+                about = None
+            yield int(np.count_nonzero(classes.section(z) == NOT_COMPUTED))
+
+
+def _described(layout: Layout, channels: list[str] | None = None) -> bytes | None:
+    """Describe the pages in OME-XML: axes, channels, voxel size in nanometres, position of each page."""
+    depth, height, width = layout.shape
+    count = len(channels or [""])
+    values = ", ".join(f"{each.value} {each.name}" for each in layout.classes)
+    about: dict[str, Any] = {"Description": f"{values}, {NOT_COMPUTED} not computed yet"}
+    if channels:
+        about = {"Channel": {"Name": channels}}
+    plane: dict[str, Any] = {}
+    for axis, length, at in zip("ZYX", layout.voxel_size or (1.0, 1.0, 1.0), layout.offset, strict=True):
+        if layout.voxel_size:
+            about |= {f"PhysicalSize{axis}": length, f"PhysicalSize{axis}Unit": "nm"}
+        pages = [z * (axis == "Z") for z in range(depth) for _ in range(count)]
+        plane[f"Position{axis}"] = [(at + page) * length for page in pages]
+        plane[f"Position{axis}Unit"] = ["nm" if layout.voxel_size else "pixel"] * len(pages)
+    xml = tifffile.OmeXml(Creator=OME_CREATOR)
+    shape, axes = ((depth, count, height, width), "ZCYX") if channels else (layout.shape, "ZYX")
+    xml.addimage("uint8", shape, (depth * count, 1, 1, height, width, 1), axes=axes, Plane=plane, **about)
+    return xml.tostring(declaration=True).encode()

@@ -1,0 +1,93 @@
+"""The arrays of a result: writing a chunk, making the coarse levels over it, and which files that makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from napari_unet.layout import CHUNK, COARSE_CHUNK, NOT_COMPUTED, Chunk, Layout, open_levels
+
+
+class Pyramids:
+    """The class map of a result and, if it has them, its probabilities, to be written.
+
+    Different chunks may be written by different processes at once; coarse levels by one alone.
+
+    Parameters
+    ----------
+    path : Path
+        The folder of the result, which exists.
+    layout : Layout
+
+    Attributes
+    ----------
+    levels : list of tuple of zarr.Array
+        Of each of the two, the levels, finest first.
+    """
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self._path, self._layout = path, layout
+        self.levels = open_levels(path, layout, "r+")
+
+    def write(self, chunk: Chunk, classes: np.ndarray, probabilities: np.ndarray | None) -> None:
+        """Write one chunk at full resolution.
+
+        Parameters
+        ----------
+        chunk : Chunk
+        classes : ndarray, shape (h, w), uint8
+            The pixels of `chunk.box`, at most 254.
+        probabilities : ndarray, shape (C, h, w), uint8, or None
+            255 = probability 1; None if the layout keeps none.
+
+        Raises
+        ------
+        ValueError
+            If the pixels do not fit the chunk.
+        OSError
+            If the disk is full or cannot be written.
+        """
+        images = [classes] if probabilities is None else [classes, probabilities]
+        self._check(chunk, images)
+        y0, y1, x0, x1 = chunk.box(self._layout.shape)
+        for levels, pixels in zip(self.levels, images, strict=True):
+            levels[0][..., chunk.z, y0:y1, x0:x1] = pixels
+
+    def files(self, chunk: Chunk) -> list[Path]:
+        """Return the files of a chunk at full resolution."""
+        return [file for levels in self.levels for file in self._files(levels[0], chunk.z, chunk.y, chunk.x)]
+
+    def coarsen(self, chunks: Iterable[Chunk]) -> list[Path]:
+        """Write the coarse chunks over `chunks`, each whole and from the level below; return their files."""
+        files = []
+        for levels in self.levels:
+            # A chunk of level 1 (512 px) lies over one of level 0 (1024 px), later ones over 2 x 2 chunks.
+            touched = {(chunk.z, chunk.y, chunk.x) for chunk in chunks}
+            for fine, coarse in pairwise(levels):
+                for z, y, x in sorted(touched):
+                    top, left = y * COARSE_CHUNK, x * COARSE_CHUNK
+                    block = fine[..., z, 2 * top : 2 * top + CHUNK : 2, 2 * left : 2 * left + CHUNK : 2]
+                    coarse[..., z, top : top + COARSE_CHUNK, left : left + COARSE_CHUNK] = block
+                    files += self._files(coarse, z, y, x)
+                touched = {(z, y // 2, x // 2) for z, y, x in touched}
+        return files
+
+    def _check(self, chunk: Chunk, images: list[np.ndarray]) -> None:
+        """Raise ValueError unless `images` are the pixels of the chunk."""
+        y0, y1, x0, x1 = chunk.box(self._layout.shape)
+        shapes: list[tuple[int, ...]] = [(y1 - y0, x1 - x0)]
+        if self._layout.probabilities:
+            shapes.append((len(self._layout.classes), y1 - y0, x1 - x0))
+        if [image.shape for image in images] != shapes or any(image.dtype != np.uint8 for image in images):
+            raise ValueError(f"{chunk} takes uint8 {shapes}, got {[(i.dtype, i.shape) for i in images]}")
+        if images[0].max() == NOT_COMPUTED:
+            raise ValueError(f"{NOT_COMPUTED} means not computed yet, it is no class")
+
+    def _files(self, array: zarr.Array, z: int, y: int, x: int) -> list[Path]:
+        """Return the files of one chunk of `array`, one a channel."""
+        channels = [(c,) for c in range(array.shape[0])] if array.ndim == 4 else [()]
+        return [self._path / array.path / array.metadata.encode_chunk_key((*c, z, y, x)) for c in channels]

@@ -1,0 +1,48 @@
+"""Blocks: every chunk once, in squares, what is looked at first."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_unet.blocks import Block, Place, blocks, nearest_first
+from napari_unet.layout import CHUNK, Chunk
+
+chunks = st.sets(st.builds(Chunk, st.integers(0, 3), st.integers(0, 4), st.integers(0, 4)), max_size=40)
+tiles = st.sampled_from([16, 1024, 1536, 2048, 4096])
+
+
+@given(chunks, tiles)
+def test_every_chunk_is_in_one_block_of_its_section_no_larger_than_a_tile(pending: set[Chunk], tile: int) -> None:
+    made = blocks(sorted(pending), tile)
+    assert sorted(chunk for block in made for chunk in block.chunks) == sorted(pending)
+    for block in made:
+        assert {chunk.z for chunk in block.chunks} == {block.z}
+        y0, y1, x0, x1 = block.box((4, 5000, 4900))
+        assert max(y1 - y0, x1 - x0) <= max(tile, CHUNK)
+        assert all(y0 <= top < bottom <= y1 for top, bottom, *_ in (c.box((4, 5000, 4900)) for c in block.chunks))
+
+
+@given(chunks, tiles)
+def test_without_a_place_the_order_stays(pending: set[Chunk], tile: int) -> None:
+    made = blocks(sorted(pending), tile)
+    assert list(nearest_first(made, lambda: None)) == made
+
+
+@given(chunks, st.builds(Place, st.integers(0, 3), st.integers(0, 5000), st.integers(0, 5000)))
+def test_all_blocks_come_and_nearer_sections_first(pending: set[Chunk], at: Place) -> None:
+    made = blocks(sorted(pending), 1024)
+    order = list(nearest_first(made, lambda: at))
+    assert set(order) == set(made)
+    assert len(order) == len(made)
+    away = [abs(block.z - at.z) for block in order]
+    assert away == sorted(away)
+
+
+def test_in_a_section_the_nearest_block_comes_first_and_the_place_may_move() -> None:
+    made = blocks([Chunk(0, 0, x) for x in range(4)] + [Chunk(1, 0, x) for x in range(4)], 1024)
+    places = iter([Place(0, 500, 2600), Place(0, 500, 2600), Place(1, 500, 4000), None, Place(0, 0, 0)])
+    order = nearest_first(made, lambda: next(places, None))
+    assert [next(order) for _ in range(5)] == [
+        Block((Chunk(*at),)) for at in [(0, 0, 2), (0, 0, 3), (1, 0, 3), (0, 0, 0), (0, 0, 1)]
+    ]

@@ -1,0 +1,60 @@
+"""Sections: a window of a large one is what the whole one would be."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_unet import sections, tiles
+from napari_unet.grey import measure
+from napari_unet.sections import Sections
+from napari_unet.tiles import Box
+from napari_unet.volume import Volume
+
+
+class Counted:
+    """An array that says what is read of it."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.shape, self.dtype, self.read = array, array.shape, array.dtype, 0
+
+    def __getitem__(self, key: tuple) -> np.ndarray:
+        found = self.array[key]
+        self.read += found.size
+        return found
+
+
+@given(data=st.data(), height=st.integers(1, 700), width=st.integers(1, 700))
+def test_a_window_gives_the_tiles_of_the_whole_section(data: st.DataObject, height: int, width: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (2, height, width), np.uint8)
+    y0, x0 = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    y1, x1 = data.draw(st.integers(y0 + 1, height)), data.draw(st.integers(x0 + 1, width))
+    with patch.object(sections, "WHOLE", 0):
+        window, _ = Sections(Volume(pixels, "stack")).read(Box(1, 2, y0, y1, x0, x1))
+    assert window.shape == (height, width)
+    for tile in tiles.cover(y0, y1, x0, x1, 64):
+        assert (tiles.read(window, tile) == tiles.read(pixels[1], tile)).all()
+
+
+def test_a_small_section_is_read_once_for_all_its_tiles() -> None:
+    array = Counted(np.random.default_rng(0).integers(0, 255, (3, 60, 70), np.uint8))
+    read = Sections(Volume(array, "stack")).read
+    for box in (Box(1, 2, 0, 30, 0, 70), Box(1, 2, 30, 60, 0, 70)):
+        window, grey = read(box)
+        assert (window[np.arange(60)[:, None], np.arange(70)] == array.array[1]).all()
+        assert grey == measure(array.array[1], "")
+    assert array.read == 60 * 70
+
+
+def test_of_a_large_section_little_is_read_and_its_grey_values_do_not_depend_on_the_part() -> None:
+    array = Counted(np.random.default_rng(0).normal(100, 20, (1, 9000, 8000)).astype(np.uint8))
+    read = Sections(Volume(array, "stack")).read
+    _, here = read(Box(0, 1, 0, 64, 0, 64))
+    assert array.read < 2_000_000
+    _, there = Sections(Volume(array, "stack")).read(Box(0, 1, 8000, 9000, 7000, 8000))
+    assert here == there
+    assert abs(here.mean - 99.5) < 1
+    assert abs(here.std - 20) < 1
