@@ -12,7 +12,8 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -30,11 +31,12 @@ from napari_unet.train import train
 
 @dataclass(frozen=True)
 class Variant:
-    """One change: settings of the training, names of the pairs shown, constants of the program."""
+    """One change: settings of the training, pairs shown, constants of the program, changes of the crops."""
 
     options: dict[str, Any] = field(default_factory=dict)
     shown: tuple[str, ...] = SHOWN
     constants: tuple[tuple[object, str, Any], ...] = ()
+    changes: dict[str, Any] = field(default_factory=dict)
 
 
 def _even(counts: np.ndarray) -> np.ndarray:
@@ -50,10 +52,10 @@ VARIANTS = {
     "classes weighed alike": Variant(constants=((painting, "class_weights", _even),)),
     "vnc alone": Variant(shown=("vnc",)),
     "all pairs alike": Variant(shown=tuple(dict.fromkeys(SHOWN))),
-    "no grey-value augmentation": Variant(constants=((augment, "grey_values", lambda image, _: image),)),
-    "milder blur and noise": Variant(constants=((augment, "_BLUR", (0.3, 1.5)), (augment, "_NOISE", (0.0, 0.5)))),
-    "no scale": Variant(constants=((augment, "_SCALE", (1.0, 1.0)),)),
-    "scale 0.5-2": Variant(constants=((augment, "_SCALE", (0.5, 2.0)),)),
+    "no grey-value augmentation": Variant(constants=((augment, "grey_values", lambda image, *_: image),)),
+    "milder blur and noise": Variant(changes={"blur": (0.3, 1.5), "noise": (0.0, 0.5)}),
+    "no scale": Variant(changes={"scale": (1.0, 1.0)}),
+    "scale 0.5-2": Variant(changes={"scale": (0.5, 2.0)}),
     "no elastic": Variant(constants=((augment, "_ELASTIC", 0.0),)),
     "learning rate 1e-3": Variant({"learning_rate": 1e-3}),
     "learning rate 1e-2": Variant({"learning_rate": 1e-2}),
@@ -92,6 +94,7 @@ def trained(name: str, stacks: Path, given: argparse.Namespace) -> dict[str, flo
         "crop": 240,
         "batch": 2,
         "border_weight": 5.0,
+        "augmentation": "wide",
         "seed": 1,
         "steps": given.steps,
         "threads": given.threads,
@@ -105,12 +108,11 @@ def trained(name: str, stacks: Path, given: argparse.Namespace) -> dict[str, flo
         **settings,
     )
     changes = [patch.object(*change) for change in variant.constants]
-    for change in changes:
-        change.start()
-    try:
+    changes.append(patch.dict(augment.CHANGES, wide=replace(augment.CHANGES["wide"], **variant.changes)))
+    with ExitStack() as stack:
+        for change in changes:
+            stack.enter_context(change)
         list(train(config))
-    finally:
-        patch.stopall()
     seconds = time.perf_counter() - began
     isbi = given.data / "isbi2012"
     vnc = given.data / "vnc/stack1"

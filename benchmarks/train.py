@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from napari_unet.augment import CHANGES
 from napari_unet.config import TrainConfig
 from napari_unet.crops import Batch, Crops, painted_sections
 from napari_unet.device import Compute, choose
@@ -40,7 +41,9 @@ def ready(config: TrainConfig) -> tuple[UNet, Batch]:
     start = load(config.start_from)
     classes, meaning = plan_classes(config, start)
     sections = painted_sections(config.pairs, meaning, config.border_weight, config.channel)
-    batch = Crops(sections, len(classes), config.crop, config.seed, "cpu").batch(0, config.batch)
+    batch = Crops(sections, len(classes), config.crop, config.seed, "cpu", CHANGES[config.augmentation]).batch(
+        0, config.batch
+    )
     net = first_network(config, start, classes).to(memory_format=torch.channels_last).train()
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 from accuracy import Bench, Stage
 
-from napari_unet import augment, learner, train
+from napari_unet import learner, train
 from napari_unet.learner import Learner
 
 PAINTINGS = {
@@ -55,7 +55,7 @@ VARIANTS = {
     "learning rate 2e-4": _peak(2e-4),
     "learning rate 1e-3": _peak(1e-3),
     "learning rate 2e-3": _peak(2e-3),
-    "scale 0.9-1.1": Variant(constants=((augment, "_SCALE", (0.9, 1.1)),)),
+    "wide augmentation": Variant({"augmentation": "wide"}),
     "not held to the start": Variant(constants=((learner, "_HOLD", 0.0),)),
     "encoder frozen": Variant(constants=((train, "Learner", _EncoderFrozen),)),
     "border weight 0": Variant({"border_weight": 0.0}),

@@ -89,7 +89,18 @@ def main() -> None:
     data, work, name, *options = sys.argv[1:]
     inputs = [str(path.relative_to(work)) for path in pairs(prepare(Path(data), Path(work)))]
     command = ["napari-unet", "train", *inputs, "--out", name, "--start-from", "scratch", *OPTIONS[name]]
-    command += ["--classes", "interior,membrane", "--border-weight", "5", "--crop", "240", "--batch", "4"]
+    command += [
+        "--classes",
+        "interior,membrane",
+        "--border-weight",
+        "5",
+        "--crop",
+        "240",
+        "--batch",
+        "4",
+        "--augmentation",
+        "wide",
+    ]
     command += ["--seed", "1", "--threads", "1", "--precision", "bfloat16", *options]
     subprocess.run(command, check=True, cwd=work)
     publish(Path(data), Path(work), name)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet import augment
+from napari_unet.augment import CHANGES
 from napari_unet.crops import Batch, Crops, Judged, PaintedSection, judged_tiles, painted_sections
 from napari_unet.grey import Grey
 from napari_unet.painting import UNCOUNTED, Meaning
 from napari_unet.problem import Problem
 from napari_unet.tiles import MARGIN
+
+WIDE = CHANGES["wide"]
 
 Place = tuple[int, int, int]
 SPARSE = Meaning((1, 2), separator=1)
@@ -298,7 +302,7 @@ def two_pairs() -> list[PaintedSection]:
 
 
 def test_a_batch_has_the_shapes_and_types_that_the_network_wants(two_pairs: list[PaintedSection]) -> None:
-    batch = Crops(two_pairs, 2, 32, 0, "cpu").batch(3, 2)
+    batch = Crops(two_pairs, 2, 32, 0, "cpu", WIDE).batch(3, 2)
     assert (batch.image.shape, batch.image.dtype) == ((2, 1, 220, 220), torch.float32)
     assert (batch.target.shape, batch.target.dtype) == ((2, 32, 32), torch.int64)
     assert (batch.weights.shape, batch.weights.dtype) == ((2, 32, 32), torch.float32)
@@ -309,28 +313,28 @@ def test_a_batch_has_the_shapes_and_types_that_the_network_wants(two_pairs: list
 def test_a_step_follows_from_seed_and_number_alone(
     two_pairs: list[PaintedSection], seed: int, step: int, other: int
 ) -> None:
-    crops = Crops(two_pairs, 2, 16, seed, "cpu")
+    crops = Crops(two_pairs, 2, 16, seed, "cpu", WIDE)
     torch.manual_seed(0)
     first = crops.batch(step, 1)
     state = torch.get_rng_state()
     crops.batch(other, 2)
     torch.rand(3)
     assert batches_equal(crops.batch(step, 1), first)
-    assert batches_equal(Crops(two_pairs, 2, 16, seed, "cpu").batch(step, 1), first)
+    assert batches_equal(Crops(two_pairs, 2, 16, seed, "cpu", WIDE).batch(step, 1), first)
     assert not batches_equal(crops.batch(step + 1, 1), first)
-    assert not batches_equal(Crops(two_pairs, 2, 16, seed + 1, "cpu").batch(step, 1), first)
+    assert not batches_equal(Crops(two_pairs, 2, 16, seed + 1, "cpu", WIDE).batch(step, 1), first)
     torch.manual_seed(0)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_larger_batch_begins_with_the_crops_of_a_smaller_one(two_pairs: list[PaintedSection]) -> None:
-    crops = Crops(two_pairs, 2, 16, 0, "cpu")
+    crops = Crops(two_pairs, 2, 16, 0, "cpu", WIDE)
     large, small = crops.batch(0, 3), crops.batch(0, 2)
     assert batches_equal(Batch(large.image[:2], large.target[:2], large.weights[:2]), small)
 
 
 def test_targets_are_channels_or_uncounted_and_carry_their_weights(two_pairs: list[PaintedSection]) -> None:
-    crops = Crops(two_pairs, 2, 64, 0, "cpu")
+    crops = Crops(two_pairs, 2, 64, 0, "cpu", WIDE)
     seen = set()
     for step in range(12):
         batch = crops.batch(step, 2)
@@ -344,10 +348,10 @@ def test_targets_are_channels_or_uncounted_and_carry_their_weights(two_pairs: li
 
 def test_labels_stay_on_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Warp an image that is its own label: they must still agree."""
-    monkeypatch.setattr(augment, "grey_values", lambda image, _: image)
+    monkeypatch.setattr(augment, "grey_values", lambda image, *_: image)
     y, x = np.indices((150, 130))
     learn = (((y // 10) + (x // 13)) % 2).astype(np.uint8)
-    crops = Crops([section(learn.copy(), learn)], 2, 64, 0, "cpu")
+    crops = Crops([section(learn.copy(), learn)], 2, 64, 0, "cpu", WIDE)
     for step in range(6):
         batch = crops.batch(step, 2)
         bright = batch.image[:, 0, MARGIN:-MARGIN, MARGIN:-MARGIN] > 0
@@ -364,13 +368,20 @@ def test_pairs_are_drawn_alike_then_classes_then_pixels(monkeypatch: pytest.Monk
     drawn: Counter[str] = Counter()
     coordinates = augment.coordinates
 
-    def note(side: int, centre: tuple[float, float], generator: torch.Generator) -> torch.Tensor:
+    def note(side: int, centre: tuple[float, float], *more: Any) -> torch.Tensor:
         drawn[rows[min(rows, key=lambda row: abs(row - centre[0]))]] += 1
-        return coordinates(side, centre, generator)
+        return coordinates(side, centre, *more)
 
     monkeypatch.setattr(augment, "coordinates", note)
     image = noise(200, 200)
-    crops = Crops([section(image, much), section(image, third, pair=1), section(image, rest, pair=1)], 2, 16, 0, "cpu")
+    crops = Crops(
+        [section(image, much), section(image, third, pair=1), section(image, rest, pair=1)],
+        2,
+        16,
+        0,
+        "cpu",
+        WIDE,
+    )
     for step in range(60):
         crops.batch(step, 4)
     shares = [drawn[place] / 240 for place in rows.values()]
@@ -380,7 +391,7 @@ def test_pairs_are_drawn_alike_then_classes_then_pixels(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 2), (17, 1)])
 def test_tiny_images_give_crops(shape: tuple[int, int]) -> None:
     learn = np.zeros(shape, np.uint8)
-    batch = Crops([section(noise(*shape), learn)], 1, 16, 0, "cpu").batch(0, 3)
+    batch = Crops([section(noise(*shape), learn)], 1, 16, 0, "cpu", WIDE).batch(0, 3)
     assert batch.image.isfinite().all()
     assert (batch.target == 0).all()  # mirrored, the painted pixels are everywhere
 

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 import zarr
 
+from napari_unet.augment import CHANGES
 from napari_unet.config import TrainConfig
 from napari_unet.crops import Crops, PaintedSection, painted_sections
 from napari_unet.events import Event, Failed, Finished, Started
@@ -72,7 +73,7 @@ def test_the_mosaic_shows_the_crops_of_the_first_steps(image: Path, tmp_path: Pa
     assert events[-1] == Finished(str(asked.out), "1 painted section")
     sheet = tifffile.imread(asked.out / MOSAIC).astype(int)
     assert sheet.shape == (4 * CELL - 4, 4 * CELL - 4, 3)
-    crops = Crops(painted_sections(asked.pairs, MEANING, 10.0, None), 2, 16, asked.seed, "cpu")
+    crops = Crops(painted_sections(asked.pairs, MEANING, 10.0, None), 2, 16, asked.seed, "cpu", CHANGES["near"])
     seen = set()
     for row in range(4):
         batch = crops.batch(row, 4)

@@ -6,6 +6,7 @@ All draws come from a generator on the processor, so that a step gives the same 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
@@ -13,16 +14,43 @@ from torch.nn import functional
 
 _PLAIN = 0.2  # share of crops that are only turned by right angles and mirrored, so that no pixel is resampled
 _ELASTIC = 10.0  # pixels, standard deviation of the displacements (section 3.1 of arXiv 1505.04597)
-_SCALE = (0.7, 1.5)
-_BLUR = (0.3, 2.5)  # pixels, standard deviation
-_NOISE = (0.0, 1.0)  # standard deviation, as a share of that of the section
 
 
-def coordinates(side: int, centre: tuple[float, float], generator: Generator) -> Tensor:
+@dataclass(frozen=True)
+class Changes:
+    """How far crops are changed.
+
+    Parameters
+    ----------
+    scale : tuple of float
+        Smallest and largest factor.
+    grey : float
+        How much gain, offset, gamma and their slow changes vary; 1 is much.
+    blur : tuple of float
+        Standard deviations in pixels, of every second crop.
+    noise : tuple of float
+        Standard deviations, in those of the section, of every second crop.
+    """
+
+    scale: tuple[float, float]
+    grey: float
+    blur: tuple[float, float]
+    noise: tuple[float, float]
+
+
+CHANGES = {
+    # What one microscope does to one kind of tissue, for a model of that.
+    "near": Changes(scale=(0.87, 1.15), grey=0.5, blur=(0.3, 1.0), noise=(0.0, 0.3)),
+    # What differs between microscopes, for a model that is to travel.
+    "wide": Changes(scale=(0.7, 1.5), grey=1.0, blur=(0.3, 2.5), noise=(0.0, 1.0)),
+}
+
+
+def coordinates(side: int, centre: tuple[float, float], scales: tuple[float, float], generator: Generator) -> Tensor:
     """Draw where each pixel of a warped crop comes from.
 
     Random displacements on a coarse 3 x 3 grid, made smooth by bicubic interpolation (section 3.1 of
-    arXiv 1505.04597), after any rotation, mirroring and a scale of 0.7 to 1.5.
+    arXiv 1505.04597), after any rotation, mirroring and a scale.
 
     Parameters
     ----------
@@ -30,6 +58,8 @@ def coordinates(side: int, centre: tuple[float, float], generator: Generator) ->
         Side of the crop, in pixels.
     centre : tuple of float
         Row and column of the section that the middle of the crop shows.
+    scales : tuple of float
+        Smallest and largest scale.
     generator : Generator
 
     Returns
@@ -39,7 +69,7 @@ def coordinates(side: int, centre: tuple[float, float], generator: Generator) ->
     """
     plain = _uniform(generator) < _PLAIN
     angle = _uniform(generator) * 2 * math.pi
-    scale = math.exp(math.log(_SCALE[0]) + _uniform(generator) * math.log(_SCALE[1] / _SCALE[0]))
+    scale = math.exp(_uniform(generator, *map(math.log, scales)))
     mirrored = -1.0 if _uniform(generator) < 0.5 else 1.0
     coarse = torch.randn(1, 2, 3, 3, generator=generator) * _ELASTIC
     if plain:
@@ -82,7 +112,7 @@ def warp(window: Tensor, corner: tuple[int, int], grid: Tensor, mode: str) -> Te
     )[0]
 
 
-def grey_values(image: Tensor, generator: Generator) -> Tensor:
+def grey_values(image: Tensor, changes: Changes, generator: Generator) -> Tensor:
     """Change the grey values of a normalised crop as microscopes and preparations do.
 
     Gain, offset, gamma, slow changes of contrast and brightness, a band without contrast, blur, noise.
@@ -91,23 +121,25 @@ def grey_values(image: Tensor, generator: Generator) -> Tensor:
     ----------
     image : Tensor, shape (1, H, W), float32
         Normalised to mean 0 and standard deviation 1 over its section.
+    changes : Changes
     generator : Generator
 
     Returns
     -------
     Tensor, shape (1, H, W), float32
     """
-    gain, gamma = (math.exp(_uniform(generator, -0.4, 0.4)), math.exp(_uniform(generator, -0.5, 0.5)))
-    slow_gain, slow_offset = (_slow_field(image, generator) for _ in range(2))
+    much = changes.grey
+    gain, gamma = (math.exp(much * _uniform(generator, -most, most)) for most in (0.4, 0.5))
+    slow_gain, slow_offset = (0.3 * much * _slow_field(image, generator) for _ in range(2))
     unit = ((image + 3) / 6).clamp(0, 1) ** gamma
-    image = (unit * 6 - 3) * gain * (0.3 * slow_gain).exp() + 0.3 * slow_offset + _uniform(generator, -0.4, 0.4)
+    image = (unit * 6 - 3) * gain * slow_gain.exp() + slow_offset + much * _uniform(generator, -0.4, 0.4)
     if _uniform(generator) < 0.1:
         image = image * _band(image, generator)
     if _uniform(generator) < 0.5:
-        image = _blur(image, _uniform(generator, *_BLUR))
+        image = _blur(image, _uniform(generator, *changes.blur))
     if _uniform(generator) < 0.5:
         noise = torch.randn(image.shape, generator=generator).to(image.device)
-        image = image + _uniform(generator, *_NOISE) * noise
+        image = image + _uniform(generator, *changes.noise) * noise
     return image
 
 

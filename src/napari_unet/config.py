@@ -99,6 +99,9 @@ class TrainSettings(Settings):
         112, ge=16, description="Side of the part of a training crop that counts, in pixels."
     )
     batch: int = Field(4, ge=1, description="Crops in a step.")
+    augmentation: Literal["near", "wide"] = Field(
+        "near", description="How far examples are changed: near for one microscope, wide for a model for many."
+    )
     learning_rate: float = Field(
         0.0,
         ge=0,

@@ -211,8 +211,17 @@ class Crops:
     state of its own, a resumed training sees the same crops, and a preview changes nothing.
     """
 
-    def __init__(self, sections: Sequence[PaintedSection], channels: int, side: int, seed: int, device: str) -> None:
+    def __init__(
+        self,
+        sections: Sequence[PaintedSection],
+        channels: int,
+        side: int,
+        seed: int,
+        device: str,
+        changes: augment.Changes,
+    ) -> None:
         self._sections = sections
+        self._changes = changes
         self._side = side
         self._seed = seed
         self._device = device
@@ -242,10 +251,11 @@ class Crops:
         y, x = divmod(int(pixels[draws.integers(len(pixels))]), section.learn.shape[1])
         dy, dx = draws.uniform(-self._side / 3, self._side / 3, 2)
 
-        grid = augment.coordinates(self._side + 2 * tiles.MARGIN, (y + dy, x + dx), generator).to(self._device)
+        grid = augment.coordinates(self._side + 2 * tiles.MARGIN, (y + dy, x + dx), self._changes.scale, generator)
+        grid = grid.to(self._device)
         window, corner = _window(section.image[None], grid)
         image = torch.from_numpy(section.grey.normalise(window)).to(self._device)
-        image = augment.grey_values(augment.warp(image, corner, grid, "bilinear"), generator)
+        image = augment.grey_values(augment.warp(image, corner, grid, "bilinear"), self._changes, generator)
 
         inner = grid[:, tiles.MARGIN : -tiles.MARGIN, tiles.MARGIN : -tiles.MARGIN]
         window, corner = _window(np.stack([section.learn, section.weights]), inner)

@@ -9,6 +9,7 @@ import numpy as np
 import tifffile
 from torch import Tensor
 
+from napari_unet.augment import CHANGES
 from napari_unet.classes import PixelClass, tint
 from napari_unet.config import TrainConfig
 from napari_unet.crops import Crops, PaintedSection, painted_sections
@@ -69,7 +70,7 @@ def _examples(config: TrainConfig) -> Iterator[Event]:
 
 def _mosaic(config: TrainConfig, sections: list[PaintedSection], classes: tuple[PixelClass, ...]) -> np.ndarray:
     """Return the crops of the first steps side by side, uint8 (Y, X, 3)."""
-    crops = Crops(sections, len(classes), config.crop, config.seed, "cpu")
+    crops = Crops(sections, len(classes), config.crop, config.seed, "cpu", CHANGES[config.augmentation])
     side = config.crop + 2 * MARGIN + _GAP
     sheet = np.full((_ROWS * side - _GAP, _COLUMNS * side - _GAP, 3), 128, np.uint8)
     for row in range(_ROWS):

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from napari_unet import holdout, requests
+from napari_unet.augment import CHANGES
 from napari_unet.card import MODEL_FILE, Card, where_it_is
 from napari_unet.classes import PixelClass
 from napari_unet.config import TrainConfig
@@ -103,7 +104,7 @@ def _train(
     held = sum(int((section.held != UNCOUNTED).sum()) for section in sections)
     yield Notice(_what_is_painted(sections, classes, meaning, held))
 
-    crops = Crops(sections, len(classes), config.crop, config.seed, compute.kind)
+    crops = Crops(sections, len(classes), config.crop, config.seed, compute.kind, CHANGES[config.augmentation])
     judged = judged_tiles(sections, config.seed)
     net = first_network(config, start, classes)
     peak = config.learning_rate or _PEAK["fine-tune" if start else "scratch"]
