@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import tifffile
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 import numpy as np
-from em_membrane import SHOWN, pairs, prepare, separated
+from em_membrane import SHOWN, pairs, prepare, scores_on
 
 from napari_unet import augment, learner, painting
 from napari_unet.config import TrainConfig
@@ -114,17 +112,10 @@ def trained(name: str, stacks: Path, given: argparse.Namespace) -> dict[str, flo
             stack.enter_context(change)
         list(train(config))
     seconds = time.perf_counter() - began
-    isbi = given.data / "isbi2012"
-    vnc = given.data / "vnc/stack1"
-    scored = {
-        "isbi2012": (isbi / "raw.tif", tifffile.imread(isbi / "interior.tif")[:10] == 0, "0:10,:,:"),
-        "vnc": (vnc / "raw.tif", tifffile.imread(vnc / "membranes.tif")[14:20] > 0, "14:20,:,:"),
-    }
-    scores = {
-        f"{where} {kind}": value
-        for where, (image, membrane, region) in scored.items()
-        for kind, value in separated(config.out, image, membrane, region, given.work / f"{name} scored").items()
-    }
+    scores = {}
+    for stack, sections in (("isbi2012", range(10)), ("vnc/stack1", range(14, 20))):
+        found = scores_on(config.out, given.data, stack, sections, given.work / f"{name} scored")
+        scores |= {f"{stack} {kind}": found[kind]["v_rand"] for kind in ("at_0.5", "best")}
     return scores | {"seconds": seconds}
 
 

@@ -101,7 +101,7 @@ def test_models_prints_the_cards(capsys: pytest.CaptureFixture[str]) -> None:
     assert [c["name"] for c in card["classes"]] == ["interior", "membrane"]
     assert "10.6084/m9.figshare.856713" in json.dumps(card["about"])
     assert card["scores"]
-    assert card["command"] == "python recipes/em_membrane.py DATA WORK"
+    assert card["command"] == "python recipes/em_membrane.py DATA WORK em-membrane"
 
 
 def test_models_tells_of_each_model_in_a_few_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,8 @@ from napari_unet.segment import segment
 from napari_unet.tiles import Box
 from napari_unet.volume import open_volume
 
+SMALL = "em-membrane-small"
+
 
 class Cluster:
     """A scheduler and its workers, each a process of its own."""
@@ -94,7 +96,7 @@ def files_of(path: Path) -> dict[str, bytes]:
 
 def alone(stack: Path, tmp_path: Path) -> dict[str, bytes]:
     """Return what one process makes of the stack."""
-    list(segment(SegmentConfig(image=stack, out=tmp_path / "alone.zarr", probabilities=True, threads=1)))
+    list(segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "alone.zarr", probabilities=True, threads=1)))
     return files_of(tmp_path / "alone.zarr")
 
 
@@ -103,7 +105,7 @@ def test_two_workers_give_the_same_result_and_one_killed_costs_its_chunk(
 ) -> None:
     first, second = cluster.worker(), cluster.worker()
     config = SegmentConfig(
-        image=stack, out=tmp_path / "out.zarr", probabilities=True, scheduler=cluster.address, threads=1
+        model=SMALL, image=stack, out=tmp_path / "out.zarr", probabilities=True, scheduler=cluster.address, threads=1
     )
     done = []
     for event in segment(config):
@@ -121,7 +123,7 @@ def test_two_workers_give_the_same_result_and_one_killed_costs_its_chunk(
 def test_a_stopped_job_goes_on_on_the_cluster_or_without_it(cluster: Cluster, stack: Path, tmp_path: Path) -> None:
     cluster.worker()
     config = SegmentConfig(
-        image=stack, out=tmp_path / "out.zarr", probabilities=True, scheduler=cluster.address, threads=1
+        model=SMALL, image=stack, out=tmp_path / "out.zarr", probabilities=True, scheduler=cluster.address, threads=1
     )
     done: list[Progress] = []
     for event in segment(config, lambda: len(done) == 4):
@@ -139,7 +141,7 @@ def test_what_a_worker_cannot_do_is_said(
 ) -> None:
     cluster.worker()
     monkeypatch.setattr("napari_unet.cluster.__version__", "0.0.1")  # here, not there
-    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address)
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address)
     with pytest.raises(Problem, match=r"A worker has napari-unet .*, not 0.0.1. Install the same version."):
         list(segment(config))
     assert read(config.out / LOG)[0][-1] == Failed(
@@ -149,7 +151,7 @@ def test_what_a_worker_cannot_do_is_said(
 
 @pytest.mark.parametrize(("key", "what"), [("model_sha256", "model"), ("image_fingerprint", "image")])
 def test_a_worker_that_sees_other_files_refuses(stack: Path, tmp_path: Path, key: str, what: str) -> None:
-    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr", precision="float32")
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", precision="float32")
     list(segment(config, lambda: True))
     layout = read_layout(config.out)
     other = replace(layout, provenance=layout.provenance | {key: "another"})
@@ -159,7 +161,7 @@ def test_a_worker_that_sees_other_files_refuses(stack: Path, tmp_path: Path, key
 
 def test_no_cluster_is_said(stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_unet.cluster._PATIENCE", 1)
-    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr", scheduler="tcp://127.0.0.1:9")
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler="tcp://127.0.0.1:9")
     with pytest.raises(Problem, match=r"no dask scheduler at tcp://127.0.0.1:9. Start one"):
         list(segment(config))
 
@@ -169,4 +171,4 @@ def test_a_cluster_without_workers_is_said(
 ) -> None:
     monkeypatch.setattr("napari_unet.cluster._PATIENCE", 1)
     with pytest.raises(Problem, match="No worker has joined the cluster"):
-        list(segment(SegmentConfig(image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address)))
+        list(segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address)))

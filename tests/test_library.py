@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unet.card import MODEL_FILE, find
+from napari_unet.card import MODEL_FILE, bundled, find
 from napari_unet.disk import lock
 from napari_unet.library import HOME, Library, file_name, free, library
 
@@ -36,7 +36,7 @@ def test_the_library_is_in_the_home_folder_unless_another_is_named(monkeypatch, 
 def test_own_models_come_first_the_newest_at_the_top(tmp_path):
     old, new = a_run(tmp_path, "old", 10 * 86400), a_run(tmp_path, "new", 0)
     entries = Library(tmp_path).models()
-    assert [entry.name for entry in entries] == [str(new), str(old), "em-membrane"]
+    assert [entry.name for entry in entries] == [str(new), str(old), *bundled()]
     assert entries[0].title.startswith("new (")
     assert entries[1].title.startswith("old (20")
     assert entries[2].title == "em-membrane"
@@ -47,7 +47,7 @@ def test_a_model_whose_training_is_under_way_says_so(tmp_path):
     folder = a_run(tmp_path, "one", 0)
     assert not Library(tmp_path).models()[0].in_training
     with lock(folder / "training.lock"):
-        assert [entry.in_training for entry in Library(tmp_path).models()] == [True, False]
+        assert [entry.in_training for entry in Library(tmp_path).models()] == [True, False, False]
     assert not Library(tmp_path).models()[0].in_training  # the file stays
 
 
@@ -59,11 +59,11 @@ def test_a_model_of_yesterday_says_so(tmp_path):
 def test_what_cannot_be_read_is_left_out(tmp_path):
     (a_run(tmp_path, "broken", 0) / MODEL_FILE).write_bytes(b"no model")
     (Library(tmp_path).runs / "begun").mkdir()
-    assert [entry.name for entry in Library(tmp_path).models()] == ["em-membrane"]
+    assert [entry.name for entry in Library(tmp_path).models()] == bundled()
 
 
 def test_a_library_that_is_not_there_yet_has_the_bundled_models(tmp_path):
-    assert [entry.name for entry in Library(tmp_path / "nowhere").models()] == ["em-membrane"]
+    assert [entry.name for entry in Library(tmp_path / "nowhere").models()] == bundled()
 
 
 def test_a_taken_name_gets_a_number(tmp_path):

@@ -22,7 +22,7 @@ CPU = Compute("cpu", "processor", "float32", 1)
 
 @pytest.fixture(scope="module")
 def trained() -> UNet:
-    return folded(load("em-membrane").net).to(memory_format=torch.channels_last)
+    return folded(load("em-membrane-small").net).to(memory_format=torch.channels_last)
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +110,12 @@ def test_best_quality_sees_all_mirrored_and_rotated_views_alike(trained: UNet, t
 
 def test_folding_changes_no_label(tissue: np.ndarray, trained: UNet) -> None:
     box = Box(0, 1, 0, 100, 0, 100)
-    as_trained = logits(load("em-membrane").net, tissue, measure(tissue, ""), box, 64, CPU)
+    as_trained = logits(load("em-membrane-small").net, tissue, measure(tissue, ""), box, 64, CPU)
     assert float((as_trained - logits(trained, tissue, measure(tissue, ""), box, 64, CPU)).abs().max()) < 1e-4
 
 
 def test_a_network_in_training_is_left_as_it_is(tissue: np.ndarray) -> None:
-    net = load("em-membrane").net
+    net = load("em-membrane-small").net
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     state = torch.get_rng_state()
     found = logits(net, tissue, measure(tissue, ""), Box(0, 1, 0, 30, 0, 30), 16, CPU)

@@ -36,12 +36,13 @@ from napari_unet.tiles import Box, Section
 from napari_unet.unet import UNet, folded
 from napari_unet.volume import open_volume
 
+SMALL = "em-membrane-small"
 CPU = Compute("cpu", "processor", "float32", 1)
 
 
 @pytest.fixture(scope="module")
 def trained() -> UNet:
-    return folded(load("em-membrane").net).to(memory_format=torch.channels_last)
+    return folded(load(SMALL).net).to(memory_format=torch.channels_last)
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +86,16 @@ def files_of(path: Path) -> dict[str, bytes]:
 
 
 def test_the_result_knows_what_made_it(stack: Path, tmp_path: Path) -> None:
-    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr", region="1:4,3:40,5:50", probabilities=True)
+    config = SegmentConfig(
+        model=SMALL, image=stack, out=tmp_path / "out.zarr", region="1:4,3:40,5:50", probabilities=True
+    )
     assert not finish(config).stopped
     result = open_result(config.out)
     assert result.layout.shape == (3, 37, 45)
     assert result.layout.offset == (1, 3, 5)
     assert result.layout.voxel_size == (50, 4, 4)
     assert [c.name for c in result.layout.classes] == ["interior", "membrane"]
-    assert result.layout.provenance["model_sha256"] == load("em-membrane").sha256
+    assert result.layout.provenance["model_sha256"] == load(SMALL).sha256
     classes, probabilities = np.asarray(result.classes[0][:]), np.asarray(result.probabilities[0][:]).astype(int)
     assert set(np.unique(classes)) <= {1, 2}
     assert np.abs(probabilities.sum(0) - 255).max() <= 1
@@ -101,14 +104,14 @@ def test_the_result_knows_what_made_it(stack: Path, tmp_path: Path) -> None:
 
 
 def test_progress_counts_up_to_the_end(stack: Path, tmp_path: Path) -> None:
-    events = list(segment(SegmentConfig(image=stack, out=tmp_path / "out.zarr")))
+    events = list(segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")))
     assert [e.done for e in events if isinstance(e, Progress)] == [1, 2, 3, 4, 5]
     assert [e.seconds_left for e in events if isinstance(e, Progress)][-1] == 0
 
 
 def test_a_stopped_job_goes_on_and_gives_the_same_bytes(stack: Path, tmp_path: Path) -> None:
-    finish(SegmentConfig(image=stack, out=tmp_path / "whole.zarr"))
-    config = SegmentConfig(image=stack, out=tmp_path / "stopped.zarr", tile=16)
+    finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "whole.zarr"))
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "stopped.zarr", tile=16)
     done: list[Progress] = []
     for event in segment(config, lambda: len(done) == 2):
         if isinstance(event, Progress):
@@ -123,20 +126,21 @@ def test_a_stopped_job_goes_on_and_gives_the_same_bytes(stack: Path, tmp_path: P
 
 
 def test_a_killed_job_goes_on_and_gives_the_same_bytes(stack: Path, tmp_path: Path) -> None:
-    finish(SegmentConfig(image=stack, out=tmp_path / "whole.zarr", probabilities=True))
+    finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "whole.zarr", probabilities=True))
     out = tmp_path / "killed.zarr"
     command = [sys.executable, "-m", "napari_unet.cli", "segment", str(stack), str(out), "--probabilities"]
+    command += ["--model", SMALL]
     with subprocess.Popen([*command, "--threads", "1", "--tile", "16"], stdout=subprocess.DEVNULL) as process:
         while not list((out / "0").glob("c/1/*/*")):
             assert process.poll() is None
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
-    finish(SegmentConfig(image=stack, out=out, probabilities=True))
+    finish(SegmentConfig(model=SMALL, image=stack, out=out, probabilities=True))
     assert files_of(out) == files_of(tmp_path / "whole.zarr")
 
 
 def test_another_setting_is_refused_and_nothing_is_touched(stack: Path, tmp_path: Path) -> None:
-    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr")
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
     finish(config)
     before = files_of(config.out)
     for change, words in [({"probabilities": True}, "probabilities"), ({"region": "0:2,:,:"}, "shape")]:
@@ -146,7 +150,7 @@ def test_another_setting_is_refused_and_nothing_is_touched(stack: Path, tmp_path
 
 
 def test_a_changed_image_is_refused(stack: Path, tmp_path: Path) -> None:
-    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr")
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
     finish(config)
     changed = tifffile.imread(stack)
     changed[2, 10, 10] += 1
@@ -159,18 +163,27 @@ def test_a_blank_section_is_said_and_a_blank_stack_refused(stack: Path, tmp_path
     sections = tifffile.imread(stack)
     sections[1] = 7
     tifffile.imwrite(stack, sections)
-    said = [e.text for e in segment(SegmentConfig(image=stack, out=tmp_path / "a.zarr")) if isinstance(e, Notice)]
+    said = [
+        e.text
+        for e in segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "a.zarr"))
+        if isinstance(e, Notice)
+    ]
     assert said == ["Section 1 has the same grey value everywhere: its result says nothing."]
     tifffile.imwrite(stack, np.full_like(sections, 7))
     with pytest.raises(Problem, match="same grey value everywhere"):
-        finish(SegmentConfig(image=stack, out=tmp_path / "b.zarr"))
+        finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "b.zarr"))
 
 
 def test_chunks_join_without_seams_whatever_the_region(trained: UNet, tissue: np.ndarray, tmp_path: Path) -> None:
     section = np.tile(tissue, (5, 5))[:1070, :1050]
     tifffile.imwrite(tmp_path / "large.tif", section)
     config = SegmentConfig(
-        image=tmp_path / "large.tif", out=tmp_path / "out.zarr", region=":,7:,3:", tile=512, precision="float32"
+        model=SMALL,
+        image=tmp_path / "large.tif",
+        out=tmp_path / "out.zarr",
+        region=":,7:,3:",
+        tile=512,
+        precision="float32",
     )
     finish(config)
     result = np.asarray(open_result(config.out).classes[0][0])
@@ -182,7 +195,7 @@ def test_chunks_join_without_seams_whatever_the_region(trained: UNet, tissue: np
 
 
 def test_log_and_settings_lie_beside_the_result_and_a_second_job_appends(stack: Path, tmp_path: Path) -> None:
-    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr", region="0:2,:,:", threads=1)
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", region="0:2,:,:", threads=1)
     first = list(segment(config))
     assert isinstance(first[0], Started)
     assert read(config.out / LOG)[0] == first
@@ -193,7 +206,7 @@ def test_log_and_settings_lie_beside_the_result_and_a_second_job_appends(stack: 
 
 
 def test_a_resumed_job_appends_to_the_log(stack: Path, tmp_path: Path) -> None:
-    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr", region="0:2,:,:")
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", region="0:2,:,:")
     stopped = list(segment(config, lambda: True))
     assert isinstance(stopped[-1], Finished)
     assert stopped[-1].stopped
@@ -219,9 +232,9 @@ def runs_out(monkeypatch: pytest.MonkeyPatch, *fails: int) -> list[int]:
 def test_where_memory_is_short_tiles_shrink_and_the_result_stays(
     stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish(SegmentConfig(image=stack, out=tmp_path / "whole.zarr"))
+    finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "whole.zarr"))
     tried = runs_out(monkeypatch, 1, 3)
-    events = list(segment(SegmentConfig(image=stack, out=tmp_path / "short.zarr", tile=1024)))
+    events = list(segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "short.zarr", tile=1024)))
     assert tried == [1024, 1024, 512, 512, 256, 256, 256]
     notices = [event.text for event in events if isinstance(event, Notice)]
     assert notices == [
@@ -234,7 +247,7 @@ def test_too_little_memory_for_any_tile_is_said_and_logged(
     stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = runs_out(monkeypatch, *range(10))
-    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr", tile=1024)
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", tile=1024)
     with pytest.raises(Problem, match=r"not enough memory. Close other programs") as problem:
         list(segment(config))
     assert tried == [1024, 512, 256, 128]
@@ -242,7 +255,7 @@ def test_too_little_memory_for_any_tile_is_said_and_logged(
 
 
 def test_what_is_looked_at_comes_first(stack: Path, tmp_path: Path) -> None:
-    config = SegmentConfig(image=stack, out=tmp_path / "out.zarr", region="1:5,:,:")
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", region="1:5,:,:")
     job = segment(config, looked_at=lambda: Look(4, 0, 0))
     done = [event for event, _ in zip(job, range(3), strict=False)]
     job.close()
@@ -253,7 +266,7 @@ def test_what_is_looked_at_comes_first(stack: Path, tmp_path: Path) -> None:
 
 def test_a_result_of_several_tiles_is_certified(tissue: np.ndarray, tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])
-    last = finish(SegmentConfig(image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64))
+    last = finish(SegmentConfig(model=SMALL, image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64))
     assert last.detail == "1 section segmented, no seam at 1 place where tiles meet"
     found = json.loads((tmp_path / "out.zarr" / SEAMS).read_text())
     assert (found["windows"], found["changed"]) == (1, 0)
@@ -270,5 +283,5 @@ def test_a_seam_in_the_result_is_told(tissue: np.ndarray, tmp_path: Path, monkey
 
     monkeypatch.setattr(Store, "write", spoilt)
     tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])
-    last = finish(SegmentConfig(image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64))
+    last = finish(SegmentConfig(model=SMALL, image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64))
     assert last.detail.endswith("pixels differ at 1 place where tiles meet")

@@ -52,6 +52,7 @@ def painted(tmp_path: Path) -> tuple[Path, Path]:
 def small(painted: tuple[Path, Path], out: Path, **changes: object) -> TrainConfig:
     """A training of a few seconds."""
     fields = {"steps": 12, "threads": 1, "crop": 16, "batch": 1, "inputs": painted, "out": out}
+    fields |= {"start_from": "em-membrane-small"}
     return TrainConfig.model_validate(fields | changes)
 
 
@@ -259,7 +260,7 @@ def test_new_classes_from_the_bundled_model(painted: tuple[Path, Path], tmp_path
     finish(small(painted, tmp_path / "run", steps=1, classes="ground,line", zero="background"))
     card = load(str(tmp_path / "run")).card
     assert [(c.value, c.name) for c in card.classes] == [(0, "background"), (1, "ground"), (2, "line")]
-    assert card.started_from.startswith("em-membrane ")
+    assert card.started_from.startswith("em-membrane-small ")
 
 
 @pytest.mark.parametrize(("classes", "held"), [("", True), ("ground,line", False), ("membrane,interior", False)])

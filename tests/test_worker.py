@@ -76,7 +76,7 @@ def child() -> Iterator[Child]:
 def training(out: Path, steps: int, **changes: object) -> dict[str, Any]:
     """The fields of a training of the bundled model on the bundled sample, as JSON has them."""
     fields = {"inputs": [IMAGE, STROKES], "out": out, "steps": steps, "crop": 16, "batch": 1, "threads": 1}
-    fields |= {"precision": "float32"}
+    fields |= {"precision": "float32", "start_from": "em-membrane-small"}
     return TrainConfig.model_validate(fields | changes).model_dump(mode="json")
 
 

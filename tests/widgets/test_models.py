@@ -80,7 +80,7 @@ def test_what_is_offered(make, tmp_path):
     a_run(tmp_path, "mine")
     offered = titles(make())
     assert offered[0].startswith("mine (today")
-    assert offered[1:] == ["em-membrane", "from scratch", "Choose a file..."]
+    assert offered[1:] == ["em-membrane", "em-membrane-small", "from scratch", "Choose a file..."]
     assert "from scratch" not in titles(make(with_scratch=False))
 
 
@@ -104,7 +104,7 @@ def test_arrow_keys_stop_before_the_file_dialog(make, qtbot):
         qtbot.keyClick(box(choice), Qt.Key.Key_Down)
     assert choice.name() == "scratch"
     qtbot.keyClick(box(choice), Qt.Key.Key_Up)
-    assert choice.name() == "em-membrane"
+    assert choice.name() == "em-membrane-small"
 
 
 def test_a_file_is_picked(make, qtbot, monkeypatch, tmp_path):
@@ -339,7 +339,7 @@ def test_the_wheel_is_left_to_the_panel_without_focus(make, qtbot):
     center = QPointF(box(choice).rect().center())
     none = (Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase)
     at = (center, QPointF(box(choice).mapToGlobal(center)), QPoint(), QPoint(0, -120))
-    for focus, name in ((False, "em-membrane"), (True, "scratch")):
+    for focus, name in ((False, "em-membrane"), (True, "em-membrane-small")):
         here = box(choice) if focus else button(choice)
         here.setFocus()
         qtbot.waitUntil(here.hasFocus)
