@@ -19,10 +19,9 @@ from typing import Any
 from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
-import numpy as np
 from em_membrane import SHOWN, pairs, prepare, scores_on
 
-from napari_unet import augment, learner, painting
+from napari_unet import augment, learner
 from napari_unet.config import TrainConfig
 from napari_unet.train import train
 
@@ -37,17 +36,12 @@ class Variant:
     changes: dict[str, Any] = field(default_factory=dict)
 
 
-def _even(counts: np.ndarray) -> np.ndarray:
-    """Weigh all classes alike."""
-    return np.ones(len(counts), np.float32)
-
-
 VARIANTS = {
     "baseline": Variant(),
     "4 crops of 112": Variant({"crop": 112, "batch": 4}),
     "border weights 0": Variant({"border_weight": 0.0}),
     "border weights 10": Variant({"border_weight": 10.0}),
-    "classes weighed alike": Variant(constants=((painting, "class_weights", _even),)),
+    "classes weighed alike": Variant({"balance": 0.0}),
     "vnc alone": Variant(shown=("vnc",)),
     "all pairs alike": Variant(shown=tuple(dict.fromkeys(SHOWN))),
     "no grey-value augmentation": Variant(constants=((augment, "grey_values", lambda image, *_: image),)),
@@ -91,6 +85,7 @@ def trained(name: str, stacks: Path, given: argparse.Namespace) -> dict[str, flo
     settings = {
         "crop": 240,
         "batch": 2,
+        "balance": 1.0,
         "border_weight": 5.0,
         "augmentation": "wide",
         "seed": 1,

@@ -59,6 +59,8 @@ VARIANTS = {
     "not held to the start": Variant(constants=((learner, "_HOLD", 0.0),)),
     "encoder frozen": Variant(constants=((train, "Learner", _EncoderFrozen),)),
     "border weight 0": Variant({"border_weight": 0.0}),
+    "classes half balanced": Variant({"balance": 0.5}),
+    "classes balanced": Variant({"balance": 1.0}),
 }
 
 
@@ -103,8 +105,8 @@ def table(work: Path) -> str:
     lines = ["| variant | " + " | ".join(map(", ".join, columns)) + " |", "|---" * (len(columns) + 1) + "|"]
     for name in VARIANTS:
         cells = [name]
-        for data, painting in columns:
-            files = sorted((work / name / "develop/results").glob(f"{data}, {painting}, tuned, *.json"))
+        for data, painted in columns:
+            files = sorted((work / name / "develop/results").glob(f"{data}, {painted}, tuned, *.json"))
             results = [json.loads(file.read_text(encoding="utf-8")) for file in files]
             key = "v_rand" if data == "isbi" else "iou"
             cells.append(f"{statistics.median(each[key] for each in results):.3f}" if results else "")

@@ -7,13 +7,25 @@ import os
 # Before torch starts its threads: on a busy machine, spinning ones make it ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import settings
 
+from napari_unet.library import HOME
+
 # On a busy machine an example takes as long as it takes.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave the user's folder alone."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv(HOME, str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(autouse=True)

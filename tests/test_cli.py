@@ -111,7 +111,7 @@ def test_models_tells_of_each_model_in_a_few_lines(capsys: pytest.CaptureFixture
     assert what.startswith("  Interior and membrane in electron micrographs")
     assert classes == "  classes: interior, membrane"
     assert "  trained on flyem_medulla: FlyEM medulla, sample 2 (CC BY 3.0 US)" in rest
-    assert any(line.startswith("  held-out IoU: 0.") for line in rest)
+    assert any(line.startswith("  vnc/stack1 14-19, V_rand at 0.5: 0.") for line in rest)
 
 
 def test_doctor_names_device_and_versions(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,7 @@ trainings = st.fixed_dictionaries(
         "crop": sixteens,
         "batch": st.integers(1, 64),
         "learning_rate": st.floats(0, 0.1),
+        "balance": st.floats(0, 1),
         "border_weight": st.just(0.0) | positive,
     }
 )

@@ -45,7 +45,7 @@ def sections_of(
     image_at: Place | None = None,
 ) -> list[PaintedSection]:
     pair = write(folder / "image.tif", image, image_at), write(folder / "labels.tif", labels, at)
-    return painted_sections([pair], meaning, 10.0, None)
+    return painted_sections([pair], meaning, 1.0, 10.0, None)
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -159,7 +159,7 @@ def test_labels_of_other_voxels_are_refused(tmp_path: Path, sizes: list[Sequence
     image = write(tmp_path / "image.tif", noise(sections, 40, 40), voxel_size=sizes[0])
     labels = write(tmp_path / "labels.tif", strokes(sections, 40, 40), (0, 0, 0), sizes[1])
     with pytest.raises(Problem, match=r"labels.tif has voxels of .* nm, but .*image.tif of .* nm\. Resample"):
-        painted_sections([(image, labels)], SPARSE, 10.0, None)
+        painted_sections([(image, labels)], SPARSE, 1.0, 10.0, None)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_labels_of_like_or_unknown_voxels_are_taken(
     """The thickness of a single section is not known, and does not matter."""
     image = write(tmp_path / "image.tif", noise(2, 40, 40), voxel_size=sizes[0])
     labels = write(tmp_path / "labels.tif", strokes(sections, 40, 40), (0, 0, 0), sizes[1])
-    assert len(painted_sections([(image, labels)], SPARSE, 10.0, None)) == sections
+    assert len(painted_sections([(image, labels)], SPARSE, 1.0, 10.0, None)) == sections
 
 
 @pytest.mark.parametrize("at", [(1, 0, 0), (-1, 0, 0), (0, 40, 0), (0, 0, -40), (0, 1000, 1000)])
@@ -226,7 +226,7 @@ def test_labels_of_one_image_hold_the_same_places_out(
     paths = [write(tmp_path / f"{i}.tif", labels) for i, labels in enumerate((above, below, above))]
     monkeypatch.chdir(tmp_path)
     pairs = list(zip((image, Path("image.tif"), other), paths, strict=True))
-    found = painted_sections(pairs, SPARSE, 10.0, None)
+    found = painted_sections(pairs, SPARSE, 1.0, 10.0, None)
     assert [(s.pair, s.z) for s in found] == [(0, 1), (1, 1 + gap), (2, 1)]
     one, two, alone = found
     assert (two.held != UNCOUNTED).any()
@@ -241,7 +241,7 @@ def test_two_classes_may_come_from_two_pairs(tmp_path: Path) -> None:
     for value in (1, 2):
         labels = np.where(strokes(1, 40, 40) == value, value, 0).astype(np.uint8)
         pairs.append((write(tmp_path / f"{value}.tif", noise(1, 40, 40)), write(tmp_path / f"l{value}.tif", labels)))
-    assert [s.pair for s in painted_sections(pairs, SPARSE, 10.0, None)] == [0, 1]
+    assert [s.pair for s in painted_sections(pairs, SPARSE, 1.0, 10.0, None)] == [0, 1]
 
 
 def test_a_value_without_a_name_is_refused(tmp_path: Path) -> None:

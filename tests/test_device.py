@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -17,6 +19,19 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with an NVIDIA GPU, as far as torch tells."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA T4")
+
+
+@pytest.fixture
+def gains(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """All devices gain by bfloat16; those that were asked for."""
+    asked: list[str] = []
+
+    def fastest(kind: str, name: str, folder: Path) -> str:
+        asked.append(f"{kind} {name}")
+        return "bfloat16"
+
+    monkeypatch.setattr("napari_unet.device.fastest", fastest)
+    return asked
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -59,10 +74,12 @@ def test_the_reason_for_no_gpu_fits(monkeypatch: pytest.MonkeyPatch, cuda: str, 
     assert words in why_no_gpu()
 
 
-@pytest.mark.parametrize(("capability", "precision"), [((7, 5), "float32"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")])
-def test_auto_takes_the_gpu_and_what_it_computes_natively(gpu: None, monkeypatch, capability, precision) -> None:
+@pytest.mark.parametrize("capability", [(7, 5), (8, 0), (9, 0)])
+def test_auto_takes_the_gpu_and_tries_what_it_computes_natively(gpu: None, gains: list[str], monkeypatch, capability):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    precision = "bfloat16" if capability >= (8, 0) else "float32"
     assert choose(Settings(threads=1)) == Compute("cuda", "NVIDIA T4", precision, 1)
+    assert gains == ([f"cuda NVIDIA T4, torch {torch.__version__}"] if precision == "bfloat16" else [])
 
 
 def test_auto_takes_an_apple_gpu_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,11 +89,12 @@ def test_auto_takes_an_apple_gpu_in_float32(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("has", [(), ("_is_avx512_bf16_supported",), ("_is_amx_tile_supported",)])
-def test_auto_takes_what_the_processor_computes_natively(monkeypatch: pytest.MonkeyPatch, has: tuple[str, ...]) -> None:
+def test_auto_tries_what_the_processor_computes_natively(gains: list[str], monkeypatch, has: tuple[str, ...]) -> None:
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda name=name: name in has)
     taken = {choose(Settings(threads=1, device="cpu")).precision for _ in range(3)}
     assert taken == {"bfloat16" if has else "float32"}
+    assert len(set(gains)) == bool(has)
 
 
 def test_choosing_leaves_the_random_state_alone() -> None:

@@ -108,7 +108,7 @@ def test_a_pixel_touches_another_object_below_or_to_its_right(ids):
 
 @given(arrays(np.int64, st.integers(1, 6), elements=st.integers(0, 10**7)))
 def test_class_weights_balance_the_classes(counts):
-    found = class_weights(counts)
+    found = class_weights(counts, 1.0)
     assert found.dtype == np.float32
     assert ((found > 0) & (found <= 10)).all()
     assert (found[counts == 0] == 1).all()
@@ -118,8 +118,13 @@ def test_class_weights_balance_the_classes(counts):
 
 
 def test_a_rare_class_weighs_at_most_ten():
-    np.testing.assert_allclose(class_weights(np.array([99, 1, 0])), [100 / 198, 10, 1])
-    np.testing.assert_allclose(class_weights(np.array([30, 10])), [2 / 3, 2])
+    np.testing.assert_allclose(class_weights(np.array([99, 1, 0]), 1.0), [100 / 198, 10, 1])
+    np.testing.assert_allclose(class_weights(np.array([30, 10]), 1.0), [2 / 3, 2])
+
+
+@pytest.mark.parametrize(("balance", "weights"), [(0.0, [1, 1, 1]), (0.5, [np.sqrt(2 / 3), np.sqrt(2), 1])])
+def test_classes_are_balanced_as_far_as_asked(balance, weights):
+    np.testing.assert_allclose(class_weights(np.array([30, 10, 0]), balance), weights, rtol=1e-6)
 
 
 # ---- border term

@@ -175,6 +175,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(painted: tuple[Path, Path
     first = small(painted, tmp_path / "whole", steps=30)
     finish(first)
     arguments = [str(p) for p in painted] + ["--out", str(config.out), "--steps", "30", "--threads", "1"]
+    arguments += ["--start-from", "em-membrane-small"]
     command = [sys.executable, "-m", "napari_unet.cli", "train", *arguments, "--crop", "16", "--batch", "1"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while not (config.out / "log.jsonl").exists() or '"loss"' not in (config.out / "log.jsonl").read_text():

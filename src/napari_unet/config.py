@@ -68,7 +68,7 @@ class Settings(BaseModel):
     )
     device: Device = Field("auto", description="What to compute on; auto takes the GPU if there is one.")
     precision: Precision = Field(
-        "auto", description="Number format; auto takes bfloat16 where the device computes in it, else float32."
+        "auto", description="Number format; auto takes bfloat16 where the device gains by it, tried once, else float32."
     )
     channel: int | None = Field(
         None, ge=0, description="Which channel, time point or stack to use, of an image with several."
@@ -108,6 +108,9 @@ class TrainSettings(Settings):
         le=0.1,
         description="Peak learning rate; 0 lets the program choose.",
         json_schema_extra={"zero": "chosen by the program"},
+    )
+    balance: float = Field(
+        0.0, ge=0, le=1, description="How much rarer classes are weighed up: 0 not at all, 1 until all weigh the same."
     )
     border_weight: float = Field(10.0, ge=0, description="Extra loss weight between touching objects; paper: 10.")
 

@@ -63,7 +63,7 @@ class Batch:
 
 
 def painted_sections(
-    pairs: Sequence[tuple[Path, Path]], meaning: Meaning, border_weight: float, channel: int | None
+    pairs: Sequence[tuple[Path, Path]], meaning: Meaning, balance: float, border_weight: float, channel: int | None
 ) -> list[PaintedSection]:
     """Read all sections that have painted pixels, hold a part out, and weigh the rest.
 
@@ -88,7 +88,7 @@ def painted_sections(
         raise Problem(
             "Only one class is painted, so there is nothing to tell it from. Paint a few strokes of another class too."
         )
-    per_class = painting.class_weights(counts)
+    per_class = painting.class_weights(counts, balance)
     return [
         replace(s, weights=painting.loss_weights(s.labels, s.learn, meaning, per_class, border_weight))
         for s in sections

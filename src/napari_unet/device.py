@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from napari_unet.config import Precision, Settings
+from napari_unet.library import library
+from napari_unet.precision import fastest
 from napari_unet.problem import Problem
 
 if TYPE_CHECKING:
@@ -70,7 +73,7 @@ def choose(settings: Settings) -> Compute:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise Problem("This machine has no Apple GPU that torch can use. Choose another device (--device auto).")
     name = {"cuda": torch.cuda.get_device_name, "mps": lambda: "Apple GPU", "cpu": lambda: "processor"}[kind]()
-    precision = settings.precision if settings.precision != "auto" else _fastest_precision(kind)
+    precision = settings.precision if settings.precision != "auto" else _fastest_precision(kind, name)
     return Compute(kind, name, precision, threads)
 
 
@@ -105,16 +108,19 @@ def _best_kind() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _fastest_precision(kind: str) -> Precision:
-    """Return bfloat16 where the device computes in it, else float32: a trial could say otherwise the next time."""
+def _fastest_precision(kind: str, name: str) -> Precision:
+    """Return what is fastest; where bfloat16 is emulated, that is known without a trial."""
     import torch
 
     if kind == "cuda":
-        # Tensor cores gain by it from compute capability 8 on; before, the format is emulated.
-        return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float32"
-    if kind == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
-        return "bfloat16"
-    return "float32"
+        native = torch.cuda.get_device_capability() >= (8, 0)
+    else:
+        native = kind == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    if not native:
+        return "float32"
+    if kind == "cpu":
+        name = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    return fastest(kind, f"{name}, torch {torch.__version__}", library().root)
 
 
 def largest_tile(compute: Compute, width: int) -> int:

@@ -61,7 +61,7 @@ def _examples(config: TrainConfig) -> Iterator[Event]:
     yield Started("examples", "processor", counted(len(config.pairs), "painted layer"))
     start = None if config.start_from == "scratch" else load(config.start_from)
     classes, meaning = plan_classes(config, start)
-    sections = painted_sections(config.pairs, meaning, config.border_weight, config.channel)
+    sections = painted_sections(config.pairs, meaning, config.balance, config.border_weight, config.channel)
     with disk_problems(config.out):
         tifffile.imwrite(config.out / MOSAIC, _mosaic(config, sections, classes), photometric="rgb")
         _write_weights(config, sections)

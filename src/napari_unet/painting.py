@@ -90,23 +90,26 @@ def touching(ids: np.ndarray) -> np.ndarray:
     return result & (ids != 0)
 
 
-def class_weights(target_counts: np.ndarray) -> np.ndarray:
+def class_weights(target_counts: np.ndarray, balance: float) -> np.ndarray:
     """Return the weight w_c of each class, which balances how often the classes were painted.
 
     Parameters
     ----------
     target_counts : ndarray, shape (channels,), integer
         Counted pixels of each class.
+    balance : float
+        From 0, all pixels alike, to 1, as in arXiv 1505.04597. The more, the more often a rare class is found where
+        there is none: a network trained on balanced classes sees each as likely as the others.
 
     Returns
     -------
     ndarray, shape (channels,), float32
-        total / (classes * count), at most 10; 1 for a class without pixels.
+        total / (classes * count), at most 10, to the power of `balance`; 1 for a class without pixels.
     """
     counts = np.asarray(target_counts, float)
     painted = counts > 0
     balanced = counts.sum() / (max(painted.sum(), 1) * np.maximum(counts, 1))
-    return np.where(painted, np.minimum(balanced, 10), 1).astype(np.float32)
+    return np.where(painted, np.minimum(balanced, 10) ** balance, 1).astype(np.float32)
 
 
 def loss_weights(

@@ -94,7 +94,7 @@ def _train(
 
     start = None if config.start_from == "scratch" else load(config.start_from)
     classes, meaning = plan_classes(config, start)
-    sections = painted_sections(config.pairs, meaning, config.border_weight, config.channel)
+    sections = painted_sections(config.pairs, meaning, config.balance, config.border_weight, config.channel)
     fingerprints = {"start model": start.sha256 if start else "scratch"} | _fingerprints(sections)
     if run.config is not None:
         run.check_inputs(fingerprints)

@@ -13,7 +13,7 @@ from napari_unet.config import SegmentSettings, TrainConfig, TrainSettings
 from napari_unet.widgets.form import Form
 
 ADVANCED = [
-    *("seed", "width", "crop", "batch", "learning_rate", "border_weight"),
+    *("seed", "width", "crop", "batch", "learning_rate", "balance", "border_weight"),
     *("steps", "objects", "threads", "device", "precision", "channel"),
 ]
 words = st.text("abcxyz äß-_.~ 0", min_size=1, max_size=8).filter(lambda text: text.strip())
@@ -38,6 +38,7 @@ trainings = st.builds(
     crop=st.integers(1).map(lambda n: 16 * n),
     batch=st.integers(1),
     learning_rate=st.floats(0, 0.1),
+    balance=st.floats(0, 1),
     border_weight=st.floats(0, allow_infinity=False),
 )
 segmentations = st.builds(

@@ -109,7 +109,7 @@ def test_the_configuration_is_what_the_widgets_show(driver, fake, home):
     driver.type(panel.findChild(QLineEdit, "name"), "My model: 2/3")
     for name, text in {
         "steps": "77", "seed": "5", "crop": "96", "batch": "3", "learning_rate": "0.002",
-        "border_weight": "7.5", "threads": "1",
+        "balance": "0.5", "border_weight": "7.5", "threads": "1",
     }.items():  # fmt: skip
         field = panel.findChild(QWidget, name)
         driver.type(field if isinstance(field, QLineEdit) else field.findChild(QLineEdit), text)
@@ -122,8 +122,8 @@ def test_the_configuration_is_what_the_widgets_show(driver, fake, home):
     assert config.model_dump(exclude={"inputs", "colors"}) == {
         "out": home.runs / "My-model-2-3", "start_from": "scratch", "classes": ("interior", "membrane"),
         "zero": "background", "objects": True, "minutes": 12.5, "steps": 77, "seed": 5, "width": 32, "crop": 96,
-        "batch": 3, "learning_rate": 0.002, "border_weight": 7.5, "threads": 1, "device": "cpu",
-        "precision": "float32", "channel": TrainConfig.model_fields["channel"].default,
+        "batch": 3, "learning_rate": 0.002, "balance": 0.5, "border_weight": 7.5, "threads": 1, "device": "cpu",
+        "precision": "float32", "augmentation": "near", "channel": TrainConfig.model_fields["channel"].default,
     }  # fmt: skip
 
 

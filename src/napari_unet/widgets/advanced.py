@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWi
 from napari_unet.config import TrainConfig
 from napari_unet.widgets.form import Form
 
-_LEARNING = ("objects", "steps", "seed", "width", "crop", "batch", "learning_rate", "border_weight")
+_LEARNING = ("objects", "steps", "seed", "width", "crop", "batch", "learning_rate", "balance", "border_weight")
 _MACHINE = ("device", "precision", "threads")
 
 

@@ -207,7 +207,10 @@ class SegmentPanel(Panel):
     def _on_command(self) -> None:
         def copy(config: SegmentConfig) -> None:
             QGuiApplication.clipboard().setText(config.command())
-            self.say("The command is in the clipboard. It gives the same result in a terminal or on a cluster.")
+            same = "It gives the same result in a terminal or on a cluster."
+            if config.precision == "auto":
+                same = "It does the same anywhere; for the same result to the last pixel, choose a precision first."
+            self.say(f"The command is in the clipboard. {same}")
 
         self._prepare(copy)
 
