@@ -192,6 +192,14 @@ def test_a_job_goes_on_when_its_reader_has_gone(tmp_path: Path, capsys: pytest.C
     assert "already done" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_job_goes_on_when_what_it_prints_finds_a_full_disk(tmp_path: Path) -> None:
+    command = [*COMMAND, "segment", str(IMAGE), str(tmp_path / "out.zarr"), "--region", "3:4,:,:", *QUICK]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_ctrl_c_before_a_job_leaves_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
+from distributed import Client
 
 from napari_unet import __version__
 from napari_unet.cluster import _Segmenting
 from napari_unet.config import SegmentConfig
-from napari_unet.events import Failed, Finished, Progress
+from napari_unet.events import Event, Failed, Finished, Notice, Progress
 from napari_unet.layout import read_layout
 from napari_unet.log import LOG, read
 from napari_unet.problem import Problem
@@ -31,6 +36,21 @@ from napari_unet.tiles import Box
 from napari_unet.volume import open_volume
 
 SMALL = "em-membrane-small"
+SECONDS = 0.5  # that a block takes at least
+SLOW = f"""
+import time
+from napari_unet.blockwise import Blockwise
+
+def slowly(self, seen, compute=Blockwise.compute):
+    time.sleep({SECONDS})
+    return (yield from compute(self, seen))
+
+Blockwise.compute = slowly
+"""
+BLIND = """
+from napari_unet import cluster
+cluster.Pyramids = lambda path, layout, real=cluster.Pyramids: real(path.with_name("elsewhere.zarr"), layout)
+"""
 
 
 class Cluster:
@@ -38,14 +58,16 @@ class Cluster:
 
     def __init__(self, folder: Path, processes: ExitStack) -> None:
         self._folder, self._processes = folder, processes
-        scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        self.address = self._said(scheduler, r"Scheduler at: +(tcp://\S+)")
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        self.address = self._said(self.scheduler, r"Scheduler at: +(tcp://\S+)")
 
-    def worker(self) -> subprocess.Popen[bytes]:
-        """Start a worker, and wait until it has joined."""
+    def worker(self, with_a_twist: str = "") -> subprocess.Popen[bytes]:
+        """Start a worker, and wait until it has joined; `with_a_twist` is code that it runs first."""
+        twist = self._folder / f"twist_{time.monotonic_ns()}.py"
+        twist.write_text(with_a_twist)
         worker = self._start(
             "worker", self.address, "--nthreads", "1", "--no-dashboard", "--no-nanny",
-            "--local-directory", str(self._folder), "--death-timeout", "30",
+            "--local-directory", str(self._folder), "--death-timeout", "30", "--preload", str(twist),
         )  # fmt: skip
         self._said(worker, r"Registered to: +(tcp://\S+)")
         return worker
@@ -131,7 +153,8 @@ def test_a_stopped_job_goes_on_on_the_cluster_or_without_it(cluster: Cluster, st
             done.append(event)
     assert isinstance(event, Finished)
     assert event.stopped
-    assert event.detail == "4 of 12 chunks are kept"
+    assert event.detail == f"{len(done)} of 12 chunks are kept"
+    assert 4 <= len(done) <= 6  # what the worker had at hand may be done, too
     list(segment(config.model_copy(update={"scheduler": ""})))
     assert files_of(config.out) == alone(stack, tmp_path)
 
@@ -142,11 +165,22 @@ def test_what_a_worker_cannot_do_is_said(
     cluster.worker()
     monkeypatch.setattr("napari_unet.cluster.__version__", "0.0.1")  # here, not there
     config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address)
-    with pytest.raises(Problem, match=r"A worker has napari-unet .*, not 0.0.1. Install the same version."):
+    said = rf"On the worker tcp://\S+: There is napari-unet {__version__}, not 0.0.1. Install the same version."
+    with pytest.raises(Problem, match=said) as problem:
         list(segment(config))
-    assert read(config.out / LOG)[0][-1] == Failed(
-        f"A worker has napari-unet {__version__}, not 0.0.1. Install the same version."
-    )
+    assert read(config.out / LOG)[0][-1] == Failed(str(problem.value))
+
+
+def test_a_lost_scheduler_is_said_at_once(cluster: Cluster, stack: Path, tmp_path: Path) -> None:
+    cluster.worker()
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address)
+    events = segment(config)
+    assert any(isinstance(event, Progress) for event in events)  # the first
+    cluster.scheduler.kill()
+    began = time.monotonic()
+    with pytest.raises(Problem, match=rf"scheduler at {cluster.address} was lost.* run the same command again: what"):
+        list(events)
+    assert time.monotonic() - began < 20  # dask itself tries for 30 s
 
 
 @pytest.mark.parametrize(("key", "what"), [("model_sha256", "model"), ("image_fingerprint", "image")])
@@ -155,20 +189,92 @@ def test_a_worker_that_sees_other_files_refuses(stack: Path, tmp_path: Path, key
     list(segment(config, lambda: True))
     layout = read_layout(config.out)
     other = replace(layout, provenance=layout.provenance | {key: "another"})
-    with pytest.raises(Problem, match=f"A worker finds another {what} at the same path"):
-        _Segmenting(config, other, Box(0, 12, 0, 60, 0, 70)).setup(None)
+    with pytest.raises(Problem, match=f"On the worker tcp://w: There is another {what} at the same path"):
+        _Segmenting(config, other, Box(0, 12, 0, 60, 0, 70)).setup(SimpleNamespace(address="tcp://w"))
 
 
-def test_no_cluster_is_said(stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_jobs_share_a_worker_and_leave_nothing_there(cluster: Cluster, stack: Path, tmp_path: Path) -> None:
+    cluster.worker()
+    pixels = tifffile.imread(stack)[:6]
+    jobs = []
+    for name, image in (("bright", pixels), ("dark", 255 - pixels)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", image)
+        config = SegmentConfig(model=SMALL, image=tmp_path / f"{name}.tif", out=tmp_path / f"{name}.zarr", threads=1)
+        jobs.append(config.model_copy(update={"scheduler": cluster.address, "probabilities": True}))
+    assert all(map(all, zip_longest(*map(segment, jobs), fillvalue=True)))  # by turns
+    for job in jobs:
+        assert files_of(job.out) == alone(job.image, tmp_path)
+        shutil.rmtree(tmp_path / "alone.zarr")
+    with Client(cluster.address, set_as_default=False) as client:
+        kept = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins))
+        (there,) = client.run(lambda dask_worker: list(dask_worker.plugins)).values()
+    assert not [each for each in (*kept, *there) if "unet" in each]
+
+
+def test_whatever_ends_a_job_is_said_and_no_worker_writes_after_it(
+    cluster: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = cluster.worker(SLOW)
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address, threads=1)
+    told: list[Event] = []
+
+    def went_on(then: Callable[[], object]) -> None:
+        told.clear()
+        for event in segment(config):
+            told.append(event)
+            if isinstance(event, Progress):
+                then()
+
+    for event in segment(config, lambda: any(isinstance(each, Progress) for each in told)):
+        told.append(event)
+    assert event == Finished(str(config.out), "2 of 12 chunks are kept", True)
+    assert Notice("Waiting for 1 tile that the workers are computing.") in told
+    assert len((config.out / "done.jsonl").read_text().splitlines()) == 2
+    written = sorted((config.out / "0" / "c").glob("*/*/*"))
+    time.sleep(2 * SECONDS)
+    assert sorted((config.out / "0" / "c").glob("*/*/*")) == written
+    assert len(written) == 2
+
+    blind: list[subprocess.Popen[bytes]] = []
+    with pytest.raises(Problem, match=rf"On the worker tcp://\S+: {config.out} cannot be opened. Give all the same"):
+        went_on(lambda: blind or blind.append(cluster.worker(BLIND)))
+    blind[0].kill()
+
+    monkeypatch.setattr("napari_unet.cluster._LONG_PATIENCE", 1)
+    with pytest.raises(Problem, match=r"No worker is left on the cluster. Start some .* what is finished is kept"):
+        went_on(worker.kill)
+    assert Notice("No worker is left on the cluster. Start some (dask worker ADDRESS) within 1 s.") in told
+
+
+def test_a_complete_result_needs_no_cluster(stack: Path, tmp_path: Path) -> None:
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", threads=1)
+    list(segment(config))
+    (config.out / SEAMS).unlink()
+    *_, event = segment(config.model_copy(update={"scheduler": "tcp://127.0.0.1:9"}))
+    assert isinstance(event, Finished)
+    assert not event.stopped
+    assert (config.out / SEAMS).exists()
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tcp://127.0.0.1:port", "nope://x:8786", "tls://127.0.0.1:9"])
+def test_no_cluster_is_said(stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setattr("napari_unet.cluster._PATIENCE", 1)
-    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler="tcp://127.0.0.1:9")
-    with pytest.raises(Problem, match=r"no dask scheduler at tcp://127.0.0.1:9. Start one"):
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=address)
+    with pytest.raises(Problem, match=rf"no dask scheduler at {address}. Start one") as problem:
         list(segment(config))
+    clients = [each for each in gc.get_objects() if issubclass(type(each), Client)]
+    assert {each.status for each in clients} <= {"closed"}  # else their deletion at exit shows a traceback
+    del problem
 
 
 def test_a_cluster_without_workers_is_said(
     cluster: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address)
+    asked = time.monotonic() + 1
+    assert list(segment(config, lambda: time.monotonic() > asked))[-1] == Finished(
+        str(config.out), "0 of 12 chunks are kept", True
+    )
     monkeypatch.setattr("napari_unet.cluster._PATIENCE", 1)
     with pytest.raises(Problem, match="No worker has joined the cluster"):
-        list(segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address)))
+        list(segment(config))

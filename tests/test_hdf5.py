@@ -176,7 +176,7 @@ def test_one_section_is_read_alone_and_chunks_are_decoded_once(tmp_path: Path) -
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * 2**20
-    _, size, _ = volume.array.id.get_access_plist().get_chunk_cache()
+    _, size, _ = volume.array.dataset.id.get_access_plist().get_chunk_cache()
     assert size >= 2**24
 
 
@@ -206,3 +206,14 @@ def test_a_problem_closes_its_own_file_alone(tmp_path: Path) -> None:
     del volume
     assert "holds 2 datasets" in problem(path)
     h5py.File(path, "r+").close()
+
+
+def test_a_file_that_becomes_shorter_is_a_problem_not_black(tmp_path: Path) -> None:
+    pixels = np.full((4, 64, 80), 9, np.uint8)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["raw"] = pixels
+    volume = open_volume(tmp_path / "a.h5")
+    with (tmp_path / "a.h5").open("r+b") as file:
+        file.truncate((tmp_path / "a.h5").stat().st_size // 2)
+    with pytest.raises(Problem, match=r"Section 3 of .* cannot be read: the file is damaged or incomplete"):
+        volume.section(3)

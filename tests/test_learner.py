@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -131,6 +132,19 @@ def test_a_crop_without_counted_pixels_is_no_trouble() -> None:
 
 
 # ---- going on
+
+
+@pytest.mark.parametrize(("doubt", "heeded"), [(1.0, False), (0.3, True)])
+def test_doubt_mixes_what_is_painted_with_what_the_start_model_says(doubt: float, heeded: bool) -> None:
+    torch.manual_seed(0)
+    net = UNet(classes=2, width=16, batch_norm=True)
+    batch = toy(0)
+    found = []
+    for target in (batch.target, torch.where(batch.target == UNCOUNTED, UNCOUNTED, 1 - batch.target)):
+        one = Learner(copy.deepcopy(net), CPU, 20, 3e-3, 0, True, copy.deepcopy(net), doubt)
+        one.learn(replace(batch, target=target), 0)
+        found.append(one.average.head.weight)
+    assert torch.equal(*found) != heeded
 
 
 @pytest.mark.parametrize("fixed", [True, False])

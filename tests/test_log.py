@@ -52,6 +52,17 @@ def test_a_problem_is_logged_and_raised(log: Path) -> None:
     assert read(log)[0] == [Loss(5, 1.0), Failed("The labels are gone. Bring them back.")]
 
 
+def test_a_problem_is_raised_although_it_cannot_be_logged(log: Path) -> None:
+    def events() -> Iterator[Event]:
+        yield Loss(5, 1.0)
+        log.unlink()
+        log.mkdir()
+        raise Problem("The disk is full; 3 of 8 chunks are kept.")
+
+    with pytest.raises(Problem, match="3 of 8 chunks are kept"):
+        list(record(log, events()))
+
+
 def test_a_second_job_appends(log: Path) -> None:
     list(record(log, [Loss(5, 1.0)]))
     list(record(log, [Loss(10, 0.5)]))

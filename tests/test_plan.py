@@ -12,7 +12,7 @@ from napari_unet.classes import PixelClass, default_colors
 from napari_unet.config import TrainConfig
 from napari_unet.model import Model
 from napari_unet.painting import Meaning
-from napari_unet.plan import first_network, plan_classes, steps_in
+from napari_unet.plan import first_network, peak_rate, plan_classes, steps_in
 from napari_unet.problem import Problem
 from napari_unet.unet import UNet
 
@@ -214,3 +214,10 @@ def planned(minutes: float, monkeypatch: pytest.MonkeyPatch, step: list[float], 
 def test_minutes_become_steps(minutes, judging, steps, monkeypatch):
     # The first step is slow, as everywhere, and one of the others was disturbed.
     assert planned(minutes, monkeypatch, [30, 2, 50, 1], judging) == steps
+
+
+# ---- learning rate
+
+
+def test_the_rate_is_the_higher_the_more_there_is_to_learn():
+    assert peak_rate(None, known=False) > peak_rate(start(), known=False) > peak_rate(start(), known=True)

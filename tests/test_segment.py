@@ -119,7 +119,7 @@ def test_a_stopped_job_goes_on_and_gives_the_same_bytes(stack: Path, tmp_path: P
     assert isinstance(event, Finished)
     assert event.stopped
     events = list(segment(config))
-    assert Notice("2 of 5 chunks were finished before and are kept.") in events
+    assert [e.text for e in events if isinstance(e, Notice)] == ["2 of 5 chunks were finished before and are kept."]
     assert len([e for e in events if isinstance(e, Progress)]) == 3
     assert files_of(tmp_path / "stopped.zarr") == files_of(tmp_path / "whole.zarr")
     assert finish(config).detail == "already done"
@@ -137,6 +137,27 @@ def test_a_killed_job_goes_on_and_gives_the_same_bytes(stack: Path, tmp_path: Pa
         os.kill(process.pid, signal.SIGKILL)
     finish(SegmentConfig(model=SMALL, image=stack, out=out, probabilities=True))
     assert files_of(out) == files_of(tmp_path / "whole.zarr")
+
+
+def test_what_is_damaged_on_the_disk_is_said_and_computed_again(stack: Path, tmp_path: Path) -> None:
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
+    finish(config)
+    before = files_of(config.out)
+    (config.out / "0/c/2/0/0").unlink()
+    events = list(segment(config))
+    assert Notice("Damaged on the disk, so computed again: 1 finished chunk.") in events
+    assert len([e for e in events if isinstance(e, Progress)]) == 1
+    assert files_of(config.out) == before
+
+
+def test_a_job_killed_before_its_certificate_is_certified_later(stack: Path, tmp_path: Path) -> None:
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
+    finish(config)
+    before = (config.out / SEAMS).read_bytes()
+    (config.out / SEAMS).rename(config.out / f"{SEAMS}.partial")
+    assert finish(config).detail == "5 sections segmented"
+    assert (config.out / SEAMS).read_bytes() == before
+    assert not (config.out / f"{SEAMS}.partial").exists()
 
 
 def test_another_setting_is_refused_and_nothing_is_touched(stack: Path, tmp_path: Path) -> None:
@@ -168,7 +189,8 @@ def test_a_blank_section_is_said_and_a_blank_stack_refused(stack: Path, tmp_path
         for e in segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "a.zarr"))
         if isinstance(e, Notice)
     ]
-    assert said == ["Section 1 has the same grey value everywhere: its result says nothing."]
+    assert "The same grey value everywhere: section 1." in said[-2]  # before it begins
+    assert said[-1] == "Section 1 has the same grey value everywhere: its result says nothing."
     tifffile.imwrite(stack, np.full_like(sections, 7))
     with pytest.raises(Problem, match="same grey value everywhere"):
         finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "b.zarr"))
@@ -236,7 +258,8 @@ def test_where_memory_is_short_tiles_shrink_and_the_result_stays(
     tried = runs_out(monkeypatch, 1, 3)
     events = list(segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "short.zarr", tile=1024)))
     assert tried == [1024, 1024, 512, 512, 256, 256, 256]
-    notices = [event.text for event in events if isinstance(event, Notice)]
+    size, *notices = [event.text for event in events if isinstance(event, Notice)]
+    assert size.startswith("5 sections of 40 x 50 pixels")
     assert notices == [
         f"There was not enough memory: going on in tiles of {side} pixels, with the same result." for side in (512, 256)
     ]

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -208,6 +209,73 @@ def test_a_torn_last_line_is_cut_off(tmp_path):
         assert log.read_bytes() == whole
 
 
+def cut_off(file):
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def turn_a_bit(file):
+    content = bytearray(file.read_bytes())
+    content[5] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut_off, turn_a_bit])
+@pytest.mark.parametrize("file", ["0/c/0/0/1", "probabilities/0/c/1/1/0/2"])
+def test_a_listed_chunk_that_is_damaged_is_computed_again(tmp_path, file, damage):
+    path = tmp_path / "out.zarr"
+    with open_store(path, LAYOUT) as store:
+        fill(store, store.pending)
+    whole = tree(path, but=())
+    damage(path / file)
+    with open_store(path, LAYOUT) as store:
+        assert (store.damaged, len(store.pending)) == (1, 1)
+        assert len((path / "done.jsonl").read_bytes().splitlines()) == 5
+        fill(store, store.pending)
+    now = tree(path, but=())
+    assert sorted(now.pop(Path("done.jsonl")).splitlines()) == sorted(whole.pop(Path("done.jsonl")).splitlines())
+    assert now == whole
+    with open_store(path, LAYOUT) as store:
+        assert (store.damaged, store.pending) == (0, [])
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut_off, turn_a_bit])
+def test_a_coarse_file_that_is_damaged_is_written_again(tmp_path, damage):
+    path = tmp_path / "out.zarr"
+    with open_store(path, LAYOUT) as store:
+        fill(store, store.pending)
+    whole = tree(path, but=())
+    damage(path / "probabilities/2/c/0/1/0/1")
+    with open_store(path, LAYOUT) as store:
+        assert (store.damaged, store.pending) == (0, [])
+    assert tree(path, but=()) == whole
+
+
+@pytest.mark.parametrize("file", ["probabilities/zarr.json", "2/zarr.json"])
+def test_a_result_of_which_a_part_was_deleted_is_refused(tmp_path, file):
+    path = tmp_path / "out.zarr"
+    open_store(path, LAYOUT).close()
+    (path / file).unlink()
+    before = state(path)
+    with pytest.raises(Problem, match=f"is damaged: .*{file} is missing"):
+        open_store(path, LAYOUT)
+    assert state(path) == before
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_result_that_is_moved_or_deleted_meanwhile_is_not_begun_again(tmp_path, moved):
+    path = tmp_path / "out.zarr"
+    store = open_store(path, LAYOUT)
+    fill(store, store.pending[:1])
+    path.rename(tmp_path / "elsewhere.zarr") if moved else shutil.rmtree(path)
+    with pytest.raises(Problem, match="was moved or deleted while it was written"), store:
+        fill(store, store.pending[:1])
+    assert not path.exists()
+    if moved:
+        (tmp_path / "elsewhere.zarr").rename(path)
+        with open_store(path, LAYOUT) as store:
+            assert store.pending == LAYOUT.chunks()
+
+
 def test_a_line_that_makes_no_sense_is_a_chunk_computed_again(tmp_path):
     path = tmp_path / "out.zarr"
     open_store(path, LAYOUT).close()
@@ -236,6 +304,29 @@ def test_a_failing_disk_is_a_problem_and_the_job_resumes(tmp_path, number, words
         assert store.pending == chunks[2:]
         fill(store, store.pending)
     np.testing.assert_array_equal(open_result(path).classes[1][...], truth(LAYOUT)[0][:, ::2, ::2])
+
+
+def test_after_a_failure_nothing_more_is_listed(tmp_path, monkeypatch):
+    path = tmp_path / "out.zarr"
+    store = open_store(path, LAYOUT)
+    chunks = store.pending
+    fill(store, chunks[:2])
+    with monkeypatch.context() as patch:
+
+        def fail(_file):
+            (path / "done.jsonl").write_text('{"chu')  # as much as there was room for
+            raise OSError(errno.ENOSPC, "full")
+
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(Problem, match="; 0 of 6 chunks are kept"):
+            store.flush()
+    with pytest.raises(Problem, match="; 0 of 6 chunks are kept"):
+        fill(store, chunks[2:3])
+    store.close()
+    with open_store(path, LAYOUT) as store:
+        assert store.pending == chunks
+        fill(store, chunks)
+    assert len((path / "done.jsonl").read_text().splitlines()) == 6
 
 
 def test_a_disk_that_fails_in_a_flush_leaves_nothing_listed(tmp_path, monkeypatch):

@@ -233,18 +233,50 @@ def test_another_setting_is_refused(painted: tuple[Path, Path], tmp_path: Path) 
         finish(small(painted, tmp_path / "run", steps=1, seed=3))
 
 
-def test_with_enough_held_out_the_best_is_kept(painted: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.fixture
+def painted_whole(painted: tuple[Path, Path]) -> tuple[Path, Path]:
+    """The same, each section painted whole: enough is held out."""
     labels = tifffile.imread(painted[1])
     lines = (np.add.outer(np.arange(96), np.arange(96)) % 24) < 5
     labels[:] = np.where(lines, 2, 1)
     tifffile.imwrite(painted[1], labels, photometric="minisblack", metadata={"axes": "ZYX"})
-    config = small(painted, tmp_path / "run", steps=40, batch=2, learning_rate=3e-3, border_weight=0)
+    return painted
+
+
+@pytest.mark.parametrize(
+    ("ious", "kept", "bests"),
+    [
+        # Judged at steps 0, 10, 20, 30 and 40; from 30 on the learning rate has come down.
+        ((0.5, 0.9, 0.8, 0.6, 0.7), 40, (0.5, 0.9, 0.9, 0.6, 0.7)),
+        ((0.5, 0.9, 0.8, 0.7, 0.6), 30, (0.5, 0.9, 0.9, 0.7, 0.7)),
+        ((0.5, 0.9, 0.8, 0.4, 0.3), 0, (0.5, 0.9, 0.9, 0.5, 0.5)),
+    ],
+)
+def test_the_best_of_the_last_third_is_kept_if_it_beats_the_start(
+    painted_whole: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ious, kept, bests
+) -> None:
+    left = list(ious)
+    monkeypatch.setattr("napari_unet.learner.Learner.judge", lambda *_: left.pop(0))
+    config = small(painted_whole, tmp_path / "run", steps=40)
     scores = [e for e in train(config) if isinstance(e, Score)]
-    assert all(score.trusted for score in scores)
-    assert [s.best for s in scores] == list(np.maximum.accumulate([s.iou for s in scores]))
-    card = load(str(config.out)).card
-    assert card.step == max(scores, key=lambda s: s.iou).step
-    assert card.scores["held-out IoU"] == pytest.approx(max(s.iou for s in scores), abs=1e-4)
+    assert [(s.iou, s.best, s.trusted) for s in scores] == [(i, b, True) for i, b in zip(ious, bests, strict=True)]
+    found = load(str(config.out))
+    assert (found.card.step, found.card.scores) == (kept, {"held-out IoU": bests[-1]})
+    if not kept:
+        weights = [model.net.state_dict() for model in (found, load("em-membrane-small"))]
+        assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_training_that_is_stopped_before_keeps_its_best_and_may_go_on(
+    painted_whole: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [0.5, 0.9, 0.8, 0.4, 0.6]
+    monkeypatch.setattr("napari_unet.learner.Learner.judge", lambda *_: left.pop(0))
+    config = small(painted_whole, tmp_path / "run", steps=40)
+    list(train(config, lambda: len(left) == 2))
+    assert load(str(config.out)).card.step == 10
+    list(train(config))
+    assert load(str(config.out)).card.step == 40
 
 
 def test_with_too_little_held_out_the_last_is_kept(painted: tuple[Path, Path], tmp_path: Path) -> None:
@@ -276,7 +308,7 @@ def test_only_the_same_classes_are_held_to_the_start_model(
 
     monkeypatch.setattr("napari_unet.learner.held_back", counted)
     finish(small(painted, tmp_path / "run", steps=2, classes=classes))
-    assert len(compared) == (2 if held else 0)
+    assert len(compared) == (4 if held else 0)  # in each step, where something is painted and where nothing is
 
 
 def test_several_pairs_of_different_sizes(painted: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,23 +1,29 @@
 """The blocks of a segmentation, computed and written by the workers of a dask.distributed cluster.
 
 The workers need this program in the same version, and the image, the model and the result under the same paths. What
-is done, and the coarse levels, stay with the process that was asked.
+is done, and the coarse levels, stay with the process that was asked. Several jobs may share a cluster.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
-from collections.abc import Callable, Iterator
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import CancelledError
 from typing import Any
 
-from distributed import Client, KilledWorker, WorkerPlugin, as_completed, get_worker
+from distributed import Client, Future, KilledWorker, Worker, WorkerPlugin, get_worker
 
 from napari_unet import __version__
 from napari_unet.blocks import Block
 from napari_unet.blockwise import Blockwise
 from napari_unet.config import SegmentConfig
 from napari_unet.device import choose, largest_tile
-from napari_unet.disk import sync
+from napari_unet.disk import disk_problems, sync
 from napari_unet.events import Notice
 from napari_unet.layout import Layout
 from napari_unet.model import load
@@ -27,16 +33,23 @@ from napari_unet.pyramids import Pyramids
 from napari_unet.tiles import Box
 from napari_unet.unet import folded
 from napari_unet.volume import open_volume
+from napari_unet.words import counted, duration
 
-_NAME = "napari-unet"
-_PATIENCE = 30  # seconds to find the scheduler, and for the first worker to join
+_PATIENCE = 30.0  # seconds to find the scheduler, and for the first worker to join
+_LONG_PATIENCE = 600.0  # seconds for a worker to come back after all have left: a queue may have to start it
+_BEAT = 0.1  # seconds between two looks at what is done
+_ANSWER = 5.0  # seconds for a few bytes from the cluster: it may be busy, or die just then
 _AT_HAND = 2  # blocks that each worker has: it computes one while the next is on its way
+_START, _AGAIN = "Start some (dask worker ADDRESS)", "run the same command again: what is finished is kept."
 
 
 def computed(
     config: SegmentConfig, layout: Layout, box: Box, order: Iterator[Block], should_stop: Callable[[], bool]
-) -> Iterator[Notice | Block]:
+) -> Generator[Notice | Block, None, None]:
     """Let the workers compute blocks and write their chunks, until all are done or it should stop.
+
+    However it ends, no worker is writing any more then, and none keeps the model: close it where it is not exhausted.
+    When no worker is left, it waits ten minutes for others.
 
     Parameters
     ----------
@@ -49,6 +62,7 @@ def computed(
     order : iterator of Block
         Asked when a worker is free.
     should_stop : callable
+        Asked all the time; when it returns True, what the workers are at is finished, and yielded.
 
     Yields
     ------
@@ -58,84 +72,232 @@ def computed(
     Raises
     ------
     Problem
-        If there is no cluster, or a worker cannot do its part.
+        If there is no cluster, if it is lost, or if a worker cannot do its part.
     """
     try:
-        client = Client(config.scheduler, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
+        client = _Client(config.scheduler, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:  # nobody answers; no such address; TLS without certificates
         raise Problem(
             f"There is no dask scheduler at {config.scheduler}. Start one (dask scheduler), or check the address."
         ) from error
-    with client, client.as_current():
+    log = logging.getLogger("distributed.client")
+    with contextlib.ExitStack() as after:
+        after.callback(log.setLevel, log.level)
+        log.setLevel(logging.CRITICAL)  # else it shows tracebacks of what is said in a sentence here
+        after.enter_context(client)
+        crew = _Crew(client, config.scheduler)
         try:
-            client.wait_for_workers(1, timeout=_PATIENCE)
-        except TimeoutError as error:
-            raise Problem("No worker has joined the cluster. Start some (dask worker ADDRESS); try again.") from error
-        client.register_plugin(_Segmenting(config, layout, box), name=_NAME)
-        at_work = as_completed()
+            crew.engage(_Segmenting(config, layout, box))
+            yield from crew.work(order, should_stop)
+            yield from crew.finish()
+        except Problem:
+            yield from crew.finish()
+            raise
+        finally:
+            deque(crew.finish(), maxlen=0)  # if nobody listens any more: what is not yielded is computed again
+
+
+class _Client(Client):
+    """Closed when it cannot connect: dask leaves that to the garbage collector, which is too late at exit."""
+
+    def start(self, **given: Any) -> None:
+        try:
+            super().start(**given)
+        except BaseException:
+            self.close()
+            raise
+
+
+class _Crew:
+    """The workers of a cluster as one job sees them; other jobs know nothing of it."""
+
+    def __init__(self, client: Client, address: str) -> None:
+        self._client, self._address = client, address
+        self._name = f"napari-unet-{uuid.uuid4().hex}"
+        self._tasks: list[Future] = []
+        self._engaged, self._met, self._count = False, False, 0
+        self._alone: float | None = None  # since when there is no worker
+
+    def engage(self, plugin: _Segmenting) -> None:
+        """Let all workers prepare, those that join later included."""
+        self._engaged = True
+        try:
+            self._client.register_plugin(plugin, name=self._name)
+        except ImportError as error:
+            raise Problem(f"A worker lacks napari-unet ({error}). Install {__version__} for all workers.") from error
+        except OSError as error:
+            raise self._lost() from error
+
+    def work(self, order: Iterator[Block], should_stop: Callable[[], bool]) -> Iterator[Notice | Block]:
+        """Hand out blocks, and yield those that are written, until all are or it should stop."""
         while not should_stop():
-            while at_work.count() < _AT_HAND * max(1, len(client.nthreads())):
-                if (block := next(order, None)) is None:
-                    break
-                at_work.add(client.submit(_compute, block, pure=False))
-            if at_work.is_empty():
+            workers = self._workers()
+            while len(self._tasks) < _AT_HAND * max(1, workers) and (block := next(order, None)) is not None:
+                self._tasks.append(self._client.submit(_compute, self._name, block, pure=False))
+            if not self._tasks:
                 return
-            try:
-                done, notices = next(at_work).result()
-            except KilledWorker as error:
-                raise Problem(
-                    "Workers of the cluster died over the same tile again and again; their logs tell why. Mend that "
-                    "and run the same command again: what is finished is kept."
-                ) from error
-            yield from map(Notice, notices)
-            yield done
+            yield from self._missed(workers)
+            for task in self._ended():
+                yield from self._told(task)
+
+    def finish(self) -> Iterator[Notice | Block]:
+        """Dismiss the workers; wait for what they are at, and yield it; do nothing the second time."""
+        if not self._engaged or self._client.status != "running":
+            return
+        self._engaged = False
+        with contextlib.suppress(OSError, LookupError, ValueError):  # a worker that leaves just now, or could not begin
+            self._client.unregister_worker_plugin(self._name)
+        with contextlib.suppress(OSError, LookupError):  # then all are waited for: what has not begun fails soon
+            at_work = {key for tasks in self._client.call_stack().values() for key in tasks}
+            waiting = [each for each in self._tasks if not each.done() and each.key not in at_work]
+            self._client.cancel(waiting)
+            self._tasks = [each for each in self._tasks if each not in waiting]
+        if self._tasks:
+            yield Notice(f"Waiting for {counted(len(self._tasks), 'tile')} that the workers are computing.")
+        while self._tasks and self._workers():
+            for task in self._ended():
+                with contextlib.suppress(Exception):  # what fails now is computed again by who goes on
+                    yield from self._told(task)
+
+    def _workers(self) -> int:
+        """Return how many workers there are, or were when the scheduler last answered; raise Problem if it is lost."""
+        if self._client.status != "running":
+            raise self._lost()
+        try:
+            self._count = len(self._client.nthreads(callback_timeout=_ANSWER))
+        except OSError as error:
+            if not isinstance(error, TimeoutError):  # else it is busy
+                raise self._lost() from error
+        return self._count
+
+    def _missed(self, workers: int) -> Iterator[Notice]:
+        """Say when there is no worker; raise Problem when that has lasted."""
+        now = time.monotonic()
+        if workers:
+            self._met, self._alone = True, None
+        elif self._alone is None:
+            self._alone = now
+            if self._met:
+                yield Notice(f"No worker is left on the cluster. {_START} within {duration(_LONG_PATIENCE)}.")
+        elif now - self._alone > (_LONG_PATIENCE if self._met else _PATIENCE):
+            what = "is left on" if self._met else "has joined"
+            raise Problem(f"No worker {what} the cluster. {_START} and {_AGAIN}")
+
+    def _ended(self) -> list[Future]:
+        """Return the tasks that ended, at once if there are any, else after a moment."""
+        if not any(each.done() for each in self._tasks):
+            time.sleep(_BEAT)
+        return [each for each in self._tasks if each.done()]
+
+    def _told(self, task: Future) -> Iterator[Notice | Block]:
+        """Yield what a task that ended says; its error is raised."""
+        self._tasks.remove(task)
+        failed = task.status == "error"  # which may be an OSError, too
+        try:
+            block, notices = task.result(timeout=None if failed else _ANSWER)
+        except (CancelledError, OSError) as error:
+            if failed:
+                raise
+            if not isinstance(error, TimeoutError):
+                raise self._lost() from error
+            self._tasks.append(task)  # its worker died before it could tell: another computes the block again
+            return
+        except KilledWorker as error:
+            what = "Workers died over the same tile again and again; their logs tell why"
+            raise Problem(f"{what}. Mend that and {_AGAIN}") from error
+        yield from map(Notice, notices)
+        yield block
+
+    def _lost(self) -> Problem:
+        self._engaged = False  # nobody is left to be told
+        return Problem(f"The dask scheduler at {self._address} was lost. When it runs again, with workers, {_AGAIN}")
 
 
 class _Segmenting(WorkerPlugin):
-    """What a worker needs once: the model on its device, the image, the arrays of the result."""
+    """What a worker needs once for a job: the model on its device, the image, the arrays of the result."""
 
     def __init__(self, config: SegmentConfig, layout: Layout, box: Box) -> None:
         self._given: dict[str, Any] = {"config": config.model_dump(mode="json"), "layout": layout.to_json(), "box": box}
         self._version = __version__
 
-    def setup(self, worker: object) -> None:  # noqa: ARG002
+    def setup(self, worker: Worker) -> None:
         """Load everything; called on each worker, also on those that join later."""
-        if self._version != __version__:
-            raise Problem(f"A worker has napari-unet {__version__}, not {self._version}. Install the same version.")
-        config, layout = SegmentConfig(**self._given["config"]), Layout.from_json(self._given["layout"])
-        compute, model, image = choose(config), load(config.model), open_volume(config.image, config.channel)
-        seen = {"model_sha256": model.sha256, "image_fingerprint": image.fingerprint()}
-        for what, value in seen.items():
-            if layout.provenance[what] != value:
-                raise Problem(f"A worker finds another {what.split('_')[0]} at the same path. Give it the same files.")
-        tile = config.tile or largest_tile(compute, model.card.width)
-        predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
-        self._job = Blockwise(predictor, image, Box(*self._given["box"]), layout)
-        self._out, self._pyramids = config.out, Pyramids(config.out, layout)
         self._one_at_a_time = threading.Lock()  # a worker may have several threads, but one device
+        self._address, self._ended = worker.address, False
+        self._error: Exception | None = None
+        try:
+            with self._here():
+                self._load()
+        except Exception as error:
+            self._error = error  # dask only logs what fails on a worker that joins later
+            raise
+
+    def teardown(self, worker: Worker) -> None:  # noqa: ARG002
+        """Begin no other block, and give the memory back."""
+        self._ended = True
+        if self._one_at_a_time.acquire(blocking=False):  # else who computes does it
+            self._let_go()
+            self._one_at_a_time.release()
 
     def compute(self, block: Block) -> list[str]:
         """Compute a block and write its chunks; return what the user should know."""
         with self._one_at_a_time:
-            notices = []
-            work = self._job.compute(self._job.read(block))
-            while True:
-                try:
-                    notices.append(next(work).text)
-                except StopIteration as end:
-                    chunks = end.value
-                    break
+            if self._error or self._ended:
+                raise self._error or Problem("The job has ended.")
+            try:
+                with self._here():
+                    return self._compute(block)
+            finally:
+                if self._ended:
+                    self._let_go()
+
+    def _load(self) -> None:
+        if self._version != __version__:
+            raise Problem(f"There is napari-unet {__version__}, not {self._version}. Install the same version.")
+        config, layout = SegmentConfig(**self._given["config"]), Layout.from_json(self._given["layout"])
+        compute, model, image = choose(config), load(config.model), open_volume(config.image, config.channel)
+        for what, value in {"model_sha256": model.sha256, "image_fingerprint": image.fingerprint()}.items():
+            if layout.provenance[what] != value:
+                raise Problem(f"There is another {what.split('_')[0]} at the same path. Give all the same files.")
+        try:
+            self._out, self._pyramids = config.out, Pyramids(config.out, layout)
+        except (OSError, ValueError) as error:
+            raise Problem(f"{config.out} cannot be opened. Give all the same folders, under the same paths.") from error
+        tile = config.tile or largest_tile(compute, model.card.width)
+        predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
+        self._job = Blockwise(predictor, image, Box(*self._given["box"]), layout)
+
+    def _compute(self, block: Block) -> list[str]:
+        work, notices = self._job.compute(self._job.read(block)), []
+        while True:
+            try:
+                notices.append(next(work).text)
+            except StopIteration as end:
+                chunks = end.value
+                break
+        with disk_problems(self._out):
             for each in chunks:
                 self._pyramids.write(each.chunk, each.classes, each.probabilities)
             sync(self._out, [file for each in chunks for file in self._pyramids.files(each.chunk)])
-            return notices
+        return notices
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_given": self._given, "_version": self._version}
+    def _let_go(self) -> None:
+        import torch
+
+        self.__dict__.pop("_job", None)
+        torch.cuda.empty_cache()  # which does nothing without a GPU
+
+    @contextlib.contextmanager
+    def _here(self) -> Iterator[None]:
+        """Say of a Problem on which worker it is."""
+        try:
+            yield
+        except Problem as problem:
+            raise Problem(f"On the worker {self._address}: {problem}") from problem
 
 
-def _compute(block: Block) -> tuple[Block, list[str]]:
-    """Compute a block on the worker that this runs on."""
-    plugin = get_worker().plugins[_NAME]
+def _compute(name: str, block: Block) -> tuple[Block, list[str]]:
+    """Compute a block of the job `name` on the worker that this runs on."""
+    plugin = get_worker().plugins[name]
     assert isinstance(plugin, _Segmenting)
     return block, plugin.compute(block)

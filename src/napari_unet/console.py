@@ -47,11 +47,11 @@ def print_events(events: Iterable[Event], as_json: bool) -> int:
 
 
 def say(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
-    """Print to `stream`, by default stdout, at once; what nobody reads any more (`| head`) is dropped."""
+    """Print to `stream`, by default stdout, at once; what nobody reads (`| head`) or a full disk refuses is dropped."""
     stream = stream or sys.stdout
     try:
         print(text, end=end, file=stream, flush=True)
-    except BrokenPipeError:
+    except OSError:  # a pipe without a reader, a terminal that is gone, a full disk: the job goes on
         # From here on, and when Python flushes at its end, it goes nowhere instead.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

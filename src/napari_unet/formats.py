@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import weakref
 from collections.abc import Mapping
@@ -16,9 +17,12 @@ import zarr
 from PIL import Image, PngImagePlugin
 
 from napari_unet import hdf5, mrc, omezarr
+from napari_unet.inrow import InRow
 from napari_unet.omezarr import Multiscale
 from napari_unet.problem import Problem
 from napari_unet.voxels import Source, Voxels, damaged, letters, of_multiscale, of_tiff
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what is wrong with a file is said in a sentence
 
 _TIFF = {".tif", ".tiff", ".btf", ".tf8"}
 _PNG = ".png"
@@ -144,7 +148,7 @@ def _words(shape: tuple[int, ...], dtype: np.dtype) -> str:
 
 
 def _open_tiff(path: Path) -> Source:
-    """Open the one image of a TIFF: mapped into memory if its pixels lie in a row, else by strip or tile."""
+    """Open the one image of a TIFF: read section by section if its pixels lie in a row, else by strip or tile."""
     try:
         with ExitStack() as files:
             tif = files.enter_context(tifffile.TiffFile(path))
@@ -152,8 +156,7 @@ def _open_tiff(path: Path) -> Source:
             voxels = of_tiff(tif)
             if series.dataoffset is not None and series.transform is None:
                 dtype = np.dtype(tif.byteorder + series.dtype.char)
-                mapped = np.memmap(path, dtype, "r", series.dataoffset, series.shape)
-                return Source(mapped, series.axes, voxels)
+                return Source(InRow(path, dtype, series.dataoffset, series.shape), series.axes, voxels)
             array = zarr.open_array(series.aszarr(level=0), mode="r")
             weakref.finalize(array, files.pop_all().close)
             return Source(array, series.axes, voxels)

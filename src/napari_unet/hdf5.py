@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_unet.problem import Problem
 from napari_unet.voxels import Source, Voxels, damaged, letters, of_zyx, package_missing
 
@@ -35,7 +37,7 @@ def open_dataset(file: Path, inside: str) -> Source:
     Returns
     -------
     Source
-        Its array is an `h5py.Dataset`; the file stays open as long as that lives.
+        The file stays open as long as its array lives.
 
     Raises
     ------
@@ -58,13 +60,30 @@ def open_dataset(file: Path, inside: str) -> Source:
             elif not isinstance(found, h5py.Dataset) or found.shape is None:
                 raise Problem(f"{inside} in {file} is no array of numbers. {_remedy(file, _images(opened))}")
             _refuse_unknown_filters(file, found)
-            source = Source(found, letters(_axis_names(found), found.ndim), _voxels(found))
+            source = Source(_Pixels(file, found), letters(_axis_names(found), found.ndim), _voxels(found))
             files.pop_all()  # a dataset keeps its file open, and closes it at its own end
             return source
     except Problem:
         raise
     except Exception as error:  # h5py tells a bad file by many kinds of error
         raise damaged(file) from error
+
+
+class _Pixels:
+    """A dataset, read only as long as its file is as long as it was: HDF5 takes what is cut off for zeros."""
+
+    def __init__(self, file: Path, dataset: h5py.Dataset) -> None:
+        self.dataset, self._file, self._length = dataset, file, file.stat().st_size
+        self.shape, self.dtype, self.ndim, self.size = dataset.shape, dataset.dtype, dataset.ndim, dataset.size
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        pixels = self.dataset[key]
+        if self._file.stat().st_size < self._length:  # looked at afterwards: before, it might still be cut meanwhile
+            raise OSError(f"{self._file} has become shorter")
+        return pixels
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[...], dtype)
 
 
 def _open(file: Path) -> h5py.File:

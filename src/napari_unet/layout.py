@@ -140,7 +140,7 @@ def read_layout(path: Path) -> Layout:
 
 
 def refuse_another(path: Path, layout: Layout) -> None:
-    """Raise Problem unless `path` holds a result of just this layout; it says in words where they differ."""
+    """Raise Problem unless `path` holds a whole result of just this layout; it says in words where they differ."""
     there, now = (dict(_flat(each.to_json())) for each in (read_layout(path), layout))
     trained = ("provenance", "model"), ("provenance", "model_sha256")
     if [there.get(key) == now.get(key) for key in trained] == [True, False]:
@@ -156,6 +156,13 @@ def refuse_another(path: Path, layout: Layout) -> None:
     if other:
         what = f"{path} was made with {'; '.join(other)}"
         raise Problem(f"{what}. Choose another output name, or delete that folder first.")
+    folders = [path / image for image in (".", "probabilities")[: 1 + layout.probabilities]]
+    for folder in [*folders, *(f / str(level) for f in folders for level in range(len(layout.level_shapes())))]:
+        if not (folder / "zarr.json").is_file():
+            raise Problem(
+                f"{path} is damaged: {folder / 'zarr.json'} is missing. "
+                "Choose another output name, or delete that folder first."
+            )
 
 
 def _flat(fields: dict[str, Any], lead: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

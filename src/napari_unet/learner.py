@@ -40,6 +40,9 @@ class Learner:
         Keep the statistics of the batch normalisations: a few strokes are too little to measure them anew.
     held_to : UNet, optional
         A network of the same classes; where nothing is painted, `net` is held to what this one says.
+    doubt : float
+        Where something is painted, the share of what `held_to` says in what `net` should say: strokes slip (soft
+        bootstrapping, Reed et al. 2014, arXiv 1412.6596).
     """
 
     def __init__(
@@ -51,9 +54,10 @@ class Learner:
         seed: int,
         fixed_norm: bool = False,
         held_to: UNet | None = None,
+        doubt: float = 0.0,
     ) -> None:
         self._compute = compute
-        self._steps, self._peak, self._seed = steps, peak, seed
+        self._steps, self._peak, self._seed, self._doubt = steps, peak, seed, doubt
         self._net = net.to(compute.kind, memory_format=torch.channels_last).train()
         for module in self._net.modules():
             if isinstance(module, BatchNorm2d) and fixed_norm:
@@ -75,7 +79,9 @@ class Learner:
             if self._held_to is not None:
                 with torch.no_grad(), self._compute.autocast():
                     before = self._held_to(batch.image)[..., CUT:-CUT, CUT:-CUT]
-                loss = loss + _HOLD * held_back(logits.float(), before.float(), batch.target == UNCOUNTED)
+                painted = batch.target != UNCOUNTED
+                loss = (1 - self._doubt) * loss + self._doubt * held_back(logits.float(), before.float(), painted)
+                loss = loss + _HOLD * held_back(logits.float(), before.float(), ~painted)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -30,7 +31,8 @@ def record(path: Path, events: Iterable[Event]) -> Iterator[Event]:
             append(path, event)
             yield event
     except Problem as problem:
-        append(path, Failed(str(problem)))
+        with contextlib.suppress(Problem):  # what failed first says more than that the log fails, too
+            append(path, Failed(str(problem)))
         raise
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_unet.inrow import InRow
 from napari_unet.problem import Problem
 from napari_unet.voxels import Source, Voxels, damaged, of_zyx, package_missing
 
@@ -20,7 +21,7 @@ _SIGNED = 1  # a bit of its flags
 
 
 def open_mrc(path: Path) -> Source:
-    """Open an MRC file (MRC2014, https://www.ccpem.ac.uk/mrc_format/mrc2014.php), mapped into memory.
+    """Open an MRC file (MRC2014, https://www.ccpem.ac.uk/mrc_format/mrc2014.php), read section by section.
 
     Bytes are signed as the standard says, but unsigned where IMOD, or a greatest value above 127, says so.
 
@@ -45,9 +46,9 @@ def open_mrc(path: Path) -> Source:
             raise Problem(f"{path} is an MRC of mode {mode}, which is not supported here. Save it in mode 1, 2 or 6.")
         if array is None or array.size != int(header.nx) * int(header.ny) * int(header.nz):
             raise damaged(path)
-        if mode == _BYTES and not _signed(header):
-            array = array.view(np.uint8)
-        return Source(array, _axes(header, array.ndim), _voxels(header))
+        dtype = np.dtype(np.uint8) if mode == _BYTES and not _signed(header) else array.dtype
+        pixels = InRow(path, dtype, array.offset, array.shape)
+        return Source(pixels, _axes(header, array.ndim), _voxels(header))
     except Problem:
         raise
     except Exception as error:  # mrcfile tells a bad file by many kinds of error

@@ -137,7 +137,7 @@ def loss_weights(
     """
     counted = target != UNCOUNTED
     weights = np.where(counted, per_class[np.where(counted, target, 0)], 0).astype(np.float32)
-    if border and meaning.separator is not None and _painted_whole(counted):
+    if border and meaning.separator is not None and painted_whole(counted):
         separating = target == meaning.separator
         objects = counted & ~separating
         ids = np.where(objects, labels, 0) if meaning.objects else ndimage.label(objects)[0]
@@ -180,8 +180,8 @@ def border_term(ids: np.ndarray, w0: float = 10.0, sigma: float = 5.0) -> np.nda
     return np.where(inside, w0 * np.exp(-(np.where(inside, total, 0) ** 2) / (2 * sigma**2)), 0).astype(np.float32)
 
 
-def _painted_whole(counted: np.ndarray) -> bool:
-    """Tell whether the painted part of a section is an area rather than strokes."""
+def painted_whole(counted: np.ndarray) -> bool:
+    """Tell whether the painted part of a section, bool (Y, X), is an area rather than strokes."""
     rows, columns = np.flatnonzero(counted.any(1)), np.flatnonzero(counted.any(0))
     if not rows.size:
         return False

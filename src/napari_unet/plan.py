@@ -17,6 +17,7 @@ from napari_unet.unet import UNet
 
 _WIDTH = 16  # from scratch, unless asked otherwise: learns fast on a processor
 JUDGEMENTS = 25  # in a whole training
+_FROM_SCRATCH, _NEW_CLASSES, _KNOWN_CLASSES = 3e-3, 2e-3, 5e-4  # learning rates, see docs/accuracy.md
 _SEPARATORS = ("membrane", "boundary", "border", "background")  # the first that there is separates
 
 
@@ -88,6 +89,20 @@ def first_network(config: TrainConfig, start: Model | None, classes: tuple[Pixel
                 net.head.weight[channel] = start.net.head.weight[known.index(name)]
                 net.head.bias[channel] = start.net.head.bias[known.index(name)]
     return net
+
+
+def peak_rate(start: Model | None, known: bool) -> float:
+    """Return the highest learning rate: the more there is to learn, the higher.
+
+    Parameters
+    ----------
+    start : Model, optional
+    known : bool
+        Whether the start model has just the classes to learn.
+    """
+    if start is None:
+        return _FROM_SCRATCH
+    return _KNOWN_CLASSES if known else _NEW_CLASSES
 
 
 def steps_in(minutes: float, learner: Learner, crops: Crops, judged: list[Judged], config: TrainConfig) -> int:

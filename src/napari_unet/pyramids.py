@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import zarr
 
 from napari_unet.layout import CHUNK, COARSE_CHUNK, NOT_COMPUTED, Chunk, Layout, open_levels
+
+_READERS = 8  # files that are checked at once
+_CHECKSUM = 4  # bytes at the end of a file, CRC-32C of all before
 
 
 class Pyramids:
@@ -64,17 +69,38 @@ class Pyramids:
     def coarsen(self, chunks: Iterable[Chunk]) -> list[Path]:
         """Write the coarse chunks over `chunks`, each whole and from the level below; return their files."""
         files = []
+        for fine, coarse, z, y, x in self._over(chunks):
+            top, left = y * COARSE_CHUNK, x * COARSE_CHUNK
+            block = fine[..., z, 2 * top : 2 * top + CHUNK : 2, 2 * left : 2 * left + CHUNK : 2]
+            coarse[..., z, top : top + COARSE_CHUNK, left : left + COARSE_CHUNK] = block
+            files += self._files(coarse, z, y, x)
+        return files
+
+    def whole(self, chunks: Iterable[Chunk]) -> set[Chunk]:
+        """Return the chunks whose files at full resolution are there and, by their checksums, as they were written."""
+        chunks = list(chunks)
+        with ThreadPoolExecutor(_READERS) as pool:
+            return {
+                c for c, good in zip(chunks, pool.map(self._is_whole, map(self.files, chunks)), strict=True) if good
+            }
+
+    def torn(self, chunks: Iterable[Chunk]) -> set[int]:
+        """Return the sections in which a coarse file over `chunks` is missing or not as it was written."""
+        over = [(z, self._files(coarse, z, y, x)) for _, coarse, z, y, x in self._over(chunks)]
+        with ThreadPoolExecutor(_READERS) as pool:
+            return {
+                z for (z, _), good in zip(over, pool.map(self._is_whole, (f for _, f in over)), strict=True) if not good
+            }
+
+    def _over(self, chunks: Iterable[Chunk]) -> Iterator[tuple[zarr.Array, zarr.Array, int, int, int]]:
+        """Yield a level, the coarser one, and the indices of each coarse chunk over `chunks`; finer levels first."""
+        chunks = list(chunks)
         for levels in self.levels:
             # A chunk of level 1 (512 px) lies over one of level 0 (1024 px), later ones over 2 x 2 chunks.
             touched = {(chunk.z, chunk.y, chunk.x) for chunk in chunks}
             for fine, coarse in pairwise(levels):
-                for z, y, x in sorted(touched):
-                    top, left = y * COARSE_CHUNK, x * COARSE_CHUNK
-                    block = fine[..., z, 2 * top : 2 * top + CHUNK : 2, 2 * left : 2 * left + CHUNK : 2]
-                    coarse[..., z, top : top + COARSE_CHUNK, left : left + COARSE_CHUNK] = block
-                    files += self._files(coarse, z, y, x)
+                yield from ((fine, coarse, *at) for at in sorted(touched))
                 touched = {(z, y // 2, x // 2) for z, y, x in touched}
-        return files
 
     def _check(self, chunk: Chunk, images: list[np.ndarray]) -> None:
         """Raise ValueError unless `images` are the pixels of the chunk."""
@@ -91,3 +117,16 @@ class Pyramids:
         """Return the files of one chunk of `array`, one a channel."""
         channels = [(c,) for c in range(array.shape[0])] if array.ndim == 4 else [()]
         return [self._path / array.path / array.metadata.encode_chunk_key((*c, z, y, x)) for c in channels]
+
+    @staticmethod
+    def _is_whole(files: Iterable[Path]) -> bool:
+        """Tell whether files are there and end with the checksum of what is in them."""
+        try:
+            contents = [file.read_bytes() for file in files]
+        except OSError:
+            return False
+        return all(
+            len(each) > _CHECKSUM
+            and google_crc32c.value(each[:-_CHECKSUM]) == int.from_bytes(each[-_CHECKSUM:], "little")
+            for each in contents
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from napari_unet.layout import CONFIG, Layout, read_layout
 from napari_unet.log import LOG, record
 from napari_unet.model import Model, load
 from napari_unet.predict import Predictor
+from napari_unet.preflight import notices
 from napari_unet.problem import Problem
 from napari_unet.requests import Look
-from napari_unet.seams import certify, windows
+from napari_unet.seams import SEAMS, certify, windows
 from napari_unet.sections import Sections
 from napari_unet.store import Store, open_store
 from napari_unet.tiles import Box
@@ -112,17 +114,22 @@ class _Job:
         on = self._config.scheduler or str(self._blockwise.predictor.compute)
         yield Started("segment", on, f"{self._image.name} with {self._model.card.name}")
         pending, total = self._store.pending, self._store.total
-        if not pending:
+        if not pending and (self._store.path / SEAMS).exists():
             yield Finished(str(self._store.path), "already done")
             return
         done = kept = total - len(pending)
+        if damaged := self._store.damaged:
+            yield Notice(f"Damaged on the disk, so computed again: {counted(damaged, 'finished chunk')}.")
         if kept:
             yield Notice(f"{kept:,} of {total:,} chunks were finished before and are kept.")
+        else:
+            yield from notices(self._config, self._image, self._box, self._model.card, self._store.layout)
         order = nearest_first(
             blocks(pending, self._blockwise.predictor.tile), lambda: _on_result(looked_at(), self._box)
         )
         began, said = time.monotonic(), set[Notice]()
-        for what in (self._there if self._config.scheduler else self._here)(order, should_stop):
+        work = self._there if self._config.scheduler and pending else self._here
+        for what in work(order, should_stop):
             if isinstance(what, Block):
                 done += len(what.chunks)
                 pace = (time.monotonic() - began) / (done - kept)
@@ -159,11 +166,12 @@ class _Job:
             from napari_unet.cluster import computed
         except ImportError as error:
             raise Problem('A cluster needs the package distributed: pip install "napari-unet[distributed]".') from error
-        for what in computed(self._config, self._store.layout, self._box, order, should_stop):
-            if isinstance(what, Block):
-                for chunk in what.chunks:
-                    self._store.written(chunk)
-            yield what
+        with closing(computed(self._config, self._store.layout, self._box, order, should_stop)) as said:
+            for what in said:
+                if isinstance(what, Block):
+                    for chunk in what.chunks:
+                        self._store.written(chunk)
+                yield what
 
 
 def _on_result(look: Look | None, box: Box) -> Place | None:

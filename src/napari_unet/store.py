@@ -6,8 +6,8 @@ Beside what `layout.py` describes, the folder of a result holds::
     segmentation.lock  locked while a job writes
 
 Only `done.jsonl` tells what is finished. Zarr renames a chunk into its place but never syncs it: a chunk is
-listed once its files, those of the coarse levels included, are synced. On reopening, all else in an
-unfinished section is removed and computed again.
+listed once its files, those of the coarse levels included, are synced. On reopening, the checksums of all listed
+chunks are looked at; all else in an unfinished section is removed and computed again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -27,16 +27,10 @@ from typing import IO, Self
 import numpy as np
 import zarr
 
-from napari_unet.disk import disk_problem, lock, sync
+from napari_unet.disk import disk_problem, lock, sync, write_whole
 from napari_unet.finished import DONE, LOCK, chunks_in
-from napari_unet.layout import (
-    Chunk,
-    Layout,
-    create,
-    open_levels,
-    read_layout,
-    refuse_another,
-)
+from napari_unet.layout import Chunk, Layout, create, open_levels, read_layout, refuse_another
+from napari_unet.problem import Problem
 from napari_unet.pyramids import Pyramids
 from napari_unet.tiles import Box
 
@@ -115,6 +109,8 @@ class Store:
         What it is made with.
     total : int
         How many chunks it has.
+    damaged : int
+        How many were listed when it was opened, but are not as they were written: they are pending again.
     """
 
     def __init__(self, path: Path, layout: Layout, lock: IO[bytes]) -> None:
@@ -124,9 +120,12 @@ class Store:
         self.total = len(self._chunks)
         self._lock = lock
         self._pyramids = Pyramids(path, layout)
-        self._done = _listed(path).intersection(self._chunks)
+        listed = _listed(path).intersection(self._chunks)
+        self._done = self._pyramids.whole(listed)
+        self.damaged = len(listed) - len(self._done)
         self._unlisted: list[Chunk] = []
         self._flushed = time.monotonic()
+        self._failed: Problem | None = None
         self._mend()
 
     def __enter__(self) -> Self:
@@ -193,8 +192,8 @@ class Store:
         with self._disk():
             files = [file for chunk in self._unlisted for file in self._pyramids.files(chunk)]
             sync(self.path, files + self._pyramids.coarsen(self._unlisted))
-            with (self.path / DONE).open("a", newline="\n") as log:
-                log.writelines(json.dumps({"chunk": dataclasses.astuple(c)}) + "\n" for c in self._unlisted)
+            with (self.path / DONE).open("ab") as log:
+                log.write(_lines(self._unlisted))
                 log.flush()
                 os.fsync(log.fileno())
         self._done.update(self._unlisted)
@@ -210,17 +209,37 @@ class Store:
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:
-        """Turn a failing disk into a Problem; what was not listed by then counts as never written."""
+        """Turn a failing disk into a Problem, for good; what was not listed by then counts as never written."""
         try:
+            if self._failed:  # half a line may be in the list: another would make it one that makes no sense
+                raise self._failed
+            self._refuse_gone()
             yield
         except OSError as error:
-            self._unlisted.clear()
-            kept = f"; {self.done} of {self.total} chunks are kept"
-            raise disk_problem(self.path, error, kept) from error
+            self._refuse_gone()
+            self._failed = disk_problem(self.path, error, f"; {self.done} of {self.total} chunks are kept")
+            raise self._failed from error
+        finally:
+            if self._failed:
+                self._unlisted.clear()
+
+    def _refuse_gone(self) -> None:
+        """Raise Problem if the folder is no longer the one that was opened: Zarr would begin another in its place."""
+        try:
+            there = os.path.samestat(os.fstat(self._lock.fileno()), (self.path / LOCK).stat())
+        except FileNotFoundError:
+            there = False
+        if not there:
+            what = f"{self.path} was moved or deleted while it was written"
+            self._failed = Problem(f"{what}. Put it back, or run the same command again to begin anew.")
+            raise self._failed
 
     def _mend(self) -> None:
-        """Remove all but the listed chunks from unfinished sections, and write their coarse levels again."""
+        """Remove all but the finished chunks from sections that are not whole, and write their coarse levels again."""
+        if self.damaged:
+            write_whole(self.path / DONE, lambda beside: beside.write_bytes(_lines(sorted(self._done))))
         sections = {chunk.z for chunk in self.pending}
+        sections |= self._pyramids.torn(chunk for chunk in self._done if chunk.z not in sections)
         kept = [chunk for chunk in self._done if chunk.z in sections]
         keep = {file for chunk in kept for file in self._pyramids.files(chunk)}
         for array in chain.from_iterable(self._pyramids.levels):
@@ -256,6 +275,11 @@ def _create(path: Path, layout: Layout) -> None:
     sync(path, path.rglob("zarr.json"))
     (path / DONE).touch()
     sync(path.parent, [path / DONE])
+
+
+def _lines(chunks: Iterable[Chunk]) -> bytes:
+    """Return what `done.jsonl` says of chunks."""
+    return "".join(json.dumps({"chunk": dataclasses.astuple(each)}) + "\n" for each in chunks).encode()
 
 
 def _listed(path: Path) -> set[Chunk]:

@@ -30,8 +30,8 @@ from napari_unet.events import Event, Finished, Loss, Notice, Previewed, Progres
 from napari_unet.learner import Learner
 from napari_unet.lookout import Lookout
 from napari_unet.model import load, save
-from napari_unet.painting import UNCOUNTED, Meaning
-from napari_unet.plan import JUDGEMENTS, first_network, plan_classes, steps_in
+from napari_unet.painting import UNCOUNTED, Meaning, painted_whole
+from napari_unet.plan import JUDGEMENTS, first_network, peak_rate, plan_classes, steps_in
 from napari_unet.preview import PREVIEW
 from napari_unet.problem import Problem
 from napari_unet.runs import Run, open_run
@@ -42,7 +42,8 @@ from napari_unet.words import counted
 CHECKPOINT = "checkpoint.safetensors"
 _CHECKPOINT_EVERY = 60.0  # seconds
 _LOSS_EVERY = 5  # steps
-_PEAK = {"scratch": 3e-3, "fine-tune": 5e-4}  # learning rates
+_SETTLED = 2 / 3  # share of the steps after which the learning rate has come down to a quarter
+_DOUBT = 0.3  # share of the start model's opinion in strokes: what is painted still outweighs it
 
 
 def train(
@@ -107,13 +108,14 @@ def _train(
     crops = Crops(sections, len(classes), config.crop, config.seed, compute.kind, CHANGES[config.augmentation])
     judged = judged_tiles(sections, config.seed)
     net = first_network(config, start, classes)
-    peak = config.learning_rate or _PEAK["fine-tune" if start else "scratch"]
-
-    same_classes = start is not None and [c.name for c in start.card.classes] == [c.name for c in classes]
-    held_to = start.net if start and same_classes else None
+    known = start is not None and [c.name for c in start.card.classes] == [c.name for c in classes]
+    held_to = start.net if start and known else None
+    strokes = not all(painted_whole(section.learn != UNCOUNTED) for section in sections)
+    peak = config.learning_rate or peak_rate(start, known)
+    doubt = _DOUBT if strokes else 0.0
 
     def learner(steps: int) -> Learner:
-        return Learner(copy.deepcopy(net), compute, steps, peak, config.seed, start is not None, held_to)
+        return Learner(copy.deepcopy(net), compute, steps, peak, config.seed, start is not None, held_to, doubt)
 
     if run.config is None:
         steps = config.steps or steps_in(config.minutes, learner(1000), crops, judged, config)
@@ -135,7 +137,7 @@ def _train(
         started_from=f"{start.card.name} {start.sha256}" if start else "scratch",
         voxel_size=_voxel_sizes(config),
     )
-    loop = _Loop(config, run, learner(config.steps), judged, card, trusted=held >= holdout.TRUSTED)
+    loop = _Loop(config, run, learner(config.steps), net, judged, card, trusted=held >= holdout.TRUSTED)
     look = Lookout(open_volume(config.pairs[0][0], config.channel), classes, compute, run.folder / PREVIEW)
     yield from loop.events(crops, should_stop, lambda step: look.preview(loop.average, step, asked()))
 
@@ -144,11 +146,19 @@ class _Loop:
     """The steps of a training, with its judgements and checkpoints."""
 
     def __init__(
-        self, config: TrainConfig, run: Run, learner: Learner, judged: Sequence[Judged], card: Card, trusted: bool
+        self,
+        config: TrainConfig,
+        run: Run,
+        learner: Learner,
+        start: UNet,
+        judged: Sequence[Judged],
+        card: Card,
+        trusted: bool,
     ) -> None:
-        self._config, self._folder, self._learner = config, run.folder, learner
+        self._config, self._folder, self._learner, self._start = config, run.folder, learner, start
         self._judged, self._card, self._trusted = judged, card, trusted
-        self._best, self._best_step = -math.inf, 0
+        self._every = max(10, config.steps // JUDGEMENTS)
+        self._best, self._best_step, self._first = -math.inf, 0, -math.inf
 
     @property
     def average(self) -> UNet:
@@ -159,7 +169,7 @@ class _Loop:
         self, crops: Crops, should_stop: Callable[[], bool], preview: Callable[[int], Previewed | Notice | None]
     ) -> Iterator[Event]:
         """Do all steps that are left."""
-        steps, every = self._config.steps, max(10, self._config.steps // JUDGEMENTS)
+        steps = self._config.steps
         step = first = self._resume()
         yield Notice(f"Going on from step {step:,} of {steps:,}.") if step else self._judge(0)
         began = saved = time.monotonic()
@@ -176,7 +186,7 @@ class _Loop:
                 yield Loss(step, float(np.mean(losses)))
                 losses.clear()
                 yield Progress(step, steps, "step", (time.monotonic() - began) / (step - first) * (steps - step))
-            if step % every == 0 or step == steps:
+            if step % self._every == 0 or step == steps:
                 yield self._judge(step)
             if shown := preview(step):
                 yield shown
@@ -185,24 +195,34 @@ class _Loop:
                 saved = time.monotonic()
         self._save(step)
         if step < steps and not self._trusted:
-            self._keep(step, {})
+            self._keep(step, self._learner.average)
         yield self._finished(step)
 
     def _judge(self, step: int) -> Score:
-        """Score the averaged weights, and write the model if they are to be kept."""
+        """Score the averaged weights, and write the model if they are to be kept.
+
+        While the learning rate is high, the score of a moment says little of the weights: of them, only those of a
+        training that is stopped are kept. Once it has come down, the best from then on are, if they beat the start.
+        """
         iou = self._learner.judge(self._judged)
+        if step == 0:
+            self._first = iou
+        elif self._trusted and (step - 1) // self._every * self._every < _SETTLED * self._config.steps <= step:
+            self._best = self._first
+            self._keep(0, self._start)
         # Too few held-out pixels cannot tell which weights are better: then the last ones are kept.
         if not self._trusted or iou > self._best:
             self._best = iou
-            self._keep(step, {"held-out IoU": round(iou, 4)} if self._trusted else {})
+            self._keep(step, self._learner.average)
         if math.isnan(iou):
             return Score(step, None, None, trusted=False)
         return Score(step, iou, self._best, self._trusted)
 
-    def _keep(self, step: int, scores: dict[str, float]) -> None:
-        """Write the averaged weights as the model."""
+    def _keep(self, step: int, net: UNet) -> None:
+        """Write the weights of a step as the model."""
         self._best_step = step
-        save(self._folder / MODEL_FILE, self._learner.average, replace(self._card, step=step, scores=scores))
+        scores = {"held-out IoU": round(self._best, 4)} if self._trusted else {}
+        save(self._folder / MODEL_FILE, net, replace(self._card, step=step, scores=scores))
 
     def _finished(self, step: int) -> Finished:
         """Say what is kept."""
@@ -217,8 +237,8 @@ class _Loop:
 
     def _save(self, step: int) -> None:
         """Write the checkpoint, whole or not at all."""
-        where = {"napari-unet": json.dumps({"step": step, "best": self._best, "best_step": self._best_step})}
-        state = to_bytes(self._learner.state(), where)
+        where = {"step": step, "best": self._best, "best_step": self._best_step, "first": self._first}
+        state = to_bytes(self._learner.state(), {"napari-unet": json.dumps(where)})
         write_whole(self._folder / CHECKPOINT, lambda beside: beside.write_bytes(state))
 
     def _resume(self) -> int:
@@ -234,7 +254,7 @@ class _Loop:
             raise Problem(
                 f"{path} is damaged. Delete it and run the same command again: the training starts from its first step."
             ) from error
-        self._best, self._best_step = where["best"], where["best_step"]
+        self._best, self._best_step, self._first = where["best"], where["best_step"], where["first"]
         return where["step"]
 
 
