@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import shutil
 
 import dask.array as da
@@ -14,6 +15,7 @@ from napari_unet.card import find
 from napari_unet.classes import PixelClass
 from napari_unet.config import TrainConfig
 from napari_unet.events import Failed, Finished
+from napari_unet.library import Library
 from napari_unet.omezarr import open_array
 from napari_unet.requests import Begin, Preview
 from napari_unet.runs import as_begun
@@ -326,6 +328,26 @@ def test_a_panel_that_is_opened_again_finds_the_training(driver, fake):
     close_panel(driver, panel)
     panel = panel_of(driver, "Train")
     assert said(panel, "progress") == f"Done: {STEPS} steps."
+
+
+def test_a_closed_panel_is_not_collected_while_it_hears_of_the_end(driver, fake, monkeypatch):
+    driver.viewer.add_image(_stack(), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+    _paused(driver, job)
+    read, collected = Library.models, []
+
+    def models(library: Library) -> list:
+        collected.append(gc.collect())  # Python may do so at any time
+        return read(library)
+
+    monkeypatch.setattr(Library, "models", models)
+    close_panel(driver, panel)
+    del panel
+    fake.does("finish")
+    driver.wait(lambda: not job.running and len(collected) > 0, 10)
 
 
 def test_a_training_that_was_prepared_for_a_closed_panel_runs_once(driver, fake):

@@ -100,11 +100,16 @@ class Panel(QScrollArea):
         name.setContentsMargins(0, 5, 0, 0)  # on a line with the text of a widget of one line
         self._grid.addWidget(name, line, 0, Qt.AlignmentFlag.AlignTop)
         self._grid.addWidget(widget, line, 1)
-        return widget
+        return self._own(widget)
 
     def wide(self, widget: W) -> W:
         """Add a widget over the whole width."""
         self._grid.addWidget(widget, self._grid.rowCount(), 0, 1, 2)
+        return self._own(widget)
+
+    def _own(self, widget: W) -> W:
+        """Let a widget know its panel: Python must not collect a closed one while a widget of it hears of a job."""
+        widget.panel = self
         return widget
 
     def last_rows(self) -> None:
