@@ -127,7 +127,7 @@ class Bench:
         """Train, segment and score."""
         stack = stack_of(stage.data, self.given.data, self.given.develop)
         if stage.painting == "nothing":
-            return self._score(stage, stack, self._segmented(stage, stack, self._model(stage)))
+            return self._scores(stage, stack, self._model(stage))
         labels = painted(stage, stack.truth)
         here = where_painted(stage, labels)
         about = {"painted": int(here.sum()), "wrong": float(np.mean(labels[here] != stack.truth[here]))}
@@ -138,8 +138,7 @@ class Bench:
         steps = self._steps(stage) * (6 if stage.painting == "10 sections" else 1)
         config = self._config(stage, self._file(f"{stage} labels", labels), stack, steps)
         list(train(config))
-        scores = self._score(stage, stack, self._segmented(stage, stack, str(config.out)))
-        return about | {"steps": steps} | scores
+        return about | {"steps": steps} | self._scores(stage, stack, str(config.out))
 
     def _config(self, stage: Stage, labels: Path, stack: Stack, steps: int) -> TrainConfig:
         image = self._file(f"{stage.data} painted", stack.image)
@@ -184,17 +183,27 @@ class Bench:
             tifffile.imwrite(path, pixels, photometric="minisblack", compression="zlib")
         return path
 
-    def _segmented(self, stage: Stage, stack: Stack, model: str) -> np.ndarray:
+    def _scores(self, stage: Stage, stack: Stack, model: str) -> dict[str, float]:
+        """Score a model, and for what is not from scratch its average over the eight views, too."""
+        scores = self._score(stage, stack, self._segmented(stage, stack, model, best_quality=False))
+        if stage.way == "scratch":
+            return scores
+        views = self._score(stage, stack, self._segmented(stage, stack, model, best_quality=True))
+        return scores | {f"8 views, {key}": score for key, score in views.items()}
+
+    def _segmented(self, stage: Stage, stack: Stack, model: str, best_quality: bool) -> np.ndarray:
         """Return the probability of the class that is scored: float32 (Z, Y, X)."""
-        out = self.work / "scored.zarr"
+        out = self.work / f"{stage}.zarr"
         shutil.rmtree(out, ignore_errors=True)
         image = self._file(f"{stage.data} scored", stack.scored_image)
-        options = {"probabilities": True, "threads": self.given.threads}
+        options = {"probabilities": True, "threads": self.given.threads, "best_quality": best_quality}
         list(segment(SegmentConfig(image=image, out=out, model=model, **options)))
         result = open_result(out)
         names = [each.name for each in result.layout.classes]
         channel = names.index("membrane" if stage.data == "isbi" else "mitochondrion")
-        return result.probabilities[0][channel].astype(np.float32) / 255
+        found = result.probabilities[0][channel].astype(np.float32) / 255
+        shutil.rmtree(out)
+        return found
 
     def _score(self, stage: Stage, stack: Stack, found: np.ndarray) -> dict[str, float]:
         if stage.data == "lucchi":

@@ -26,16 +26,12 @@ _TITLES = {
 
 def table(results: Results) -> Iterator[str]:
     """Yield the lines of a table: median and range of the seeds."""
-    yield "| data | painted | pixels | way | score | at the best threshold | V_info | seeds |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| data | painted | pixels | way | score | at the best threshold | V_info | 8 views | seeds |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for (data, painting, way), group in _groups(results).items():
-        pixels = f"{_pixels(group):,.0f}"
-        more = [_spread([each[key] for each in group]) for key in ("best v_rand", "v_info") if key in group[0]] or [
-            "",
-            "",
-        ]
-        cells = (data, painting, pixels, WAYS[way], _spread([each[_KEYS[data]] for each in group]), *more, len(group))
-        yield f"| {' | '.join(map(str, cells))} |"
+        keys = (_KEYS[data], "best v_rand", "v_info", f"8 views, {_KEYS[data]}")
+        scores = [_spread([each[key] for each in group]) if key in group[0] else "" for key in keys]
+        yield f"| {' | '.join((data, painting, f'{_pixels(group):,.0f}', WAYS[way], *scores, str(len(group))))} |"
 
 
 def plot(results: Results, path: Path) -> None:
