@@ -24,12 +24,13 @@ import torch
 
 from napari_unet.augment import CHANGES
 from napari_unet.config import TrainConfig
-from napari_unet.crops import Batch, Crops, painted_sections
+from napari_unet.crops import Batch, Crops
 from napari_unet.device import Compute, choose
 from napari_unet.events import Score
 from napari_unet.learner import weighted_cross_entropy
 from napari_unet.model import load
-from napari_unet.plan import first_network, plan_classes
+from napari_unet.painted import read_painted
+from napari_unet.plan import first_network, plan_classes, rules_of
 from napari_unet.samples import IMAGE, STROKES
 from napari_unet.tiles import CUT
 from napari_unet.train import train
@@ -40,7 +41,7 @@ def ready(config: TrainConfig) -> tuple[UNet, Batch]:
     """Return the network as it is trained, and the batch of the first step."""
     start = load(config.start_from)
     classes, meaning = plan_classes(config, start)
-    sections = painted_sections(config.pairs, meaning, config.border_weight, config.channel)
+    sections = read_painted(config.pairs, rules_of(config, meaning)).sections
     batch = Crops(sections, len(classes), config.crop, config.seed, "cpu", CHANGES[config.augmentation]).batch(
         0, config.batch
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import zarr
 
 from napari_unet.augment import CHANGES
 from napari_unet.config import TrainConfig
-from napari_unet.crops import Crops, PaintedSection, painted_sections
+from napari_unet.crops import Crops
 from napari_unet.events import Event, Failed, Finished, Started
 from napari_unet.examples import MOSAIC, WEIGHTS, examples
 from napari_unet.log import ERROR, LOG, read
+from napari_unet.painted import PaintedSection, Rules, read_painted
 from napari_unet.painting import UNCOUNTED, Meaning, class_weights, loss_weights
 from napari_unet.problem import Problem
 from napari_unet.tiles import MARGIN
@@ -57,7 +59,7 @@ def weights_of(asked: TrainConfig) -> np.ndarray:
     return np.asarray(zarr.open_array(asked.out / WEIGHTS, mode="r")[:])
 
 
-def expected(sections: list[PaintedSection], shape: tuple[int, ...]) -> np.ndarray:
+def expected(sections: Sequence[PaintedSection], shape: tuple[int, ...]) -> np.ndarray:
     """Loss weights straight from `painting`; pairs with the same section share no pixel."""
     per_class = class_weights(sum(np.bincount(s.learn.ravel(), minlength=256)[:2] for s in sections), 0.0)
     result = np.zeros(shape, np.float32)
@@ -73,7 +75,8 @@ def test_the_mosaic_shows_the_crops_of_the_first_steps(image: Path, tmp_path: Pa
     assert events[-1] == Finished(str(asked.out), "1 painted section")
     sheet = tifffile.imread(asked.out / MOSAIC).astype(int)
     assert sheet.shape == (4 * CELL - 4, 4 * CELL - 4, 3)
-    crops = Crops(painted_sections(asked.pairs, MEANING, 0.0, 10.0, None), 2, 16, asked.seed, "cpu", CHANGES["near"])
+    sections = read_painted(asked.pairs, Rules(MEANING, 0.0, 10.0, None)).sections
+    crops = Crops(sections, 2, 16, asked.seed, "cpu", CHANGES["near"])
     seen = set()
     for row in range(4):
         batch = crops.batch(row, 4)
@@ -105,7 +108,7 @@ def test_the_weights_are_those_of_the_training_and_zero_elsewhere(image: Path, t
     weights = weights_of(asked)
     assert weights.shape == (4, 96, 80)
     assert weights.dtype == np.float32
-    sections = painted_sections(asked.pairs, MEANING, 0.0, 10.0, None)
+    sections = read_painted(asked.pairs, Rules(MEANING, 0.0, 10.0, None)).sections
     np.testing.assert_array_equal(weights, expected(sections, weights.shape))
     assert not weights[[0, 2]].any()
     assert weights[1].any()
@@ -127,7 +130,7 @@ def test_two_layers_on_one_image_are_both_weighed_and_another_image_is_not(image
     of_another = write(tmp_path / "strokes.tif", tifffile.imread(painted(tmp_path / "all.tif", 2))[:, :50, :60])
     asked = config(tmp_path, image, even, another, of_another, image, odd)
     assert list(examples(asked))[-1] == Finished(str(asked.out), "3 painted sections")
-    sections = painted_sections(asked.pairs, MEANING, 0.0, 10.0, None)
+    sections = read_painted(asked.pairs, Rules(MEANING, 0.0, 10.0, None)).sections
     per_class = class_weights(sum(np.bincount(s.learn.ravel(), minlength=256)[:2] for s in sections), 0.0)
     of_image = [s for s in sections if s.pair != 1]
     both = sum(loss_weights(s.labels, s.learn, MEANING, per_class, 10.0) for s in of_image)

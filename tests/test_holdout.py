@@ -5,8 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
-from napari_unet.holdout import GAP, LINKED, split
+from napari_unet import holdout
+from napari_unet.holdout import GAP, LINKED, choose
 from napari_unet.painting import UNCOUNTED
+
+Parts = list[tuple[np.ndarray, np.ndarray]]
+
+
+def split(sections: list[int], painted: list[np.ndarray], before: dict[int, holdout.Strip] | None = None) -> Parts:
+    """Split what is painted by the strips that are chosen for it."""
+    return list(holdout.split(sections, painted, choose(sections, painted, before or {})))
 
 
 def strokes(draws: np.random.Generator, shape: tuple[int, int] = (130, 110)) -> np.ndarray:
@@ -118,6 +126,35 @@ def test_a_section_without_counted_pixels_holds_nothing_out():
     empty = np.full((200, 160), UNCOUNTED, np.uint8)
     for part in split([0, 10], [empty, whole()])[0]:
         np.testing.assert_array_equal(part, empty)
+
+
+@given(volumes(), st.data())
+@settings(max_examples=60)
+def test_strips_stay_while_more_is_painted(volume, data):
+    sections, painted = volume
+    first = data.draw(st.sets(st.sampled_from(sections), min_size=1))
+    few = [(z, target) for z, target in zip(sections, painted, strict=True) if z in first]
+    before = choose(*map(list, zip(*few, strict=True)), {})
+    after = choose(sections, painted, before)
+    assert before.items() <= after.items()
+    parts = split(sections, painted, before)
+    for z, (learn, held) in zip(sections, parts, strict=True):
+        assert not counted(held).any() or z in after
+        for other, (_, judged) in zip(sections, parts, strict=True):
+            if abs(z - other) <= LINKED and counted(judged).any():
+                assert (distance_transform_edt(~counted(judged))[counted(learn)] > GAP).all()
+
+
+def test_a_section_between_two_strips_is_learned_outside_both():
+    upper, lower = np.full((2, 400, 300), UNCOUNTED, np.uint8)
+    upper[:300], lower[100:] = whole((300, 300)), whole((300, 300), 1)
+    before = {0: holdout.Strip(0, 0, 46), 6: holdout.Strip(0, 354, 400)}
+    parts = split([0, 3, 6], [upper, whole((400, 300)), lower], before)
+    learn, held = parts[1]
+    assert counted(learn).any(1).nonzero()[0].tolist() == list(range(46 + GAP, 354 - GAP))
+    assert not counted(held).any()
+    assert counted(parts[0][1]).any()  # near the section between, but that takes the same strip
+    assert not counted(parts[2][1]).any()  # near it, which learns there
 
 
 def test_no_section():

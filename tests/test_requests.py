@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unet.requests import Begin, KeepGoing, Look, Preview, Request, Stop, from_json, to_json
+from napari_unet.requests import Begin, Join, KeepGoing, Look, Preview, Request, Stop, from_json, to_json
 
 KINDS = get_args(Request)
 plain = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())
 requests = st.one_of(
     st.builds(Begin, st.text(), st.dictionaries(st.text(), plain)),
     st.builds(Preview, *[st.integers()] * 5),
+    st.builds(Join, st.integers(), st.text(), st.lists(st.integers()).map(tuple)),
     st.builds(Look, *[st.integers()] * 3),
     st.just(Stop()),
     st.just(KeepGoing()),
@@ -24,7 +25,7 @@ requests = st.one_of(
 
 
 def test_there_are_requests_of_every_kind() -> None:
-    assert {kind.__name__ for kind in KINDS} == {"Begin", "Preview", "Look", "Stop", "KeepGoing"}
+    assert {kind.__name__ for kind in KINDS} == {"Begin", "Preview", "Join", "Look", "Stop", "KeepGoing"}
 
 
 @given(requests)

@@ -190,7 +190,7 @@ def test_a_checkpoint_left_by_a_crash_is_gone_on_from(
     painted: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finish(small(painted, tmp_path / "whole"))
-    monkeypatch.setattr("napari_unet.train._CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr("napari_unet.loop._CHECKPOINT_EVERY", 0.0)
     crashed = train(small(painted, tmp_path / "crashed"))
     next(event for event in crashed if isinstance(event, Loss) and event.step == 10)
     crashed.close()

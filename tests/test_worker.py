@@ -19,11 +19,12 @@ from napari_unet import worker
 from napari_unet.config import TrainConfig
 from napari_unet.events import Event, Failed, Finished, Loss, Notice, Previewed, Ready, Started, from_json
 from napari_unet.log import ERROR, LOG, read
+from napari_unet.loop import CHECKPOINT
 from napari_unet.model import load
 from napari_unet.preview import load_preview
 from napari_unet.requests import Begin, KeepGoing, Look, Preview, Request, Stop, to_json
 from napari_unet.samples import IMAGE, STROKES
-from napari_unet.train import CHECKPOINT, train
+from napari_unet.train import train
 
 ENDLESS = 100_000  # steps
 

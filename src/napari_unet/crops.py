@@ -3,50 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from napari_unet import augment, holdout, painting, tiles
-from napari_unet.grey import Grey, measure
-from napari_unet.painting import UNCOUNTED, Meaning
-from napari_unet.problem import Problem
-from napari_unet.volume import Volume, open_volume
+from napari_unet import augment, tiles
+from napari_unet.painted import PaintedSection, counts_of
+from napari_unet.painting import UNCOUNTED
 
 _JUDGED_TILE = 128  # side of a validation tile, in pixels
 _JUDGED_TILES = 12  # at most, so that judging costs little beside training
-
-
-@dataclass(frozen=True)
-class PaintedSection:
-    """A section with labels.
-
-    Parameters
-    ----------
-    pair, z : int
-        Which image/labels pair, which section of its image.
-    image : ndarray, shape (Y, X)
-        Grey values as they are.
-    grey : Grey
-    labels : ndarray, shape (Y, X), integer
-        As painted, placed on the image.
-    learn, held : ndarray, shape (Y, X), uint8
-        Targets to learn from and to judge by; 255 where a pixel does not count.
-    weights : ndarray, shape (Y, X), float32
-        Loss weights; 0 where `learn` is 255.
-    """
-
-    pair: int
-    z: int
-    image: np.ndarray
-    grey: Grey
-    labels: np.ndarray
-    learn: np.ndarray
-    held: np.ndarray
-    weights: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -60,139 +28,6 @@ class Batch:
     image: Tensor
     target: Tensor
     weights: Tensor
-
-
-def painted_sections(
-    pairs: Sequence[tuple[Path, Path]], meaning: Meaning, balance: float, border_weight: float, channel: int | None
-) -> list[PaintedSection]:
-    """Read all sections that have painted pixels, hold a part out, and weigh the rest.
-
-    Raises
-    ------
-    Problem
-        If nothing is painted, only one class is, labels miss the image, or grey values cannot be used.
-    """
-    painted = [
-        section
-        for pair, (image, labels) in enumerate(pairs)
-        for section in _of_pair(pair, open_volume(image, channel), open_volume(labels, labels=True), meaning)
-    ]
-    sections = _held_out(painted, [image.resolve() for image, _ in pairs])
-    counts = np.sum([_counts(section.learn, len(meaning.values)) for section in sections], axis=0)
-    if not np.count_nonzero(counts) > 1:
-        if meaning.objects and not meaning.zero_counts:
-            raise Problem(
-                "Only one class is painted: objects, and nothing between them. "
-                "Say that 0 means background (--zero background), and paint the objects of an area without gaps."
-            )
-        raise Problem(
-            "Only one class is painted, so there is nothing to tell it from. Paint a few strokes of another class too."
-        )
-    per_class = painting.class_weights(counts, balance)
-    return [
-        replace(s, weights=painting.loss_weights(s.labels, s.learn, meaning, per_class, border_weight))
-        for s in sections
-    ]
-
-
-def _of_pair(pair: int, image: Volume, labels: Volume, meaning: Meaning) -> list[PaintedSection]:
-    """Read the painted sections of one pair; all that is painted is to be learned."""
-    found = [(z, painted) for z in range(labels.shape[0]) if (painted := labels.section(z)).any()]
-    if not found:
-        raise Problem(f"{labels.name} has no painted pixel. Paint a few strokes of each class first.")
-    if found[0][1].dtype.kind not in "iu":
-        raise Problem(f"{labels.name} holds {found[0][1].dtype} values, not labels. Choose a layer of whole numbers.")
-    _refuse_other_voxels(image, labels)
-    dz, *corner = _corner(image, labels)
-    sections = [z + dz for z, _ in found]
-    placed = [_placed(painted, corner, image, 0) for _, painted in found]
-    if any(not 0 <= z < image.shape[0] for z in sections) or not any(painted.any() for painted in placed):
-        raise Problem(
-            f"The painted pixels of {labels.name} do not lie on {image.name}, which is {image.shape} voxels large. "
-            "Choose the image they were painted on."
-        )
-    # Beyond the labels nothing is labelled, also where 0 means background.
-    targets = [
-        _placed(painting.targets(painted, meaning, f"Section {z} of {labels.name}"), corner, image, UNCOUNTED)
-        for z, painted in found
-    ]
-    nothing = np.full(image.shape[1:], UNCOUNTED, np.uint8)
-    return [
-        PaintedSection(pair, z, *_seen(image, z), painted, target, nothing, np.empty(0, np.float32))
-        for z, painted, target in zip(sections, placed, targets, strict=True)
-    ]
-
-
-def _held_out(sections: Sequence[PaintedSection], images: Sequence[Path]) -> list[PaintedSection]:
-    """Hold a part of each image out, the same for all its labels: else one pair learned what another judges."""
-    result = []
-    for image in dict.fromkeys(images):
-        same = sorted((s for s in sections if images[s.pair] == image), key=lambda s: s.z)
-        parts = holdout.split([s.z for s in same], [s.learn for s in same])
-        result += [replace(s, learn=learn, held=held) for s, (learn, held) in zip(same, parts, strict=True)]
-    return sorted(result, key=lambda s: (s.pair, s.z))
-
-
-def _refuse_other_voxels(image: Volume, labels: Volume) -> None:
-    """Raise a Problem if the voxels are known to differ in size; the thickness of a single section does not matter."""
-    if image.voxel_size is None or labels.voxel_size is None:
-        return
-    axes = slice(1 if 1 in (image.shape[0], labels.shape[0]) else 0, None)
-    if not np.allclose(labels.voxel_size[axes], image.voxel_size[axes], rtol=0.01, atol=0):
-        there, here = (" x ".join(f"{n:g}" for n in v.voxel_size or ()) for v in (labels, image))
-        raise Problem(
-            f"{labels.name} has voxels of {there} nm, but {image.name} of {here} nm. "
-            "Resample the labels to the voxels of the image, or choose the level of the image that they belong to."
-        )
-
-
-def _corner(image: Volume, labels: Volume) -> tuple[int, int, int]:
-    """Return where the labels begin on the image, in voxels.
-
-    Labels of the image's very shape without a place of their own belong to it.
-    """
-    if labels.offset is not None:
-        z, y, x = (a - b for a, b in zip(labels.offset, image.offset or (0, 0, 0), strict=True))
-        return z, y, x
-    if labels.shape == image.shape:
-        return 0, 0, 0
-    there, here = (" x ".join(map(str, volume.shape)) for volume in (labels, image))
-    if any(a > b for a, b in zip(labels.shape, image.shape, strict=True)):
-        raise Problem(
-            f"{labels.name} is {there} voxels large, larger than {image.name} with {here}. "
-            "Choose the labels that were painted on this image."
-        )
-    raise Problem(
-        f"{labels.name} is {there} voxels large and does not say where it lies on {image.name} with {here}. "
-        "Save the labels at the full size of the image, or with an offset in their metadata."
-    )
-
-
-def _placed(section: np.ndarray, corner: Sequence[int], image: Volume, blank: int) -> np.ndarray:
-    """Put a section that begins at `corner`, and may cover a part of the image, on one full of `blank`."""
-    result = np.full(image.shape[1:], blank, section.dtype)
-    y0, x0 = (max(a, 0) for a in corner)
-    y1, x1 = (min(a + n, m) for a, n, m in zip(corner, section.shape, result.shape, strict=True))
-    if y0 < y1 and x0 < x1:
-        result[y0:y1, x0:x1] = section[y0 - corner[0] : y1 - corner[0], x0 - corner[1] : x1 - corner[1]]
-    return result
-
-
-def _seen(image: Volume, z: int) -> tuple[np.ndarray, Grey]:
-    """Read a section of the image and measure its grey values."""
-    pixels = image.section(z)
-    grey = measure(pixels, f"Section {z} of {image.name}")
-    if not grey.std:
-        raise Problem(
-            f"Section {z} of {image.name} has the same grey value everywhere, so nothing can be learned from it. "
-            "Erase its labels, or choose the right image."
-        )
-    return pixels, grey
-
-
-def _counts(target: np.ndarray, channels: int) -> np.ndarray:
-    """Count the pixels of each channel."""
-    return np.bincount(target.ravel(), minlength=UNCOUNTED + 1)[:channels]
 
 
 @dataclass(frozen=True)
@@ -225,7 +60,7 @@ class Crops:
         self._side = side
         self._seed = seed
         self._device = device
-        counts = np.array([_counts(section.learn, channels) for section in sections])
+        counts = np.array([counts_of(section.learn, channels) for section in sections])
         self._choices: list[list[_Choice]] = []
         for pair in sorted({section.pair for section in sections}):
             members = np.flatnonzero([section.pair == pair for section in sections])

@@ -61,6 +61,15 @@ class Previewed:
 
 
 @dataclass(frozen=True)
+class Joined:
+    """What was painted meanwhile is learned after `step`: now so many sections, so many pixels to learn from."""
+
+    step: int
+    sections: int
+    pixels: int
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the user should know; the job goes on."""
 
@@ -83,8 +92,8 @@ class Failed:
     text: str
 
 
-Event = Ready | Started | Progress | Loss | Score | Previewed | Notice | Finished | Failed
-_KINDS = (Ready, Started, Progress, Loss, Score, Previewed, Notice, Finished, Failed)
+Event = Ready | Started | Progress | Loss | Score | Previewed | Joined | Notice | Finished | Failed
+_KINDS = (Ready, Started, Progress, Loss, Score, Previewed, Joined, Notice, Finished, Failed)
 
 
 def to_json(event: Event) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tifffile
@@ -12,14 +12,15 @@ from torch import Tensor
 from napari_unet.augment import CHANGES
 from napari_unet.classes import PixelClass, tint
 from napari_unet.config import TrainConfig
-from napari_unet.crops import Crops, PaintedSection, painted_sections
+from napari_unet.crops import Crops
 from napari_unet.disk import disk_problems
 from napari_unet.events import Event, Finished, Started
 from napari_unet.log import ERROR, LOG, record
 from napari_unet.model import load
 from napari_unet.omezarr import create_level
+from napari_unet.painted import PaintedSection, read_painted
 from napari_unet.painting import UNCOUNTED
-from napari_unet.plan import plan_classes
+from napari_unet.plan import plan_classes, rules_of
 from napari_unet.problem import Problem
 from napari_unet.tiles import MARGIN
 from napari_unet.volume import open_volume
@@ -61,14 +62,14 @@ def _examples(config: TrainConfig) -> Iterator[Event]:
     yield Started("examples", "processor", counted(len(config.pairs), "painted layer"))
     start = None if config.start_from == "scratch" else load(config.start_from)
     classes, meaning = plan_classes(config, start)
-    sections = painted_sections(config.pairs, meaning, config.balance, config.border_weight, config.channel)
+    sections = read_painted(config.pairs, rules_of(config, meaning)).sections
     with disk_problems(config.out):
         tifffile.imwrite(config.out / MOSAIC, _mosaic(config, sections, classes), photometric="rgb")
         _write_weights(config, sections)
     yield Finished(str(config.out), counted(len(sections), "painted section"))
 
 
-def _mosaic(config: TrainConfig, sections: list[PaintedSection], classes: tuple[PixelClass, ...]) -> np.ndarray:
+def _mosaic(config: TrainConfig, sections: Sequence[PaintedSection], classes: tuple[PixelClass, ...]) -> np.ndarray:
     """Return the crops of the first steps side by side, uint8 (Y, X, 3)."""
     crops = Crops(sections, len(classes), config.crop, config.seed, "cpu", CHANGES[config.augmentation])
     side = config.crop + 2 * MARGIN + _GAP
@@ -92,7 +93,7 @@ def _coloured(image: Tensor, target: Tensor, classes: tuple[PixelClass, ...]) ->
     return rgb.astype(np.uint8)
 
 
-def _write_weights(config: TrainConfig, sections: list[PaintedSection]) -> None:
+def _write_weights(config: TrainConfig, sections: Sequence[PaintedSection]) -> None:
     """Write the loss weights of the painted sections of the first image; all others take no room."""
     path = config.pairs[0][0]
     image = open_volume(path, config.channel)

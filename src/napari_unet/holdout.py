@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +17,53 @@ LINKED = 3  # sections this close show nearly the same, so they share the strip
 TRUSTED = 2000  # held-out pixels below which a score says little
 
 
-def split(sections: Sequence[int], painted: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Split the targets painted on one image into a part to learn from and a part to judge by.
+@dataclass(frozen=True)
+class Strip:
+    """Rows (axis 0) or columns (axis 1) of a section, from `start` to before `stop`, that are held out."""
 
-    Sections at most 3 apart share the same strip, so that nothing is learned at a held-out place from a neighbour.
+    axis: int
+    start: int
+    stop: int
+
+    def mask(self, shape: tuple[int, ...], margin: int = 0) -> np.ndarray:
+        """Return which pixels lie in the strip, or at most `margin` beside it: bool, of `shape` (Y, X)."""
+        along = np.arange(shape[self.axis])
+        inside = (along >= self.start - margin) & (along < self.stop + margin)
+        return np.broadcast_to(inside[:, None] if self.axis == 0 else inside, shape)
+
+
+Strips = Mapping[Path, Mapping[int, Strip]]  # image, section: what is held out there
+
+
+def to_json(strips: Strips) -> list[dict[str, Any]]:
+    """Return `strips` as `from_json` reads them."""
+    return [
+        {"image": str(image), "section": z, **asdict(strip)}
+        for image, of_image in strips.items()
+        for z, strip in sorted(of_image.items())
+    ]
+
+
+def from_json(parts: Sequence[dict[str, Any]]) -> Strips:
+    """Return the strips that `to_json` wrote.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If they are something else.
+    """
+    strips: dict[Path, dict[int, Strip]] = {}
+    for part in parts:
+        strip = Strip(int(part["axis"]), int(part["start"]), int(part["stop"]))
+        strips.setdefault(Path(part["image"]), {})[int(part["section"])] = strip
+    return strips
+
+
+def choose(sections: Sequence[int], painted: Sequence[np.ndarray], strips: Mapping[int, Strip]) -> dict[int, Strip]:
+    """Choose the strip of each section painted on one image.
+
+    A section that has a strip keeps it, so that judgements stay comparable while more is painted. One that comes
+    near others takes the strip of the nearest. Sections that are linked share a strip.
 
     Parameters
     ----------
@@ -25,26 +71,54 @@ def split(sections: Sequence[int], painted: Sequence[np.ndarray]) -> list[tuple[
         Section numbers, never falling; the same one again for another labels layer.
     painted : sequence of ndarray, shape (Y, X), uint8
         Their targets, 255 where a pixel does not count.
+    strips : mapping
+        The strips chosen before.
 
     Returns
     -------
-    list of (ndarray, ndarray)
+    dict
+        Those of all sections that have one; too little may be painted for any.
+    """
+    chosen = dict(strips)
+    for group in _linked(sections):
+        fixed = sorted({sections[i] for i in group if sections[i] in strips})
+        strip = None if fixed else _strip([painted[i] for i in group])
+        for z in {sections[i] for i in group} - set(fixed):
+            nearest = strips[min(fixed, key=lambda other: abs(other - z))] if fixed else strip
+            if nearest is not None:
+                chosen[z] = nearest
+    return chosen
+
+
+def split(
+    sections: Sequence[int], painted: Sequence[np.ndarray], strips: Mapping[int, Strip]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Split the targets painted on one image into a part to learn from and a part to judge by.
+
+    Nothing is learned at a held-out place, nor within 32 pixels of it, in the section itself and at most 3 beside it.
+    Where two strips meet, nothing is judged.
+
+    Parameters
+    ----------
+    sections, painted
+        As for `choose`.
+    strips : mapping
+        What `choose` returned.
+
+    Yields
+    ------
+    (ndarray, ndarray)
         For each section the targets to learn from and those held out; the others are 255 in each.
     """
-    result = []
-    for group in _linked(sections):
-        targets = [painted[i] for i in group]
-        strip = _strip(targets)
-        for target in targets:
-            learn, held = target.copy(), np.full_like(target, UNCOUNTED)
-            if strip is not None:
-                kept, judged = strip
-                held[judged] = target[judged]
-                mask = np.ones(target.shape, bool)
-                mask[kept] = False
-                learn[mask] = UNCOUNTED
-            result.append((learn, held))
-    return result
+    for z, target in zip(sections, painted, strict=True):
+        near = {strips[other] for other in range(z - LINKED, z + LINKED + 1) if other in strips}
+        learn, held = target.copy(), np.full_like(target, UNCOUNTED)
+        for strip in near:
+            learn[strip.mask(target.shape, GAP)] = UNCOUNTED
+        if len(near) == 1 and z in strips:
+            inside = strips[z].mask(target.shape)
+            held[inside] = target[inside]
+        yield learn, held
 
 
 def _linked(sections: Sequence[int]) -> list[list[int]]:
@@ -58,39 +132,26 @@ def _linked(sections: Sequence[int]) -> list[list[int]]:
     return groups
 
 
-def _strip(targets: Sequence[np.ndarray]) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
-    """Return the boxes to learn from and to judge by, or None if no strip leaves every class painted enough to learn.
+def _strip(targets: Sequence[np.ndarray]) -> Strip | None:
+    """Return the strip to judge by, or None if no strip leaves every class painted enough to learn.
 
     Of the four sides, the one whose strip holds the most even share of all classes is taken.
     """
     classes = [c for c in np.unique(np.stack(targets)) if c != UNCOUNTED]
-    if not classes:
-        return None
     best, chosen = 0.0, None
     for axis in (0, 1):
         # Painted pixels of each class along the axis, rows (or columns) of the section.
         counts = np.array([sum((t == c).sum(axis=1 - axis) for t in targets) for c in classes])
-        along = counts.sum(0)
-        for from_end in (True, False):
-            cut = _cut(along[::-1] if from_end else along)
-            held, rest = (
-                (slice(len(along) - cut, None), slice(0, max(len(along) - cut - GAP, 0)))
-                if from_end
-                else (slice(0, cut), slice(cut + GAP, None))
-            )
-            share = counts[:, held].sum(1) / counts.sum(1)
-            if (counts[:, rest].sum(1) < counts.sum(1) / 2).any():
-                continue
+        for strip in _at_both_ends(axis, counts.sum(0)) if classes else ():
+            share = counts[:, strip.start : strip.stop].sum(1) / counts.sum(1)
+            lost = counts[:, max(strip.start - GAP, 0) : strip.stop + GAP].sum(1)
             evenness = float(share.min()) + 1e-9
-            if evenness > best:
-                everything = slice(None)
-                best = evenness
-                chosen = (
-                    ((rest, everything), (held, everything)) if axis == 0 else ((everything, rest), (everything, held))
-                )
+            if (lost <= counts.sum(1) / 2).all() and evenness > best:
+                best, chosen = evenness, strip
     return chosen
 
 
-def _cut(along: np.ndarray) -> int:
-    """Return how many rows hold about SHARE of the painted pixels."""
-    return int(np.searchsorted(np.cumsum(along), SHARE * along.sum())) + 1
+def _at_both_ends(axis: int, along: np.ndarray) -> tuple[Strip, Strip]:
+    """Return the strips at the far end and the near end that hold about SHARE of the painted pixels."""
+    far, near = (int(np.searchsorted(np.cumsum(counts), SHARE * along.sum())) + 1 for counts in (along[::-1], along))
+    return Strip(axis, len(along) - far, len(along)), Strip(axis, 0, near)

@@ -57,7 +57,8 @@ class Learner:
         doubt: float = 0.0,
     ) -> None:
         self._compute = compute
-        self._steps, self._peak, self._seed, self._doubt = steps, peak, seed, doubt
+        self.doubt = doubt  # of the next steps
+        self._steps, self._peak, self._seed = steps, peak, seed
         self._net = net.to(compute.kind, memory_format=torch.channels_last).train()
         for module in self._net.modules():
             if isinstance(module, BatchNorm2d) and fixed_norm:
@@ -80,7 +81,7 @@ class Learner:
                 with torch.no_grad(), self._compute.autocast():
                     before = self._held_to(batch.image)[..., CUT:-CUT, CUT:-CUT]
                 painted = batch.target != UNCOUNTED
-                loss = (1 - self._doubt) * loss + self._doubt * held_back(logits.float(), before.float(), painted)
+                loss = (1 - self.doubt) * loss + self.doubt * held_back(logits.float(), before.float(), painted)
                 loss = loss + _HOLD * held_back(logits.float(), before.float(), ~painted)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -90,15 +91,19 @@ class Learner:
         return loss.item()
 
     @torch.inference_mode()
-    def judge(self, tiles: Sequence[Judged]) -> float:
-        """Return the mean IoU of the averaged network over the classes held out in `tiles`; nan if there are none."""
+    def judge(self, tiles: Sequence[Judged], net: UNet | None = None) -> float:
+        """Return the mean IoU over the classes held out in `tiles`, nan if there are none.
+
+        It is that of `net`, or of the averaged network.
+        """
         if not tiles:
             return math.nan
+        judged = folded(net).to(self._compute.kind, memory_format=torch.channels_last) if net else self.average
         predicted, truth = [], []
         for tile in tiles:
             image = torch.from_numpy(tile.image)[None, None].to(self._compute.kind)
             with self._compute.autocast():
-                logits = self.average(image)[0, :, CUT:-CUT, CUT:-CUT]
+                logits = judged(image)[0, :, CUT:-CUT, CUT:-CUT]
             predicted.append(logits.argmax(0).cpu().numpy().ravel())
             truth.append(tile.target.ravel())
         channels, targets = np.concatenate(predicted), np.concatenate(truth)

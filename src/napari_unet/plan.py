@@ -6,11 +6,13 @@ import time
 
 import torch
 
+from napari_unet.augment import CHANGES
 from napari_unet.classes import PixelClass, default_colors
 from napari_unet.config import TrainConfig
 from napari_unet.crops import Crops, Judged
 from napari_unet.learner import Learner
 from napari_unet.model import Model
+from napari_unet.painted import Painted, Rules
 from napari_unet.painting import Meaning
 from napari_unet.problem import Problem
 from napari_unet.unet import UNet
@@ -61,6 +63,11 @@ def plan_classes(config: TrainConfig, start: Model | None) -> tuple[tuple[PixelC
     return classes, meaning
 
 
+def rules_of(config: TrainConfig, meaning: Meaning) -> Rules:
+    """Return how what is painted is read and weighed."""
+    return Rules(meaning, config.balance, config.border_weight, config.channel)
+
+
 def _separator(classes: tuple[PixelClass, ...]) -> int | None:
     names = [c.name.lower() for c in classes]
     return next((names.index(name) for name in _SEPARATORS if name in names), None)
@@ -103,6 +110,11 @@ def peak_rate(start: Model | None, known: bool) -> float:
     if start is None:
         return _FROM_SCRATCH
     return _KNOWN_CLASSES if known else _NEW_CLASSES
+
+
+def crops_of(config: TrainConfig, painted: Painted, channels: int, device: str) -> Crops:
+    """Return the training crops of what is painted, made on a kind of torch device."""
+    return Crops(painted.sections, channels, config.crop, config.seed, device, CHANGES[config.augmentation])
 
 
 def steps_in(minutes: float, learner: Learner, crops: Crops, judged: list[Judged], config: TrainConfig) -> int:

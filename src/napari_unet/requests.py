@@ -30,6 +30,18 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class Join:
+    """While training, learn from what is painted by now: `labels` is where, `sections` which sections of the image.
+
+    `pair` is the number of the image and its labels among the inputs, from 0 on.
+    """
+
+    pair: int
+    labels: str
+    sections: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Look:
     """While segmenting, do first what is near this voxel of the image: somebody looks at it."""
 
@@ -48,8 +60,8 @@ class KeepGoing:
     """Go on after the window is closed."""
 
 
-Request = Begin | Preview | Look | Stop | KeepGoing
-_KINDS = (Begin, Preview, Look, Stop, KeepGoing)
+Request = Begin | Preview | Join | Look | Stop | KeepGoing
+_KINDS = (Begin, Preview, Join, Look, Stop, KeepGoing)
 
 
 def to_json(request: Request) -> str:

@@ -6,6 +6,9 @@
       config.json             the settings, with seed, threads, device, number format and steps as used
       inputs.json             fingerprints of the painted sections and their images
       painted/1.zarr ...      the painted sections of each pair, as they were: labels like any others
+      painted/1-at-240.zarr   sections of a pair that were painted on meanwhile, learned after step 240
+      joined.json             when which sections joined
+      held.json               which strips of which sections are held out: before the training, and now
       log.jsonl               one event a line
       checkpoint.safetensors  where the training is
       model.safetensors       the best weights so far, with their card
@@ -16,27 +19,38 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from napari_unet import log
+from napari_unet import holdout, log
 from napari_unet.config import TrainConfig
 from napari_unet.disk import disk_problems, lock, sync, write_json
 from napari_unet.events import Event, Finished
+from napari_unet.holdout import Strips
 from napari_unet.log import ERROR, LOG
 from napari_unet.omezarr import create_stack
 from napari_unet.problem import Problem
 from napari_unet.volume import Volume
 
-CONFIG, INPUTS, PAINTED, LOCK = "config.json", "inputs.json", "painted", "training.lock"
+CONFIG, INPUTS, PAINTED, JOINED = "config.json", "inputs.json", "painted", "joined.json"
+HELD, LOCK = "held.json", "training.lock"
 # What a run killed before its settings were written may hold.
-_BEFORE_BEGIN = {INPUTS, LOG, ERROR, PAINTED, LOCK, f"{INPUTS}.partial", f"{CONFIG}.partial"}
+_BEFORE_BEGIN = {INPUTS, HELD, LOG, ERROR, PAINTED, LOCK, *(f"{name}.partial" for name in (INPUTS, HELD, CONFIG))}
 _CHUNK = 512  # pixels, side of a chunk of the labels that are kept
 _CHECKED_BY_CONTENT = {"inputs", "out", "start_from"}  # files may have moved; `inputs.json` knows what they hold
 _LEFT_TO_PROGRAM = {"steps": 0, "threads": 0, "device": "auto", "precision": "auto", "learning_rate": 0.0}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Sections (of the image) of a pair that were painted on while it trained, learned after so many steps."""
+
+    step: int
+    pair: int
+    sections: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -95,8 +109,73 @@ class Run:
         Problem
             If the disk is full or cannot be written.
         """
-        path = _kept(self.folder, pair)
-        dtype = next(iter(painted.values())).dtype
+        self._keep(_kept(self.folder, pair), image, painted)
+
+    def joined(self) -> list[Kept]:
+        """Return what joined while it trained, in the order of the steps.
+
+        Raises
+        ------
+        Problem
+            If the list cannot be read.
+        """
+        path = self.folder / JOINED
+        if not path.exists():
+            return []
+        try:
+            return [Kept(each["step"], each["pair"], tuple(each["sections"])) for each in json.loads(path.read_text())]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise Problem(f"{path} cannot be read. Train again into another folder (--out).") from error
+
+    def where(self, kept: Kept) -> Path:
+        """Return where the labels are that joined."""
+        return _kept(self.folder, kept.pair, f"-at-{kept.step}")
+
+    def keep_joined(self, kept: Kept, image: Volume, painted: Mapping[int, np.ndarray]) -> list[Kept]:
+        """Keep what joins, so that the training can be repeated; what joined its pair later is in it, and forgotten.
+
+        Parameters
+        ----------
+        kept : Kept
+        image : Volume
+            What was painted on.
+        painted : mapping
+            Section to labels, integer (Y, X); sections of `kept` that are not in it are empty now.
+
+        Returns
+        -------
+        list of Kept
+            What `joined` returns from now on.
+
+        Raises
+        ------
+        Problem
+            If the disk is full or cannot be written.
+        """
+        self._keep(self.where(kept), image, painted)
+        others = [each for each in self.joined() if each.pair != kept.pair or each.step < kept.step]
+        joined = sorted([*others, kept], key=lambda each: (each.step, each.pair))
+        write_json(self.folder / JOINED, [asdict(each) for each in joined])
+        return joined
+
+    def keep_held(self, before: Strips, now: Strips) -> None:
+        """Write down what was held out before this training, and what is now."""
+        write_json(self.folder / HELD, {"before": holdout.to_json(before), "now": holdout.to_json(now)})
+
+    def held_before(self, start: Path | None) -> Strips:
+        """Return what was held out before this training: of a run that was begun, else where it starts from.
+
+        Parameters
+        ----------
+        start : Path, optional
+            The model file that it starts from.
+        """
+        if self.config is not None:
+            return held_in(self.folder, "before")
+        return held_in(start.parent) if start else {}
+
+    def _keep(self, path: Path, image: Volume, painted: Mapping[int, np.ndarray]) -> None:
+        dtype = max((labels.dtype for labels in painted.values()), default=np.dtype(np.uint8))
         with disk_problems(path):
             shutil.rmtree(path, ignore_errors=True)  # left by a kill
             array = create_stack(path, image.shape, _CHUNK, dtype, image.voxel_size, image.offset or (0, 0, 0))
@@ -148,6 +227,23 @@ def open_run(config: TrainConfig) -> Run:
     return Run(folder, before.model_copy(update={"inputs": config.inputs, "out": folder}))
 
 
+def held_in(folder: Path, when: Literal["before", "now"] = "now") -> Strips:
+    """Return what a run holds out; nothing if `folder` is no run.
+
+    Raises
+    ------
+    Problem
+        If the file cannot be read.
+    """
+    path = folder / HELD
+    if not path.exists():
+        return {}
+    try:
+        return holdout.from_json(json.loads(path.read_text())[when])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Problem(f"{path} cannot be read. Train again into another folder (--out), from another model.") from error
+
+
 def as_begun(config: TrainConfig) -> TrainConfig:
     """Return `config` with the labels that its run keeps in place of those that may have been painted on since."""
     if not (config.out / CONFIG).exists():
@@ -156,9 +252,9 @@ def as_begun(config: TrainConfig) -> TrainConfig:
     return config.model_copy(update={"inputs": tuple(path for both in kept for path in both)})
 
 
-def _kept(folder: Path, pair: int) -> Path:
+def _kept(folder: Path, pair: int, when: str = "") -> Path:
     """Return where a run keeps the labels of a pair."""
-    return folder / PAINTED / f"{pair + 1}.zarr"
+    return folder / PAINTED / f"{pair + 1}{when}.zarr"
 
 
 def _plain(value: Any) -> str:

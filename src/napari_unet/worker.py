@@ -30,7 +30,7 @@ from napari_unet.events import Event, Failed, Notice, Ready, to_json
 from napari_unet.examples import examples
 from napari_unet.log import ERROR, LOG, append
 from napari_unet.problem import Problem
-from napari_unet.requests import Begin, KeepGoing, Look, Preview, Request, Stop, from_json
+from napari_unet.requests import Begin, Join, KeepGoing, Look, Preview, Request, Stop, from_json
 from napari_unet.segment import segment
 from napari_unet.train import train
 
@@ -45,6 +45,7 @@ class Inbox:
         self._stop = threading.Event()
         self._keep_going = False
         self._previews: deque[Preview] = deque(maxlen=1)  # only the latest counts
+        self._joins: queue.SimpleQueue[Join] = queue.SimpleQueue()
         self._look: Look | None = None
 
     def read(self) -> None:
@@ -66,6 +67,8 @@ class Inbox:
                 self.begin.put(request)
             case Preview():
                 self._previews.append(request)
+            case Join():
+                self._joins.put(request)
             case Look():
                 self._look = request
             case Stop():
@@ -80,6 +83,14 @@ class Inbox:
     def asked(self) -> Preview | None:
         """Return the preview that was asked for since the last call, if any."""
         return self._previews.pop() if self._previews else None
+
+    def painted(self) -> list[Join]:
+        """Return what was painted since the last call."""
+        joins = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                joins.append(self._joins.get_nowait())
+        return joins
 
     def looked_at(self) -> Look | None:
         """Return what was last looked at, if that was said."""
@@ -121,7 +132,7 @@ def _ready() -> Ready:
 def _job(begin: Begin, inbox: Inbox) -> Iterator[Event]:
     """Return the events of the job."""
     jobs: dict[str, Callable[[], Iterator[Event]]] = {
-        "train": lambda: train(TrainConfig(**begin.config), inbox.should_stop, inbox.asked),
+        "train": lambda: train(TrainConfig(**begin.config), inbox.should_stop, inbox.asked, inbox.painted),
         "segment": lambda: segment(SegmentConfig(**begin.config), inbox.should_stop, inbox.looked_at),
         "examples": lambda: examples(TrainConfig(**begin.config)),
     }

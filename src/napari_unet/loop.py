@@ -1,0 +1,219 @@
+"""The steps of a training: learning, what joins, judging, previews, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+
+from napari_unet import requests
+from napari_unet.card import MODEL_FILE, Card
+from napari_unet.config import TrainConfig
+from napari_unet.crops import Judged, judged_tiles
+from napari_unet.disk import write_whole
+from napari_unet.events import Event, Finished, Joined, Loss, Notice, Previewed, Progress, Score
+from napari_unet.learner import Learner
+from napari_unet.model import save
+from napari_unet.painted import Painted
+from napari_unet.plan import JUDGEMENTS, crops_of
+from napari_unet.problem import Problem
+from napari_unet.runs import Kept, Run, held_in
+from napari_unet.unet import UNet
+from napari_unet.volume import open_volume
+
+CHECKPOINT = "checkpoint.safetensors"
+_CHECKPOINT_EVERY = 60.0  # seconds
+_LOSS_EVERY = 5  # steps
+_SETTLED = 2 / 3  # share of the steps after which the learning rate has come down to a quarter
+_DOUBT = 0.3  # share of the start model's opinion in strokes: what is painted still outweighs it
+
+
+class Loop:
+    """The steps of a training, with what joins it, its judgements and checkpoints.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        As it is used: with the number of steps.
+    run : Run
+    learner : Learner
+    start : UNet
+        The network as it was at first.
+    painted : Painted
+        What is painted at first.
+    card : Card
+        Of the models that it keeps.
+    device : str
+        Where crops are made: a kind of torch device.
+    """
+
+    def __init__(
+        self, config: TrainConfig, run: Run, learner: Learner, start: UNet, painted: Painted, card: Card, device: str
+    ) -> None:
+        self._config, self._run, self._learner, self._start = config, run, learner, start
+        self._card, self._device = card, device
+        self._every = max(10, config.steps // JUDGEMENTS)
+        self._best, self._best_step, self._first = -math.inf, 0, -math.inf
+        self._kept = run.joined()
+        self._outdated = False  # more is held out now than when the best weights were judged
+        self._judged: list[Judged] = []
+        self._take(painted)
+
+    @property
+    def average(self) -> UNet:
+        """The network as it would be kept now."""
+        return self._learner.average
+
+    def events(
+        self,
+        should_stop: Callable[[], bool],
+        preview: Callable[[int], Previewed | Notice | None],
+        joins: Callable[[], Sequence[requests.Join]],
+    ) -> Iterator[Event]:
+        """Do all steps that are left."""
+        steps = self._config.steps
+        step = first = self._resume()
+        yield Notice(f"Going on from step {step:,} of {steps:,}.") if step else self._judge(0)
+        began = saved = time.monotonic()
+        losses: list[float] = []
+        while step < steps and not should_stop():
+            yield from self._join(step, joins())
+            losses.append(self._learner.learn(self._crops.batch(step, self._config.batch), step))
+            if not math.isfinite(losses[-1]):
+                raise Problem(
+                    f"The training came apart at step {step}: its loss is no longer a number. "
+                    "Train again into another folder (--out) with a smaller learning rate (--learning-rate)."
+                )
+            step += 1
+            if step % _LOSS_EVERY == 0 or step == steps:
+                yield Loss(step, float(np.mean(losses)))
+                losses.clear()
+                yield Progress(step, steps, "step", (time.monotonic() - began) / (step - first) * (steps - step))
+            if step % self._every == 0 or step == steps:
+                yield self._judge(step)
+            if shown := preview(step):
+                yield shown
+            if time.monotonic() - saved > _CHECKPOINT_EVERY:
+                self._save(step)
+                saved = time.monotonic()
+        self._save(step)
+        if step < steps and not self._painted.trusted:
+            self._keep(step, self._learner.average)
+        yield self._finished(step)
+
+    def _join(self, step: int, asked: Sequence[requests.Join]) -> Iterator[Joined | Notice]:
+        """Learn from now on what joined at this step when it was trained before, then what is asked for now."""
+        for kept in self._kept:
+            if kept.step == step:
+                yield self._take(self._painted.joined(kept.pair, self._run.where(kept), kept.sections), step)
+        for pair, labels in dict.fromkeys((each.pair, each.labels) for each in asked):
+            new = {z for each in asked if (each.pair, each.labels) == (pair, labels) for z in each.sections}
+            # What joined later, before the training was resumed here, joins now.
+            new |= {z for kept in self._kept if kept.pair == pair and kept.step >= step for z in kept.sections}
+            try:
+                painted = self._painted.joined(pair, Path(labels), new)
+            except Problem as problem:  # a class without a name: what was there before is still learned
+                yield Notice(f"Not learned: what you painted since. {problem}")
+                continue
+            now = {section.z: section.labels for section in painted.sections if section.pair == pair}
+            image = open_volume(self._config.pairs[pair][0], self._config.channel)
+            self._kept = self._run.keep_joined(
+                Kept(step, pair, tuple(sorted(new))), image, {z: now[z] for z in new & now.keys()}
+            )
+            if painted.strips != self._painted.strips:
+                self._run.keep_held(held_in(self._run.folder, "before"), painted.strips)
+            yield self._take(painted, step)
+
+    def _take(self, painted: Painted, step: int = 0) -> Joined:
+        """Let `painted` be what is learned and judged by."""
+        self._painted = painted
+        self._crops = crops_of(self._config, painted, len(self._card.classes), self._device)
+        judged = judged_tiles(painted.sections, self._config.seed)
+        self._outdated |= step > 0 and not _same(judged, self._judged)
+        self._judged = judged
+        self._learner.doubt = 0.0 if painted.whole else _DOUBT
+        return Joined(step, len(painted.sections), painted.learned)
+
+    def _judge(self, step: int) -> Score:
+        """Score the averaged weights, and write the model if they are to be kept.
+
+        While the learning rate is high, the score of a moment says little of the weights: of them, only those of a
+        training that is stopped are kept. Once it has come down, the best from then on are, if they beat the start.
+        Scores before more was held out no longer count.
+        """
+        trusted, outdated = self._painted.trusted, self._outdated
+        iou = self._learner.judge(self._judged)
+        if step == 0:
+            self._first = iou
+        elif outdated:
+            self._first = self._learner.judge(self._judged, self._start)
+        settles = (step - 1) // self._every * self._every < _SETTLED * self._config.steps <= step
+        if step and trusted and (outdated or settles):
+            self._best = self._first
+            self._keep(0, self._start)
+        self._outdated = False
+        # Too few held-out pixels cannot tell which weights are better: then the last ones are kept.
+        if not trusted or iou > self._best:
+            self._best = iou
+            self._keep(step, self._learner.average)
+        if math.isnan(iou):
+            return Score(step, None, None, trusted=False)
+        return Score(step, iou, self._best, trusted)
+
+    def _keep(self, step: int, net: UNet) -> None:
+        """Write the weights of a step as the model."""
+        self._best_step = step
+        scores = {"held-out IoU": round(self._best, 4)} if self._painted.trusted else {}
+        save(self._run.folder / MODEL_FILE, net, replace(self._card, step=step, scores=scores))
+
+    def _finished(self, step: int) -> Finished:
+        """Say what is kept."""
+        if self._painted.trusted:
+            kept = f"kept the weights of step {self._best_step:,}, held-out IoU {self._best:.3f}"
+            if self._best_step == 0:
+                kept = f"no step was better than the start (held-out IoU {self._best:.3f}), so the start is kept"
+        else:
+            kept = f"kept the weights of step {self._best_step:,}; too little is painted to score them"
+        done = f"{step:,} of {self._config.steps:,} steps"
+        return Finished(str(self._run.folder / MODEL_FILE), f"{done}, {kept}", stopped=step < self._config.steps)
+
+    def _save(self, step: int) -> None:
+        """Write the checkpoint, whole or not at all."""
+        where = {"step": step, "best": self._best, "best_step": self._best_step, "first": self._first}
+        where |= {"outdated": self._outdated}
+        state = to_bytes(self._learner.state(), {"napari-unet": json.dumps(where)})
+        write_whole(self._run.folder / CHECKPOINT, lambda beside: beside.write_bytes(state))
+
+    def _resume(self) -> int:
+        """Go to the checkpoint, if there is one, and return its step."""
+        path = self._run.folder / CHECKPOINT
+        if not path.exists():
+            return 0
+        try:
+            with safe_open(path, framework="pt") as file:
+                where = json.loads(file.metadata()["napari-unet"])
+                self._learner.restore({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise Problem(
+                f"{path} is damaged. Delete it and run the same command again: the training starts from its first step."
+            ) from error
+        for kept in self._kept:
+            if kept.step < where["step"]:
+                self._take(self._painted.joined(kept.pair, self._run.where(kept), kept.sections))
+        self._best, self._best_step, self._first = where["best"], where["best_step"], where["first"]
+        self._outdated = where["outdated"]
+        return where["step"]
+
+
+def _same(one: Sequence[Judged], other: Sequence[Judged]) -> bool:
+    """Tell whether two lists of tiles judge by the same pixels."""
+    return len(one) == len(other) and all(
+        np.array_equal(a.image, b.image) and np.array_equal(a.target, b.target) for a, b in zip(one, other, strict=True)
+    )

@@ -1,0 +1,207 @@
+"""What is painted while a training runs joins it, is kept with its step, and is repeated exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from napari_unet.card import MODEL_FILE
+from napari_unet.config import TrainConfig
+from napari_unet.events import Event, Finished, Joined, Notice, Score
+from napari_unet.log import LOG
+from napari_unet.loop import CHECKPOINT
+from napari_unet.model import load
+from napari_unet.problem import Problem
+from napari_unet.requests import Join
+from napari_unet.runs import JOINED, Kept, held_in, open_run
+from napari_unet.train import train
+from napari_unet.volume import open_volume
+
+LINES = (np.add.outer(np.arange(160), np.arange(160)) % 24) < 5
+STEPS = 20
+
+
+def write(path: Path, stack: np.ndarray) -> Path:
+    tifffile.imwrite(path, stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    return path
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """Dark lines on a bright ground, five sections."""
+    noise = np.random.default_rng(0).normal(0, 15, (5, *LINES.shape))
+    return write(tmp_path / "image.tif", (np.where(LINES, 60, 180) + noise).clip(0, 255).astype(np.uint8))
+
+
+def painted(*sections: int, every: int = 4) -> np.ndarray:
+    """Each fourth row of some sections painted."""
+    labels = np.zeros((5, *LINES.shape), np.uint8)
+    for z in sections:
+        labels[z, ::every] = np.where(LINES, 2, 1)[::every]
+    return labels
+
+
+@dataclass
+class Person:
+    """Paints at some steps: asks whether something joined once for each step."""
+
+    strokes: dict[int, Sequence[Join]] = field(default_factory=dict)
+    step: int = 0
+
+    def joins(self) -> Sequence[Join]:
+        self.step += 1
+        return self.strokes.get(self.step - 1, ())
+
+
+def config_of(image: Path, labels: Path, out: Path) -> TrainConfig:
+    return TrainConfig(
+        inputs=(image, labels), out=out, steps=STEPS, threads=1, crop=16, batch=1, start_from="em-membrane-small"
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load(str(folder)).net.state_dict()
+
+
+def same(one: Path, other: Path) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(weights(one).values(), weights(other).values(), strict=True))
+
+
+def joined(events: Sequence[Event]) -> list[Joined]:
+    return [event for event in events if isinstance(event, Joined)]
+
+
+@pytest.fixture
+def session(image: Path, tmp_path: Path) -> tuple[TrainConfig, dict[int, Sequence[Join]]]:
+    """A training, and what is painted at its steps 5 and 11."""
+    labels = write(tmp_path / "labels.tif", painted(1))
+    more, most = write(tmp_path / "more.tif", painted(1, 3)), write(tmp_path / "most.tif", painted(1, 3, every=2))
+    strokes = {5: [Join(0, str(more), (3,))], 11: [Join(0, str(most), (1,)), Join(0, str(most), (3,))]}
+    return config_of(image, labels, tmp_path / "whole"), strokes
+
+
+def test_what_is_painted_meanwhile_is_learned_and_kept(session) -> None:
+    config, strokes = session
+    events = list(train(config, joins=Person(strokes).joins))
+    assert [(event.step, event.sections) for event in joined(events)] == [(5, 2), (11, 2)]
+    assert joined(events)[0].pixels < joined(events)[1].pixels
+    assert isinstance(events[-1], Finished)
+    run = open_run(config)
+    assert run.joined() == [Kept(5, 0, (3,)), Kept(11, 0, (1, 3))]
+    kept = [tifffile.imread(strokes[step][0].labels) for step in (5, 11)]
+    for each, there in zip(run.joined(), kept, strict=True):
+        now = open_labels(run.where(each))
+        for z in each.sections:
+            np.testing.assert_array_equal(now[z], there[z])
+    alone = config.model_copy(update={"out": config.out.with_name("alone")})
+    list(train(alone))
+    assert not same(alone.out, config.out)
+
+
+def open_labels(path: Path) -> np.ndarray:
+    return np.asarray(open_volume(path, labels=True).array[:])
+
+
+@pytest.mark.parametrize("stop", [5, 6, 14])
+def test_a_stopped_training_repeats_what_joined_it(session, stop: int) -> None:
+    config, strokes = session
+    list(train(config, joins=Person(strokes).joins))
+    stopped = config.model_copy(update={"out": config.out.with_name("stopped")})
+    person = Person(strokes)
+    list(train(stopped, lambda: person.step >= stop, joins=person.joins))
+    list(train(stopped, joins=Person(strokes, stop).joins))
+    assert same(config.out, stopped.out)
+    assert open_run(stopped).joined() == open_run(config).joined()
+
+
+def test_a_run_can_be_repeated_from_what_it_keeps(session) -> None:
+    config, strokes = session
+    events = list(train(config, joins=Person(strokes).joins))
+    before = weights(config.out)
+    for name in (CHECKPOINT, MODEL_FILE, LOG):
+        (config.out / name).unlink()
+    again = list(train(config))
+    assert joined(again) == joined(events)
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), weights(config.out).values(), strict=True))
+
+
+def test_what_was_to_join_later_joins_with_what_is_painted_now(session, tmp_path: Path) -> None:
+    """Killed after step 11, gone on from a checkpoint before it, and painted on at once."""
+    config, strokes = session
+    crashed = train(config, joins=Person(strokes).joins)
+    next(event for event in crashed if isinstance(event, Joined) and event.step == 11)
+    crashed.close()
+    labels = write(tmp_path / "now.tif", painted(1, 3, 4, every=2))
+    events = list(train(config, joins=Person({2: [Join(0, str(labels), (4,))]}).joins))
+    assert [(event.step, event.sections) for event in joined(events)] == [(2, 3)]
+    assert open_run(config).joined() == [Kept(2, 0, (1, 3, 4))]
+
+
+def test_a_stroke_that_cannot_be_learned_is_said_and_the_rest_goes_on(image: Path, tmp_path: Path) -> None:
+    config = config_of(image, write(tmp_path / "labels.tif", painted(1)), tmp_path / "run")
+    wrong = painted(1)
+    wrong[1, 0, 0] = 9
+    strokes = {3: [Join(0, str(write(tmp_path / "wrong.tif", wrong)), (1,)), Join(4, "none.tif", (1,))]}
+    events = list(train(config, joins=Person(strokes).joins))
+    said = [event.text for event in events if isinstance(event, Notice)]
+    assert sum(text.startswith("Not learned: what you painted since.") for text in said) == 2
+    assert any("holds the value 9" in text for text in said)
+    assert not joined(events)
+    assert not (config.out / JOINED).exists()
+    assert isinstance(events[-1], Finished)
+
+
+def test_scores_start_anew_when_more_is_held_out(image: Path, tmp_path: Path, monkeypatch) -> None:
+    """The start model judged by the old and by the new pixels is not the same score."""
+    config = config_of(image, write(tmp_path / "labels.tif", painted(1, every=1)), tmp_path / "run")
+    more = write(tmp_path / "more.tif", painted(1, 2, every=1))
+    ious = iter([0.9, 0.5, 0.6, 0.7])  # start; step 10, and the start again; step 20
+    monkeypatch.setattr("napari_unet.learner.Learner.judge", lambda *_: next(ious))
+    scores = [e for e in train(config, joins=Person({4: [Join(0, str(more), (2,))]}).joins) if isinstance(e, Score)]
+    assert [(score.step, score.iou, score.best) for score in scores] == [
+        (0, 0.9, 0.9),
+        (10, 0.5, 0.6),
+        (20, 0.7, 0.7),
+    ]
+    assert all(score.trusted for score in scores)
+
+
+def test_a_damaged_list_of_what_joined_is_named(session) -> None:
+    config, strokes = session
+    events: Iterator[Event] = train(config, joins=Person(strokes).joins)
+    next(event for event in events if isinstance(event, Joined))
+    events.close()  # type: ignore[attr-defined]
+    (config.out / JOINED).write_text("[{]")
+    with pytest.raises(Problem, match=r"joined.json cannot be read"):
+        list(train(config))
+
+
+def test_what_is_held_out_stays_so_in_the_next_training(image: Path, tmp_path: Path) -> None:
+    """Else it would judge by what the former one learned; what joined is held out where it was, too."""
+    config = config_of(image, write(tmp_path / "labels.tif", painted(1, every=1)), tmp_path / "first")
+    far = painted(1, every=1)
+    far[4, 100:] = far[1, 100:]
+    strokes = {4: [Join(0, str(write(tmp_path / "far.tif", far)), (4,))]}
+    list(train(config, joins=Person(strokes).joins))
+    (strips,) = held_in(config.out).values()
+    assert strips.keys() == {1, 4}
+    assert held_in(config.out, "before") == {}
+    more = far.copy()
+    more[1, :, :40] = 0
+    more[2] = painted(1, every=1)[1]
+    labels = write(tmp_path / "more.tif", more)
+    following = config_of(image, labels, tmp_path / "second").model_copy(update={"start_from": str(config.out)})
+    list(train(following))
+    (now,) = held_in(following.out).values()
+    assert strips.items() <= now.items()
+    assert now[2] == strips[1]
+    assert held_in(following.out, "before") == held_in(config.out)
+    afresh = config_of(image, labels, tmp_path / "third")
+    list(train(afresh))
+    assert not strips.items() <= next(iter(held_in(afresh.out).values())).items()
