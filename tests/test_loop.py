@@ -205,3 +205,24 @@ def test_what_is_held_out_stays_so_in_the_next_training(image: Path, tmp_path: P
     afresh = config_of(image, labels, tmp_path / "third")
     list(train(afresh))
     assert not strips.items() <= next(iter(held_in(afresh.out).values())).items()
+
+
+def test_sections_of_labels_that_begin_elsewhere_join_where_they_lie(image: Path, tmp_path: Path) -> None:
+    config = config_of(image, write(tmp_path / "labels.tif", painted(1)), tmp_path / "run")
+    part = painted(1, 3)[2:4, 40:120, 40:120]
+    metadata = {"axes": "ZYX", "offset": (2, 40, 40)}
+    tifffile.imwrite(tmp_path / "part.tif", part, photometric="minisblack", metadata=metadata)
+    list(train(config, joins=Person({2: [Join(0, str(tmp_path / "part.tif"), (1,))]}).joins))
+    (kept,) = open_run(config).joined()
+    assert kept == Kept(2, 0, (3,))
+    expected = np.zeros_like(painted())[3]
+    expected[40:120, 40:120] = part[1]
+    np.testing.assert_array_equal(open_labels(open_run(config).where(kept))[3], expected)
+
+
+def test_what_is_learned_already_does_not_join(session) -> None:
+    config, _ = session
+    strokes = {3: [Join(0, str(config.pairs[0][1]), (0, 1, 2))]}
+    events = list(train(config, joins=Person(strokes).joins))
+    assert not joined(events)
+    assert open_run(config).joined() == []

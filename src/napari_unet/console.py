@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterable
 from typing import TextIO
 
-from napari_unet.events import Event, Failed, Finished, Loss, Notice, Progress, Score, Started, to_json
+from napari_unet.events import Event, Failed, Finished, Joined, Loss, Notice, Progress, Score, Started, to_json
 from napari_unet.problem import Problem
-from napari_unet.words import duration
+from napari_unet.words import counted, duration
 
 _EVERY = 30  # seconds between two lines of progress where they cannot be drawn over
 
@@ -77,6 +77,9 @@ class _Line:
                 self._loss = f", loss {loss:.3f}"
             case Score(_, iou, best, trusted) if trusted:
                 self._score = f", IoU {iou:.3f}, best {best:.3f}"
+            case Joined(step, sections, pixels):
+                there = counted(sections, "section")
+                self._print(f"Strokes joined at step {step:,}: now {pixels:,} pixels in {there} to learn from.")
             case Notice(text) | Failed(text):
                 self._print(text)
             case Finished(path, detail, stopped):

@@ -114,13 +114,16 @@ class Loop:
             if kept.step == step:
                 yield self._take(self._painted.joined(kept.pair, self._run.where(kept), kept.sections), step)
         for pair, labels in dict.fromkeys((each.pair, each.labels) for each in asked):
-            new = {z for each in asked if (each.pair, each.labels) == (pair, labels) for z in each.sections}
+            strokes = {z for each in asked if (each.pair, each.labels) == (pair, labels) for z in each.sections}
             # What joined later, before the training was resumed here, joins now.
-            new |= {z for kept in self._kept if kept.pair == pair and kept.step >= step for z in kept.sections}
+            later = {z for kept in self._kept if kept.pair == pair and kept.step >= step for z in kept.sections}
             try:
+                new = self._painted.on_image(pair, Path(labels), strokes) | later
                 painted = self._painted.joined(pair, Path(labels), new)
             except Problem as problem:  # a class without a name: what was there before is still learned
                 yield Notice(f"Not learned: what you painted since. {problem}")
+                continue
+            if _same_labels(painted, self._painted):
                 continue
             now = {section.z: section.labels for section in painted.sections if section.pair == pair}
             image = open_volume(self._config.pairs[pair][0], self._config.channel)
@@ -216,4 +219,11 @@ def _same(one: Sequence[Judged], other: Sequence[Judged]) -> bool:
     """Tell whether two lists of tiles judge by the same pixels."""
     return len(one) == len(other) and all(
         np.array_equal(a.image, b.image) and np.array_equal(a.target, b.target) for a, b in zip(one, other, strict=True)
+    )
+
+
+def _same_labels(one: Painted, other: Painted) -> bool:
+    """Tell whether the same is painted."""
+    return [(s.pair, s.z) for s in one.sections] == [(s.pair, s.z) for s in other.sections] and all(
+        np.array_equal(a.labels, b.labels) for a, b in zip(one.sections, other.sections, strict=True)
     )

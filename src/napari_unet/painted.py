@@ -114,13 +114,27 @@ class Painted:
         Problem
             As `read_painted`.
         """
-        if not 0 <= pair < len(self.pairs):
-            raise Problem(f"There are {len(self.pairs)} painted layers, so none has the number {pair + 1}.")
-        image = open_volume(self.pairs[pair][0], self.rules.channel)
+        image = self._image(pair)
         known = {s.z: (s.image, s.grey) for s in self.sections if s.pair == pair}
         new = _of_pair(pair, image, open_volume(labels, labels=True), self.rules.meaning, sections, known)
         kept = [s for s in self.sections if s.pair != pair or s.z not in sections]
         return _divided(self.pairs, self.rules, [*kept, *new], self.strips)
+
+    def on_image(self, pair: int, labels: Path, sections: Collection[int]) -> set[int]:
+        """Return which sections of the image some sections of its labels lie on.
+
+        Raises
+        ------
+        Problem
+            If there is no such pair, or the labels cannot be read or do not say where they lie.
+        """
+        shift = _corner(self._image(pair), open_volume(labels, labels=True))[0]
+        return {z + shift for z in sections}
+
+    def _image(self, pair: int) -> Volume:
+        if not 0 <= pair < len(self.pairs):
+            raise Problem(f"There are {len(self.pairs)} painted layers, so none has the number {pair + 1}.")
+        return open_volume(self.pairs[pair][0], self.rules.channel)
 
 
 def read_painted(pairs: Sequence[tuple[Path, Path]], rules: Rules, strips: Strips | None = None) -> Painted:

@@ -31,7 +31,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Join:
-    """While training, learn from what is painted by now: `labels` is where, `sections` which sections of the image.
+    """While training, learn from what is painted by now in some sections of `labels`, in their own numbering.
 
     `pair` is the number of the image and its labels among the inputs, from 0 on.
     """

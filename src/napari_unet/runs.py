@@ -212,10 +212,7 @@ def open_run(config: TrainConfig) -> Run:
         with disk_problems(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return Run(folder, None)
-    try:
-        before = TrainConfig.model_validate_json((folder / CONFIG).read_text())
-    except (OSError, ValueError) as error:
-        raise Problem(f"{folder / CONFIG} cannot be read. Choose another name (--out).") from error
+    before = begun_with(config)
     for name, asked in config:
         used = getattr(before, name)
         if name not in _CHECKED_BY_CONTENT and asked != used and asked != _LEFT_TO_PROGRAM.get(name, ...):
@@ -242,6 +239,23 @@ def held_in(folder: Path, when: Literal["before", "now"] = "now") -> Strips:
         return holdout.from_json(json.loads(path.read_text())[when])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Problem(f"{path} cannot be read. Train again into another folder (--out), from another model.") from error
+
+
+def begun_with(config: TrainConfig) -> TrainConfig:
+    """Return the settings with which the run of `config` was begun: those of `config` if it was not.
+
+    Raises
+    ------
+    Problem
+        If they cannot be read.
+    """
+    path = config.out / CONFIG
+    if not path.exists():
+        return config
+    try:
+        return TrainConfig.model_validate_json(path.read_text())
+    except (OSError, ValueError) as error:
+        raise Problem(f"{path} cannot be read. Choose another name (--out).") from error
 
 
 def as_begun(config: TrainConfig) -> TrainConfig:

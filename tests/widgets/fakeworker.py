@@ -26,6 +26,7 @@ from napari_unet.events import (
     Event,
     Failed,
     Finished,
+    Joined,
     Loss,
     Notice,
     Previewed,
@@ -38,7 +39,7 @@ from napari_unet.events import (
 from napari_unet.layout import CONFIG, Layout
 from napari_unet.preview import Preview as Shown
 from napari_unet.preview import save_preview
-from napari_unet.requests import Begin, KeepGoing, Preview, Request, Stop, from_json
+from napari_unet.requests import Begin, Join, KeepGoing, Preview, Request, Stop, from_json
 from napari_unet.requests import to_json as to_line
 from napari_unet.store import open_store
 from napari_unet.volume import open_volume
@@ -77,6 +78,7 @@ class _Process:
         self._folder = folder
         self._begin: Begin | None = None
         self._previews: list[Preview] = []
+        self._joins: list[Join] = []
         self._stop, self._keep = threading.Event(), threading.Event()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -102,6 +104,8 @@ class _Process:
                     self._begin = begin
                 case Preview() as preview:
                     self._previews.append(preview)
+                case Join() as join:
+                    self._joins.append(join)
                 case Stop():
                     self._stop.set()
                 case KeepGoing():
@@ -140,7 +144,9 @@ class _Process:
         yield Finished(str(config.out / "model.safetensors"), f"{step} steps", stopped=step < STEPS)
 
     def _shown(self, config: TrainConfig, step: int) -> Iterator[Event]:
-        """Answer previews: every pixel is of the last class."""
+        """Let strokes join, and answer previews: every pixel is of the last class."""
+        while self._joins:
+            yield Joined(step, len(self._joins.pop(0).sections), 1234)
         while self._previews:
             asked = self._previews.pop(0)
             pixels = np.full((asked.y1 - asked.y0, asked.x1 - asked.x0), len(config.classes), np.uint8)

@@ -17,7 +17,7 @@ from napari_unet.config import TrainConfig
 from napari_unet.events import Failed, Finished
 from napari_unet.library import Library
 from napari_unet.omezarr import open_array
-from napari_unet.requests import Begin, Preview
+from napari_unet.requests import Begin, Join, Preview
 from napari_unet.runs import as_begun
 from napari_unet.volume import open_volume
 from napari_unet.widgets.curve import Curve
@@ -348,6 +348,35 @@ def test_a_closed_panel_is_not_collected_while_it_hears_of_the_end(driver, fake,
     del panel
     fake.does("finish")
     driver.wait(lambda: not job.running and len(collected) > 0, 10)
+
+
+def test_what_is_painted_while_it_trains_joins_and_what_was_painted_since_it_stopped(driver, fake):
+    driver.viewer.add_image(_stack(), name="stack")
+    strokes = driver.viewer.add_labels(np.zeros(SHAPE, np.uint8), name="strokes")
+    strokes.data[1, 10:20, 10:30] = 1
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+    _paused(driver, job)
+    driver.show_section(2)
+    strokes.selected_label, strokes.mode = 2, "paint"
+    driver.stroke(strokes, [(50, 40), (50, 60)])
+    driver.wait(lambda: len(fake.asked(Join)) == 1, 10)
+    assert fake.asked(Join) == [Join(0, str(path_of(strokes)), (2,))]
+    driver.wait(lambda: said(panel, "joined") != "", 10)
+    assert said(panel, "joined") == f"Your last strokes joined at step {PAUSE_AT}: 1,234 pixels in 1 section."
+
+    driver.click(_button(panel, "stop"))
+    driver.wait(lambda: not job.running, 10)
+    driver.show_section(3)
+    driver.stroke(strokes, [(50, 40), (50, 60)])
+    driver.click(_button(panel, "resume"))
+    driver.wait(lambda: len(fake.asked(Join)) == 2, 10)
+    assert fake.asked(Join)[1] == Join(0, str(path_of(strokes)), (1, 2, 3))  # what is known already does not count
+    assert fake.asked(Begin)[1].config["inputs"][1] != str(path_of(strokes))
+    driver.stroke(strokes, [(20, 40), (20, 60)])
+    driver.wait(lambda: len(fake.asked(Join)) == 3, 10)
+    assert fake.asked(Join)[2].sections == (3,)
 
 
 def test_a_training_that_was_prepared_for_a_closed_panel_runs_once(driver, fake):

@@ -14,6 +14,8 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QMainWindow, QWidget
 
+from napari_unet.widgets.paintwatch import PaintWatch
+
 if TYPE_CHECKING:
     from napari import Viewer
 
@@ -106,9 +108,10 @@ class Guard(QObject):
 
 
 def guarded(viewer: Viewer) -> None:
-    """Guard the window of a viewer: layers of ours may come without a panel."""
+    """Guard the window of a viewer, and keep what is painted in it: layers of ours may come without a panel."""
     if window := main_window(viewer.window.file_menu):
         Guard.of(window, viewer, show_info)
+        PaintWatch.of(window, viewer)
 
 
 def main_window(widget: QWidget) -> QMainWindow | None:

@@ -7,9 +7,10 @@ import re
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet.events import Event, Failed, Finished, Notice, Progress, Score, Started
+from napari_unet.events import Event, Failed, Finished, Joined, Notice, Progress, Score, Started
 from napari_unet.widgets.jobs import Job
 from napari_unet.widgets.panel import Sentences
+from napari_unet.words import counted
 
 _NOTICES = 3  # the latest ones stay in view
 
@@ -35,7 +36,8 @@ class JobView(QWidget):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
-        self._line, self._said = Sentences(), Sentences()
+        self._line, self._said, self._joined = Sentences(), Sentences(), Sentences()
+        self._joined.setObjectName("joined")
         self._line.setObjectName("progress")
         self._said.setObjectName("said")
         self._stop, self._resume = QPushButton("Stop"), QPushButton(resume_word)
@@ -49,10 +51,11 @@ class JobView(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for each in (self._bar, self._line, self._said):
+        for each in (self._bar, self._line, self._said, self._joined):
             column.addWidget(each)
         column.addLayout(buttons)
         self._said.hide()
+        self._joined.hide()
         self._show_buttons()
 
     @property
@@ -68,8 +71,9 @@ class JobView(QWidget):
         self._score, self._notices, self._stopping = "", [], False
         self._bar.setRange(0, 0)
         self._line.setText("Starting ...")
-        self._said.clear()
-        self._said.hide()
+        for each in (self._said, self._joined):
+            each.clear()
+            each.hide()
         for event in job.events:
             self._show(event)
         job.happened.connect(self._on_event)
@@ -103,6 +107,10 @@ class JobView(QWidget):
                 self._notices = [*self._notices, _of_tiles(text)][-_NOTICES:]
                 self._said.setText("\n".join(self._notices))
                 self._said.show()
+            case Joined(step, sections, pixels):
+                there = counted(sections, "section")
+                self._joined.setText(f"Your last strokes joined at step {step:,}: {pixels:,} pixels in {there}.")
+                self._joined.show()
             case Finished(_, detail, stopped):
                 self._line.setText(f"{'Stopped' if stopped else 'Done'}: {_of_tiles(detail)}.")
             case Failed(text):

@@ -29,6 +29,7 @@ from napari_unet.reader import OURS
 from napari_unet.widgets.background import in_background
 from napari_unet.widgets.guard import Guard, main_window
 from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.paintwatch import PaintWatch
 from napari_unet.widgets.strokes import is_strokes
 from napari_unet.widgets.wheel import only_with_focus
 from napari_unet.words import for_window
@@ -59,6 +60,7 @@ class Panel(QScrollArea):
         super().__init__()
         self.viewer = viewer
         self.jobs: Jobs | None = None
+        self.watch: PaintWatch | None = None
         body = QWidget()
         self._grid = QGridLayout(body)
         self._grid.setContentsMargins(6, 6, 6, 6)
@@ -148,6 +150,7 @@ class Panel(QScrollArea):
             self._computes_on()
             self.jobs.warm()
             Guard.of(window, self.viewer, show_info)
+            self.watch = PaintWatch.of(window, self.viewer)
             _into_one_place(self, window)
             self.attached()
 

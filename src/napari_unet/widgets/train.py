@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels
+from napari.layers import Labels
 from qtpy.QtWidgets import QComboBox, QPushButton
 
 from napari_unet.config import TrainConfig
 from napari_unet.events import Finished
 from napari_unet.library import free, library
 from napari_unet.problem import Problem
-from napari_unet.runs import as_begun
 from napari_unet.widgets.advanced import Advanced
 from napari_unet.widgets.classes import ClassList
 from napari_unet.widgets.curve import Curve
@@ -27,6 +26,7 @@ from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strok
 from napari_unet.widgets.panel import CLOSED, OPEN_FIRST, Fold, Panel
 from napari_unet.widgets.prepare import Prepared, prepare, with_its_image
 from napari_unet.widgets.strokes import is_strokes, set_classes, take_over
+from napari_unet.widgets.training import Trainings
 from napari_unet.widgets.wheel import only_with_focus
 
 if TYPE_CHECKING:
@@ -224,7 +224,12 @@ class TrainPanel(Panel):
     def _on_train(self) -> None:
         name = self._advanced.name.text().strip() or self._labels.chosen()[0].name
         image, settings = self._image.value, self._settings()
-        self._prepare(lambda files: self._begin(_config(files, free(self._library.runs, name), settings), image))
+
+        def begin(files: Prepared) -> None:
+            config = _config(files, free(self._library.runs, name), settings)
+            self._begin(lambda trainings: trainings.begin(config, image, files.labels))
+
+        self._prepare(begin)
 
     def _prepare(self, then: Callable[[Prepared], None]) -> None:
         """Let the layers be files, then go on with these."""
@@ -245,29 +250,27 @@ class TrainPanel(Panel):
         names = ", ".join(layer.name for layer, _ in files.moved)
         return names and f"{names} was only in memory; it is now kept on disk in {self._library.labels}. "
 
-    def _begin(self, config: TrainConfig, image: Image) -> None:
-        """Start a training, or go on with one; the preview belongs to the job and outlives this panel."""
+    def _begin(self, start: Callable[[Trainings], Job]) -> None:
+        """Start a training, or go on with one."""
         assert self.jobs is not None
-        former = self.jobs.latest("train")
-        if former is not None and former.running:  # it was started while this one was prepared
-            self.say("Another training is running. Wait for its end, or stop it, then train again.")
-            return
+        assert self.watch is not None
         try:
-            job = self.jobs.start("train", config, config.out.name, image)
+            job = start(Trainings(self.viewer, self.jobs, self.watch))
         except Problem as problem:
             self.say(str(problem))
             return
-        LivePreview(self.viewer, image, job).pause(not self._live.isChecked())
+        for live in job.findChildren(LivePreview):
+            live.pause(not self._live.isChecked())
 
     def _on_continue(self, job: Job) -> None:
-        """Go on with a training, on the labels as they were when it began."""
+        """Go on with a training."""
         self.say("")  # what was said at its end
         if job.image is None:
             self.say(CLOSED)
         elif not self.preparing:
             image = job.image
             work = with_its_image(job.config, image, self._library)
-            self.prepare(work, lambda config: self._begin(as_begun(config), image))
+            self.prepare(work, lambda config: self._begin(lambda trainings: trainings.go_on(config, image)))
 
     def began(self, job: Job) -> None:
         """Show a training that was started in this window."""

@@ -1,0 +1,37 @@
+"""While it trains: what is painted joins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from qtpy.QtCore import QObject
+
+from napari_unet.requests import Join
+from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.paintwatch import PaintWatch
+
+
+class Joins(QObject):
+    """Tells a training which sections of its labels were painted on; it lives as long as the job.
+
+    Parameters
+    ----------
+    watch
+        Knows what is painted.
+    job
+        The training.
+    labels
+        Where the labels of each pair are painted on, in the order of the pairs.
+    """
+
+    def __init__(self, watch: PaintWatch, job: Job, labels: Sequence[Path]) -> None:
+        super().__init__(job)
+        self._job = job
+        self._labels = [path.resolve() for path in labels]
+        watch.painted.connect(self.tell)
+
+    def tell(self, path: Path, sections: Iterable[int]) -> None:
+        """Let the training learn from sections of the labels in `path`, if it uses these and still runs."""
+        if self._job.running and path.resolve() in self._labels:
+            self._job.ask(Join(self._labels.index(path.resolve()), str(path), tuple(sorted(sections))))

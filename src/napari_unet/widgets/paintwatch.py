@@ -1,0 +1,122 @@
+"""What is painted outlives a power cut within seconds, and those who learn from it hear which sections changed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QMainWindow
+
+from napari_unet.disk import sync
+from napari_unet.widgets.strokes import is_strokes, path_of
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+_EVERY = 1000  # milliseconds
+_PATIENCE = 3  # looks after which a section is passed on though somebody goes on painting
+
+
+class PaintWatch(QObject):
+    """Looks every second which files of the labels in a viewer changed; give it the main window as parent.
+
+    Files tell of all that changes labels: strokes, undo, and other programs.
+
+    Parameters
+    ----------
+    viewer
+        Its labels on disk are looked after.
+    """
+
+    painted = Signal(object, object)  # the folder of the labels, a set of their sections
+
+    def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._seen: dict[Path, dict[int, int]] = {}  # labels, section: when it changed last
+        self._waiting: dict[Path, dict[int, int]] = {}  # labels, section: looks since it began to change
+        self._saving: threading.Thread | None = None
+        self._unsaved: dict[Path, int] = {}  # labels: what is newer than this is not safe yet
+        self._trouble = ""
+        timer = QTimer(self, interval=_EVERY)
+        timer.timeout.connect(self._look)
+        timer.start()
+        self._look()
+
+    @classmethod
+    def of(cls, window: QMainWindow, viewer: Viewer) -> PaintWatch:
+        """Return the watch of a window, made at the first call."""
+        return window.findChild(cls) or cls(viewer, window)
+
+    def _look(self) -> None:
+        labels = {path_of(layer) for layer in self._viewer.layers if is_strokes(layer)}
+        for gone in self._seen.keys() - labels:
+            del self._seen[gone]
+        for path in labels:
+            now = dict(_sections(path))
+            before = self._seen.setdefault(path, now)
+            changed = {z for z in now.keys() | before if now.get(z) != before.get(z)}
+            if changed:
+                self._unsaved.setdefault(path, max(before.values(), default=0))
+            self._seen[path] = now
+            self._pass_on(path, changed)
+        self._save()
+
+    def _pass_on(self, path: Path, changed: set[int]) -> None:
+        """Tell of sections that nobody paints on any more, or has for seconds."""
+        waiting = self._waiting.setdefault(path, {})
+        waiting.update({z: waiting.get(z, 0) + 1 for z in changed})
+        ready = {z for z, looks in waiting.items() if z not in changed or looks >= _PATIENCE}
+        for z in ready:
+            del waiting[z]
+        if ready:
+            self.painted.emit(path, ready)
+
+    def _save(self) -> None:
+        """Let a thread put on the disk what the system still keeps in memory."""
+        if self._trouble:
+            show_warning(f"What you paint may not be safe on the disk: {self._trouble}.")
+            self._trouble = ""
+        if self._unsaved and (self._saving is None or not self._saving.is_alive()):
+            self._saving = threading.Thread(target=self._sync, args=(self._unsaved,), daemon=True)
+            self._unsaved = {}
+            self._saving.start()
+
+    def _sync(self, unsaved: dict[Path, int]) -> None:
+        for path, since in unsaved.items():
+            try:
+                sync(path, [file for file in _files(path) if file.stat().st_mtime_ns >= since])
+            except FileNotFoundError:  # painted on again meanwhile: it is new at the next look
+                continue
+            except OSError as error:
+                self._trouble = f"{error.strerror} ({path})"
+
+
+def painted_sections(path: Path) -> set[int]:
+    """Return the sections of labels, kept on disk by `strokes`, on which something is painted."""
+    return {z for z, _ in _sections(path)}
+
+
+def _sections(path: Path) -> Iterator[tuple[int, int]]:
+    """Yield the sections of labels that hold something, and when they changed last, in nanoseconds."""
+    for z in _folders(path / "0" / "c"):
+        yield int(z.name), max([entry.stat().st_mtime_ns for entry in _folders(Path(z))], default=0)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    for z in _folders(path / "0" / "c"):
+        for y in _folders(Path(z)):
+            yield from (Path(file) for file in os.scandir(y) if not file.name.endswith(".partial"))
+
+
+def _folders(path: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the numbered folders in `path`."""
+    try:
+        yield from (entry for entry in os.scandir(path) if entry.name.isdigit())
+    except FileNotFoundError:  # nothing is painted yet
+        return

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_unet import disk
+from napari_unet.widgets import paintwatch
+from napari_unet.widgets.paintwatch import PaintWatch, painted_sections
+from napari_unet.widgets.strokes import new_strokes, path_of
+
+
+@pytest.fixture
+def viewer(make_napari_viewer, monkeypatch):
+    monkeypatch.setattr(paintwatch, "_EVERY", 30)
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def labels(viewer, tmp_path):
+    image = viewer.add_image(np.zeros((5, 700, 600), np.uint8), name="stack")
+    return viewer.add_layer(new_strokes(image, tmp_path, "strokes"))
+
+
+@pytest.fixture
+def heard(viewer, labels):
+    """A watch of the viewer, and what it tells."""
+    watch, heard = PaintWatch(viewer), []
+    watch.painted.connect(lambda path, sections: heard.append((path, sections)))
+    heard.append(watch)  # so that it lives
+    return heard
+
+
+def told(heard) -> set[int]:
+    return {z for _, sections in heard[1:] for z in sections}
+
+
+def paint(labels, z: int, value: int = 1) -> None:
+    labels.data_setitem(tuple(np.array([[z, 600, 10], [z, 600, 11]]).T), value)
+
+
+def test_sections_are_told_when_they_are_painted_erased_undone_and_redone(qtbot, labels, heard) -> None:
+    paint(labels, 1)
+    qtbot.waitUntil(lambda: told(heard) == {1})
+    paint(labels, 3)
+    qtbot.waitUntil(lambda: told(heard) == {1, 3})
+    for change in (labels.undo, labels.redo, lambda: paint(labels, 3, 0)):
+        del heard[1:]
+        change()
+        qtbot.waitUntil(lambda: told(heard) == {3})
+    assert {path for path, _ in heard[1:]} == {path_of(labels)}
+    assert painted_sections(path_of(labels)) >= {1}
+    qtbot.wait(200)
+    assert len(heard) == 2  # nothing more is told of what does not change
+
+
+def test_a_section_that_is_painted_without_a_pause_is_told_all_the_same(qtbot, labels, heard) -> None:
+    def still_painting() -> bool:
+        paint(labels, 2, 1 + int(labels.data[2, 600, 10] == 1))
+        return told(heard) == {2}
+
+    qtbot.waitUntil(still_painting)
+
+
+def test_what_was_painted_before_is_not_told(qtbot, viewer, labels) -> None:
+    paint(labels, 1)
+    watch, heard = PaintWatch(viewer), []
+    watch.painted.connect(lambda *told: heard.append(told))
+    qtbot.wait(200)
+    assert heard == []
+
+
+def test_every_stroke_is_synced_and_a_layer_that_is_removed_is_forgotten(
+    qtbot, viewer, labels, heard, monkeypatch
+) -> None:
+    synced = []
+
+    def fsync(number: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{number}").readlink()))
+        assert threading.current_thread() is not threading.main_thread()
+
+    monkeypatch.setattr(disk.os, "fsync", fsync)
+    path = path_of(labels)
+    for z in (0, 4):
+        paint(labels, z)
+        files = {str(path / f"0/c/{z}/1/0"), str(path / f"0/c/{z}/1"), str(path / "0/c")}
+        qtbot.waitUntil(lambda files=files: files <= set(synced))
+    viewer.layers.remove(labels)
+    qtbot.wait(100)
+    synced.clear()
+    labels.data[2, 0, 0] = 1
+    qtbot.wait(200)
+    assert synced == []
+
+
+def test_a_disk_that_does_not_keep_it_is_told(qtbot, labels, heard, monkeypatch) -> None:
+    said = []
+    monkeypatch.setattr(paintwatch, "show_warning", said.append)
+
+    def fsync(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(disk.os, "fsync", fsync)
+    paint(labels, 1)
+    qtbot.waitUntil(lambda: bool(said))
+    assert said[0].startswith("What you paint may not be safe on the disk: Input/output error (")
+
+
+def test_a_window_has_one_watch(viewer) -> None:
+    window = viewer.window._qt_window
+    assert PaintWatch.of(window, viewer) is PaintWatch.of(window, viewer)
