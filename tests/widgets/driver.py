@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from napari import Viewer
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtGui import QKeySequence, QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QMainWindow, QMenu, QPushButton, QWidget
 
@@ -104,6 +104,14 @@ class Driver:
             self.qtbot.wait(_EVERY)
             _send(canvas, QEvent.Type.MouseMove, spot, none, LEFT)
         _send(canvas, QEvent.Type.MouseButtonRelease, path[-1], LEFT, none)
+        QApplication.processEvents()
+
+    def press(self, keys: str) -> None:
+        """Press keys such as "Ctrl+Z" over the canvas."""
+        self.activate()
+        canvas = self.viewer.window._qt_viewer.canvas.native
+        canvas.setFocus()
+        QTest.keySequence(canvas, QKeySequence(keys))
         QApplication.processEvents()
 
     def show_section(self, z: int) -> None:

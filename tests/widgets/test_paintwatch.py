@@ -8,8 +8,8 @@ import pytest
 
 from napari_unet import disk
 from napari_unet.widgets import paintwatch
-from napari_unet.widgets.paintwatch import PaintWatch, painted_sections
-from napari_unet.widgets.strokes import new_strokes, path_of
+from napari_unet.widgets.paintwatch import PaintWatch
+from napari_unet.widgets.strokes import new_strokes, path_of, stamps
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_sections_are_told_when_they_are_painted_erased_undone_and_redone(qtbot,
         change()
         qtbot.waitUntil(lambda: told(heard) == {3})
     assert {path for path, _ in heard[1:]} == {path_of(labels)}
-    assert painted_sections(path_of(labels)) >= {1}
+    assert stamps(path_of(labels)).keys() >= {1}
     qtbot.wait(200)
     assert len(heard) == 2  # nothing more is told of what does not change
 

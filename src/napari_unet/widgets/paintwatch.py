@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QMainWindow
 
 from napari_unet.disk import sync
-from napari_unet.widgets.strokes import is_strokes, path_of
+from napari_unet.widgets.strokes import chunk_files, is_strokes, path_of, stamps
+from napari_unet.widgets.undo import jump_on_undo
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -54,11 +53,13 @@ class PaintWatch(QObject):
         return window.findChild(cls) or cls(viewer, window)
 
     def _look(self) -> None:
-        labels = {path_of(layer) for layer in self._viewer.layers if is_strokes(layer)}
-        for gone in self._seen.keys() - labels:
+        layers = {path_of(layer): layer for layer in self._viewer.layers if is_strokes(layer)}
+        for path in layers.keys() - self._seen:
+            jump_on_undo(self._viewer, layers[path])
+        for gone in self._seen.keys() - layers:
             del self._seen[gone]
-        for path in labels:
-            now = dict(_sections(path))
+        for path in layers:
+            now = stamps(path)
             before = self._seen.setdefault(path, now)
             changed = {z for z in now.keys() | before if now.get(z) != before.get(z)}
             if changed:
@@ -90,33 +91,8 @@ class PaintWatch(QObject):
     def _sync(self, unsaved: dict[Path, int]) -> None:
         for path, since in unsaved.items():
             try:
-                sync(path, [file for file in _files(path) if file.stat().st_mtime_ns >= since])
+                sync(path, [file for file in chunk_files(path) if file.stat().st_mtime_ns >= since])
             except FileNotFoundError:  # painted on again meanwhile: it is new at the next look
                 continue
             except OSError as error:
                 self._trouble = f"{error.strerror} ({path})"
-
-
-def painted_sections(path: Path) -> set[int]:
-    """Return the sections of labels, kept on disk by `strokes`, on which something is painted."""
-    return {z for z, _ in _sections(path)}
-
-
-def _sections(path: Path) -> Iterator[tuple[int, int]]:
-    """Yield the sections of labels that hold something, and when they changed last, in nanoseconds."""
-    for z in _folders(path / "0" / "c"):
-        yield int(z.name), max([entry.stat().st_mtime_ns for entry in _folders(Path(z))], default=0)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    for z in _folders(path / "0" / "c"):
-        for y in _folders(Path(z)):
-            yield from (Path(file) for file in os.scandir(y) if not file.name.endswith(".partial"))
-
-
-def _folders(path: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield the numbered folders in `path`."""
-    try:
-        yield from (entry for entry in os.scandir(path) if entry.name.isdigit())
-    except FileNotFoundError:  # nothing is painted yet
-        return

@@ -79,6 +79,15 @@ def voxel_size(layer: Layer) -> tuple[float, float, float] | None:
     return (y if layer.ndim == 2 else z), y, x
 
 
+def show_section(viewer: Viewer, layer: Layer, z: int) -> None:
+    """Go to section `z` of a 3-D layer, if the view shows sections."""
+    dims = viewer.dims
+    if sorted(dims.displayed) == [dims.ndim - 2, dims.ndim - 1]:
+        _, *middle = dims.point[-3:]
+        corner = layer.world_to_data((0, *middle))
+        dims.set_point(dims.ndim - 3, layer.data_to_world((z, *corner[-2:]))[-3])
+
+
 def in_view(viewer: Viewer, layer: Layer, largest: int = 1024) -> InView | None:
     """Return which part of which section of `layer` the view shows, in voxels of its finest level.
 

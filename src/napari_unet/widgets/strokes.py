@@ -9,7 +9,9 @@ One is a folder that `reader.read` opens to be painted on again::
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -111,6 +113,19 @@ def path_of(layer: Labels) -> Path:
     if path is None:
         raise ValueError(f"{layer.name} is not kept on disk")
     return path
+
+
+def stamps(path: Path) -> dict[int, int]:
+    """Return the sections of labels in `path` that were painted on, and when each changed last, in nanoseconds."""
+    changed = {int(z.name): [y.stat().st_mtime_ns for y in _folders(Path(z))] for z in _folders(path / "0" / "c")}
+    return {z: max(times) for z, times in changed.items() if times}
+
+
+def chunk_files(path: Path) -> Iterator[Path]:
+    """Yield the files of labels in `path` that hold something."""
+    for z in _folders(path / "0" / "c"):
+        for y in _folders(Path(z)):
+            yield from (Path(file) for file in os.scandir(y) if file.name.isdigit())
 
 
 def classes_of(layer: Labels) -> tuple[PixelClass, ...]:
@@ -276,3 +291,9 @@ def _kept(classes: Sequence[PixelClass]) -> dict[str, Any]:
 def _mark(path: Path) -> Mapping[str, Any]:
     """Return the metadata of a layer on `path`."""
     return {OURS: {"path": str(path.resolve())}}
+
+
+def _folders(path: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the numbered folders in `path`."""
+    with contextlib.suppress(FileNotFoundError):  # nothing is painted yet
+        yield from (entry for entry in os.scandir(path) if entry.name.isdigit())

@@ -14,7 +14,8 @@ from napari_unet.runs import as_begun, begun_with
 from napari_unet.widgets.jobs import Job, Jobs
 from napari_unet.widgets.joins import Joins
 from napari_unet.widgets.livepreview import LivePreview
-from napari_unet.widgets.paintwatch import PaintWatch, painted_sections
+from napari_unet.widgets.paintwatch import PaintWatch
+from napari_unet.widgets.strokes import stamps
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -57,7 +58,7 @@ class Trainings:
         labels = [path for _, path in begun_with(config).pairs]
         job, joins = self._start(as_begun(config), image, labels)
         for path in labels:
-            joins.tell(path, painted_sections(path))
+            joins.tell(path, stamps(path))
         return job
 
     def _start(self, config: TrainConfig, image: Image, labels: Sequence[Path]) -> tuple[Job, Joins]:
