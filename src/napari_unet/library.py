@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet.card import MODEL_FILE, Card, bundled, find, read_card
-from napari_unet.disk import locked
+from napari_unet.disk import disk_problems, locked
 from napari_unet.log import ERROR, LOG
 from napari_unet.problem import Problem
 from napari_unet.runs import LOCK
 
+UNDONE = "undone"
 HOME = "NAPARI_UNET_HOME"  # environment variable that names another folder
 
 
@@ -31,12 +32,15 @@ class Entry:
     card : Card
     in_training : bool
         Whether some process, of this window or not, trains it just now.
+    undone : bool
+        Whether somebody undid its training.
     """
 
     name: str
     title: str
     card: Card
     in_training: bool = False
+    undone: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,13 @@ class Library:
         return sorted(self.labels.glob("*.zarr"), key=lambda folder: folder.stat().st_mtime, reverse=True)
 
     def models(self) -> list[Entry]:
-        """Return the user's own models, the newest first, then the bundled ones; what cannot be read is left out."""
-        return [*self._own(), *(Entry(name, name, read_card(find(name))) for name in bundled())]
+        """Return the user's own models, the newest first, the bundled ones, those that were undone.
+
+        What cannot be read is left out.
+        """
+        own = list(self._own())
+        there = [*own, *(Entry(name, name, read_card(find(name))) for name in bundled())]
+        return sorted(there, key=lambda entry: entry.undone)
 
     def _own(self) -> Iterator[Entry]:
         files = [(file.stat().st_mtime, file) for file in self.runs.glob(f"*/{MODEL_FILE}")]
@@ -80,8 +89,24 @@ class Library:
                 card = read_card(file)
             except Problem:
                 continue
-            busy = locked(file.with_name(LOCK))
-            yield Entry(str(file.parent), f"{file.parent.name} ({_when(time)})", card, busy)
+            busy, undone = locked(file.with_name(LOCK)), file.with_name(UNDONE).exists()
+            title = f"{file.parent.name} ({'undone' if undone else _when(time)})"
+            yield Entry(str(file.parent), title, card, busy, undone)
+
+
+def undo(run: Path, undone: bool = True) -> None:
+    """Undo a training: its model stays, but behind all others; or take that back.
+
+    Raises
+    ------
+    Problem
+        If the folder cannot be written.
+    """
+    with disk_problems(run):
+        if undone:
+            (run / UNDONE).touch()
+        else:
+            (run / UNDONE).unlink(missing_ok=True)
 
 
 def library() -> Library:

@@ -13,11 +13,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
-from napari_unet import requests
+from napari_unet import requests, timeline
 from napari_unet.card import MODEL_FILE, Card
 from napari_unet.config import TrainConfig
 from napari_unet.crops import Judged, judged_tiles
-from napari_unet.disk import write_whole
+from napari_unet.disk import disk_problems, write_whole
 from napari_unet.events import Event, Finished, Joined, Loss, Notice, Previewed, Progress, Score
 from napari_unet.learner import Learner
 from napari_unet.model import save
@@ -166,6 +166,11 @@ class Loop:
         if not trusted or iou > self._best:
             self._best = iou
             self._keep(step, self._learner.average)
+        if timeline.passes(step, self._every, self._config.steps):
+            scores = {"held-out IoU": round(iou, 4)} if trusted else {}
+            with disk_problems(self._run.folder):
+                timeline.file_of(self._run.folder, step).parent.mkdir(exist_ok=True)
+            self._write(timeline.file_of(self._run.folder, step), self._learner.average, step, scores)
         if math.isnan(iou):
             return Score(step, None, None, trusted=False)
         return Score(step, iou, self._best, trusted)
@@ -174,7 +179,10 @@ class Loop:
         """Write the weights of a step as the model."""
         self._best_step = step
         scores = {"held-out IoU": round(self._best, 4)} if self._painted.trusted else {}
-        save(self._run.folder / MODEL_FILE, net, replace(self._card, step=step, scores=scores))
+        self._write(self._run.folder / MODEL_FILE, net, step, scores)
+
+    def _write(self, path: Path, net: UNet, step: int, scores: dict[str, float]) -> None:
+        save(path, net, replace(self._card, step=step, scores=scores))
 
     def _finished(self, step: int) -> Finished:
         """Say what is kept."""

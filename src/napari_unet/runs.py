@@ -12,6 +12,8 @@
       log.jsonl               one event a line
       checkpoint.safetensors  where the training is
       model.safetensors       the best weights so far, with their card
+      steps/000120.safetensors ...  models on the way
+      undone                  there if somebody undid the training
 """
 
 from __future__ import annotations
