@@ -214,7 +214,7 @@ def open_run(config: TrainConfig) -> Run:
         with disk_problems(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return Run(folder, None)
-    before = begun_with(config)
+    before = begun_in(folder)
     for name, asked in config:
         used = getattr(before, name)
         if name not in _CHECKED_BY_CONTENT and asked != used and asked != _LEFT_TO_PROGRAM.get(name, ...):
@@ -243,21 +243,18 @@ def held_in(folder: Path, when: Literal["before", "now"] = "now") -> Strips:
         raise Problem(f"{path} cannot be read. Train again into another folder (--out), from another model.") from error
 
 
-def begun_with(config: TrainConfig) -> TrainConfig:
-    """Return the settings with which the run of `config` was begun: those of `config` if it was not.
+def begun_in(folder: Path) -> TrainConfig:
+    """Return the settings with which the run in `folder` was begun.
 
     Raises
     ------
     Problem
-        If they cannot be read.
+        If there are none, or they cannot be read.
     """
-    path = config.out / CONFIG
-    if not path.exists():
-        return config
     try:
-        return TrainConfig.model_validate_json(path.read_text())
+        return TrainConfig.model_validate_json((folder / CONFIG).read_text())
     except (OSError, ValueError) as error:
-        raise Problem(f"{path} cannot be read. Choose another name (--out).") from error
+        raise Problem(f"{folder / CONFIG} cannot be read. Choose another name (--out).") from error
 
 
 def as_begun(config: TrainConfig) -> TrainConfig:

@@ -42,6 +42,7 @@ from napari_unet.preview import save_preview
 from napari_unet.requests import Begin, Join, KeepGoing, Preview, Request, Stop, from_json
 from napari_unet.requests import to_json as to_line
 from napari_unet.store import open_store
+from napari_unet.timeline import file_of
 from napari_unet.volume import open_volume
 
 Does = Literal["finish", "wait", "hang", "fail", "crash"]
@@ -129,6 +130,9 @@ class _Process:
         for step in range(1, STEPS + 1):
             yield Progress(step, STEPS, "step", 60.0)
             yield Loss(step, 1 / step)
+            if step in (PAUSE_AT, STEPS):
+                file_of(config.out, step).parent.mkdir(exist_ok=True)
+                shutil.copy(find(config.start_from), file_of(config.out, step))
             if step % 5 == 0:
                 yield Score(step, 0.5 + step / 100, 0.5 + step / 100, True)
             yield from self._shown(config, step)

@@ -93,6 +93,7 @@ class ModelChoice(QWidget):
         Problem
             If there is no such model.
         """
+        self._fill()  # it may be new
         if name not in self._entries and not (self._scratch and name == SCRATCH):
             self._file = _of_file(name)
             name = self._file.name

@@ -177,17 +177,22 @@ def show_preview(
     name
         Of its layer.
     """
-    mark = {"preview": name}
     look = {**placed(image_layer, (z, y0, x0)), **class_look([asdict(each) for each in classes])}
-    layer = next((each for each in viewer.layers if _mark(each) == mark), None)
+    layer = preview_called(viewer, name)
     if layer is None:
-        layer = Labels(classes_array[np.newaxis], name=name, opacity=_OPACITY, metadata={OURS: mark}, **look)
+        mark = {OURS: {"preview": name}}
+        layer = Labels(classes_array[np.newaxis], name=name, opacity=_OPACITY, metadata=mark, **look)
         _add_above(viewer, image_layer, layer)
     else:
         layer.data = classes_array[np.newaxis]
         _change(layer, look)
     layer.editable = False
     return layer
+
+
+def preview_called(viewer: ViewerModel, name: str) -> Labels | None:
+    """Return the layer of the preview of that name."""
+    return next((layer for layer in viewer.layers if _mark(layer) == {"preview": name}), None)
 
 
 def hide_preview(viewer: ViewerModel) -> None:

@@ -7,16 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from napari.layers import Image
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QWidget
 
 from napari_unet.config import SegmentConfig
-from napari_unet.events import Event, Failed, Finished
 from napari_unet.library import free, library
 from napari_unet.problem import Problem
-from napari_unet.store import open_result
 from napari_unet.widgets.earlier import EarlierResults, image_of, left_unfinished, show_earlier
 from napari_unet.widgets.follow import Follow
 from napari_unet.widgets.form import Form
@@ -27,7 +24,8 @@ from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.panel import CLOSED, OPEN_FIRST, Fold, Panel
 from napari_unet.widgets.place import InView, in_view
 from napari_unet.widgets.prepare import Prepared, prepare, prepare_section, with_its_image
-from napari_unet.widgets.result import hide_preview, show_growing, show_preview
+from napari_unet.widgets.result import hide_preview, show_growing
+from napari_unet.widgets.sectionpreview import SectionPreview, region_of
 from napari_unet.widgets.sections import Sections
 from napari_unet.widgets.wheel import only_with_focus
 
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 _ADVANCED = ("best_quality", "tile", "device", "precision", "threads", "scheduler")
-_PREVIEW = "U-Net preview"
 _STACK, _SECTIONS, _VIEW = "the whole stack", "some sections", "what is in view"
 _FLAT_FIRST = "Go back to the 2-D view of rows and columns first."
 
@@ -53,7 +50,7 @@ class SegmentPanel(Panel):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer)
         self._library = library()
-        self._previewing: Job | None = None
+        self._previewing = SectionPreview(napari_viewer, self)
         self._image = self.image_choice("The stack to segment; it may be larger than the memory.")
         self._model = self.row("Model", ModelChoice(self._library, False), "What segments it; the card tells more.")
         self._part = self.row("Part", QComboBox(), "Which part of the stack to segment.")
@@ -118,6 +115,8 @@ class SegmentPanel(Panel):
         self._part.currentTextChanged.connect(lambda text: self._sections.setVisible(text == _SECTIONS))
         self._form.changed.connect(self.updated)
         self._preview.clicked.connect(self._on_preview)
+        self._previewing.said.connect(self.say)
+        self._previewing.changed.connect(self.updated)
         self._segment.clicked.connect(self._on_segment)
         self._command.clicked.connect(self._on_command)
         self._view.resumed.connect(lambda job: self._resume(job.config, job.image))
@@ -140,11 +139,14 @@ class SegmentPanel(Panel):
     def updated(self) -> None:
         """Say what can be done now, or why it cannot."""
         reason = self._reason()
-        self._preview.setText("Stop preview" if self._previews else "Preview section")
+        previews = self._previewing.running
+        self._preview.setText("Stop preview" if previews else "Preview section")
         self._enable(
             self._preview,
-            "" if self._previews else reason,
-            "Stops the preview." if self._previews else "Segments what is in view, with all that these settings do.",
+            "" if previews else reason,
+            "Stops the preview."
+            if self._previewing.running
+            else "Segments what is in view, with all that these settings do.",
         )
         self._enable(
             self._segment,
@@ -158,10 +160,6 @@ class SegmentPanel(Panel):
         """Let a button be pressed unless there is a reason why not; its tip tells."""
         button.setEnabled(not reason)
         button.setToolTip(reason or tip)
-
-    @property
-    def _previews(self) -> bool:
-        return self._previewing is not None and self._previewing.running
 
     @property
     def _running(self) -> bool:
@@ -188,7 +186,7 @@ class SegmentPanel(Panel):
         if self._part.currentText() == _STACK:
             return ""
         view = self._in_view("Show the part to segment first.", largest=10**9)
-        return _region_of(view, view.z) if view else None
+        return region_of(view, view.z) if view else None
 
     def _in_view(self, remedy: str, largest: int = 1024) -> InView | None:
         """Return the part of the image in view, or None if there is none, which is then said."""
@@ -262,7 +260,7 @@ class SegmentPanel(Panel):
     # ---- preview
 
     def _on_preview(self) -> None:
-        if self._previewing is not None and self._previewing.running:
+        if self._previewing.running:
             self._previewing.stop()
             return
         image, settings = self._image.value, self._settings()
@@ -274,33 +272,11 @@ class SegmentPanel(Panel):
             assert self.jobs is not None
             path, z = file
             out = free(self.jobs.scratch, "preview", ".zarr")
-            config = settings(image=path, out=out, region=_region_of(view, z), probabilities=False)
-            job = self._previewing = self.jobs.start("segment", config, "U-Net preview", image)
-            self.say("Segmenting what is in view ...")
-            job.happened.connect(lambda event: self._show_preview(event, job, (view.z, view.y0, view.x0)))
-            self.updated()
+            config = settings(image=path, out=out, region=region_of(view, z), probabilities=False)
+            self._previewing.begin(self.jobs, config, image, view)
 
         assert self.jobs is not None
         self.prepare(prepare_section(image, view.z, self.jobs.scratch), begin)
-
-    def _show_preview(self, event: Event, job: Job, place: tuple[int, int, int]) -> None:
-        if isinstance(event, Failed):
-            self.say(event.text)
-        if isinstance(event, Finished) and event.stopped:
-            self.say("The preview was stopped.")
-        elif isinstance(event, Finished) and job.image is not None:
-            result = open_result(job.config.out)
-            shown = np.asarray(result.classes[0][0])
-            hide_preview(self.viewer)  # that of a training would shine through
-            layer = show_preview(self.viewer, job.image, shown, result.layout.classes, *place, name=_PREVIEW)
-            layer.visible = True  # it may have been hidden since the last one
-            self.say(f"Previewed with {Path(job.config.model).name}.")
-        self.updated()
-
-
-def _region_of(view: InView, z: int) -> str:
-    """Return what is in view as a region, of section `z` of a file."""
-    return f"{z}:{z + 1},{view.y0}:{view.y1},{view.x0}:{view.x1}"
 
 
 def _side_by_side(*widgets: QWidget) -> QWidget:

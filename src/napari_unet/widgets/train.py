@@ -26,6 +26,7 @@ from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strok
 from napari_unet.widgets.panel import CLOSED, OPEN_FIRST, Fold, Panel
 from napari_unet.widgets.prepare import Prepared, prepare, with_its_image
 from napari_unet.widgets.strokes import is_strokes, set_classes, take_over
+from napari_unet.widgets.timeline import Timeline
 from napari_unet.widgets.training import Trainings
 from napari_unet.widgets.wheel import only_with_focus
 
@@ -64,6 +65,7 @@ class TrainPanel(Panel):
         self.wide(Fold("Advanced", self._advanced))
         self._curve = self.wide(Curve())
         self._view = self.wide(JobView("Continue"))
+        self._timeline = self.wide(Timeline(self, self._library, lambda: self._image.value))
         self._live = self.wide(LiveSwitch())
         self.last_rows()
         self._fill()
@@ -106,6 +108,7 @@ class TrainPanel(Panel):
         self._train.clicked.connect(self._on_train)
         self._view.resumed.connect(self._on_continue)
         self._view.ended.connect(self._on_ended)
+        self._timeline.chosen.connect(self._on_chosen)
 
     # ---- what can be done now
 
@@ -145,6 +148,15 @@ class TrainPanel(Panel):
         if not self._labels.kept_classes():
             self._classes.set_classes(self._known_classes())
         self.updated()
+
+        if self._view.job is None or not self._view.job.running:
+            self._timeline.show_run(Path(self._start.name()))
+
+    def _on_chosen(self, model: str) -> None:
+        try:
+            self._start.choose(model)
+        except Problem as problem:
+            self.say(str(problem))
 
     def _on_labels(self) -> None:
         """Take the classes of the labels that were ticked, if they have some."""
@@ -276,7 +288,7 @@ class TrainPanel(Panel):
         """Show a training that was started in this window."""
         if job.verb != "train":
             return
-        for each in (self._curve, self._view, self._live):
+        for each in (self._curve, self._view, self._timeline, self._live):
             each.watch(job)
         self.updated()
 

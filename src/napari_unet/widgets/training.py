@@ -10,7 +10,7 @@ from napari.layers import Image
 
 from napari_unet.config import TrainConfig
 from napari_unet.problem import Problem
-from napari_unet.runs import as_begun, begun_with
+from napari_unet.runs import as_begun, begun_in
 from napari_unet.widgets.jobs import Job, Jobs
 from napari_unet.widgets.joins import Joins
 from napari_unet.widgets.livepreview import LivePreview
@@ -55,7 +55,7 @@ class Trainings:
         Problem
             As `begin`.
         """
-        labels = [path for _, path in begun_with(config).pairs]
+        labels = [path for _, path in begun_in(config.out).pairs]
         job, joins = self._start(as_begun(config), image, labels)
         for path in labels:
             joins.tell(path, stamps(path))

@@ -1,0 +1,88 @@
+"""What is in view, segmented with any model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+
+from napari_unet.config import SegmentConfig
+from napari_unet.events import Event, Failed, Finished
+from napari_unet.store import open_result
+from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.place import InView
+from napari_unet.widgets.result import hide_preview, show_preview
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+PREVIEW = "U-Net preview"
+
+
+class SectionPreview(QObject):
+    """Segments a part of a section in a job that nobody keeps, and shows it as a layer.
+
+    Parameters
+    ----------
+    viewer
+        Where it is shown.
+    parent
+        With it, nobody waits for the preview any more.
+    """
+
+    said = Signal(str)
+    changed = Signal()  # it began, or ended
+
+    def __init__(self, viewer: Viewer, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._job: Job | None = None
+        self._place, self._name = (0, 0, 0), PREVIEW
+
+    @property
+    def running(self) -> bool:
+        """Whether one is being computed."""
+        return self._job is not None and self._job.running
+
+    def stop(self) -> None:
+        """Give it up."""
+        if self._job is not None:
+            self._job.stop()
+
+    def begin(self, jobs: Jobs, config: SegmentConfig, image: Image, view: InView, name: str = PREVIEW) -> None:
+        """Segment what `config` says, and show it on `image` where `view` is; its layer is called `name`.
+
+        Raises
+        ------
+        Problem
+            If the system starts no more processes.
+        """
+        self._job = jobs.start("segment", config, "U-Net preview", image)
+        self._place, self._name = (view.z, view.y0, view.x0), name
+        self._job.happened.connect(self._on_event)
+        self.said.emit("Segmenting what is in view ...")
+        self.changed.emit()
+
+    def _on_event(self, event: Event) -> None:
+        job = self._job
+        assert job is not None
+        if isinstance(event, Failed):
+            self.said.emit(event.text)
+        if isinstance(event, Finished) and event.stopped:
+            self.said.emit("The preview was stopped.")
+        elif isinstance(event, Finished) and job.image is not None:
+            result = open_result(job.config.out)
+            shown = np.asarray(result.classes[0][0])
+            hide_preview(self._viewer)  # that of a training would shine through
+            layer = show_preview(self._viewer, job.image, shown, result.layout.classes, *self._place, name=self._name)
+            layer.visible = True  # it may have been hidden since the last one
+            self.said.emit(f"Previewed with {Path(job.config.model).name}.")
+        self.changed.emit()
+
+
+def region_of(view: InView, z: int) -> str:
+    """Return what is in view as a region, of section `z` of a file."""
+    return f"{z}:{z + 1},{view.y0}:{view.y1},{view.x0}:{view.x1}"

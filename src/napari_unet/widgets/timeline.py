@@ -1,0 +1,222 @@
+"""A training seen from its end: look at the models it kept, take an earlier one, undo all of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari.layers import Image
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QGridLayout, QPushButton, QSlider, QWidget
+
+from napari_unet.card import MODEL_FILE, read_card
+from napari_unet.config import SegmentConfig
+from napari_unet.events import Event, Finished, Score
+from napari_unet.library import UNDONE, Library, free, undo
+from napari_unet.problem import Problem
+from napari_unet.runs import begun_in
+from napari_unet.timeline import adopt, kept
+from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.panel import Panel, Sentences
+from napari_unet.widgets.place import in_view
+from napari_unet.widgets.prepare import prepare_section
+from napari_unet.widgets.result import hide_preview, preview_called
+from napari_unet.widgets.sectionpreview import SectionPreview, region_of
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """A place of the slider: a model, what it is called, and the step it is of, None if it is in the library."""
+
+    title: str
+    model: str
+    step: int | None
+
+
+class Timeline(QWidget):
+    """A slider over the models of a training, and what one can do with them; hidden without a training.
+
+    Parameters
+    ----------
+    panel : Panel
+        Prepares the image, and says what happens.
+    library : Library
+    image : callable
+        Returns the image to look at.
+    """
+
+    chosen = Signal(str)  # a model that somebody wants to go on from
+
+    def __init__(self, panel: Panel, library: Library, image: Callable[[], Image | None]) -> None:
+        super().__init__()
+        self._panel, self._library, self._image = panel, library, image
+        self._run: Path | None = None
+        self._job: Job | None = None
+        self._stops: list[_Stop] = []
+        self._shown: list[str] = []  # the two previews that were asked for last
+        self._preview = SectionPreview(panel.viewer, self)
+        self._slider = QSlider(Qt.Orientation.Horizontal, objectName="timeline")
+        self._slider.setPageStep(1)
+        self._slider.setToolTip("The models that this training kept on its way.")
+        self._title = Sentences()
+        self._title.setObjectName("stop-title")
+        self._show = QPushButton("Show", objectName="show-step")
+        self._flip = QPushButton("Flip", objectName="flip")
+        self._use = QPushButton("Use", objectName="use-step")
+        self._undo = QPushButton("Undo training", objectName="undo")
+        self._show.setToolTip("Segments what is in view with this model.")
+        self._flip.setToolTip("Shows the other one of the two models that were shown last.")
+        self._use.setToolTip("Makes this model one of its own, to segment with or to go on from.")
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self._slider, 0, 0, 1, 4)
+        grid.addWidget(self._title, 1, 0, 1, 4)
+        for column, button in enumerate((self._show, self._flip, self._use, self._undo)):
+            grid.addWidget(button, 2, column)
+        self._slider.valueChanged.connect(self._update)
+        self._show.clicked.connect(self._on_show)
+        self._flip.clicked.connect(self._on_flip)
+        self._use.clicked.connect(self._on_use)
+        self._undo.clicked.connect(self._on_undo)
+        self._preview.said.connect(panel.say)
+        self._preview.changed.connect(self._update)
+        self.hide()
+
+    def watch(self, job: Job) -> None:
+        """Follow a training."""
+        if self._job is not None:
+            self._job.happened.disconnect(self._on_event)
+        self._job = job
+        job.happened.connect(self._on_event)
+        self.hide()
+        self.show_run(job.config.out)
+
+    def show_run(self, run: Path) -> None:
+        """Show the models of a run folder; if it has none, all stays as it is."""
+        stops = _stops(run)
+        if not stops:
+            return
+        last = run != self._run or self._slider.value() == self._slider.maximum()
+        self._run, self._stops = run, stops
+        self._slider.setRange(0, len(stops) - 1)
+        if last:
+            self._slider.setValue(len(stops) - 1)
+        self.show()
+        self._update()
+
+    @property
+    def _running(self) -> bool:
+        return self._job is not None and self._job.running and self._job.config.out == self._run
+
+    def _on_event(self, event: Event) -> None:
+        assert self._job is not None
+        if isinstance(event, Score | Finished):
+            self.show_run(self._job.config.out)
+
+    def _update(self) -> None:
+        """Show what can be done with the model at the slider."""
+        if self._run is None:
+            return
+        stop = self._stops[self._slider.value()]
+        self._title.setText(stop.title)
+        self._show.setText("Stop" if self._preview.running else "Show")
+        self._flip.setEnabled(len(self._shown) == 2)
+        undone = (self._run / UNDONE).exists()
+        self._undo.setText("Redo training" if undone else "Undo training")
+        self._undo.setEnabled(not self._running)
+        reason = "Stop the training first." if self._running else ""
+        tip = "Takes the model back." if undone else "Goes back to the model from before; this one is kept, behind all."
+        self._undo.setToolTip(reason or tip)
+
+    def _on_show(self) -> None:
+        if self._preview.running:
+            self._preview.stop()
+            return
+        image, stop, jobs = self._image(), self._stops[self._slider.value()], self._panel.jobs
+        view = in_view(self._panel.viewer, image) if image is not None else None
+        if image is None or view is None or jobs is None:
+            self._panel.say("The image is not in view. Show a section of it first.")
+            return
+
+        def begin(file: tuple[Path, int]) -> None:
+            path, z = file
+            out, name = free(jobs.scratch, "preview", ".zarr"), _layer_name(stop)
+            config = SegmentConfig(image=path, out=out, model=stop.model, region=region_of(view, z))
+            self._preview.begin(jobs, config, image, view, name)
+            self._remember(name)
+
+        self._panel.prepare(prepare_section(image, view.z, jobs.scratch), begin)
+
+    def _remember(self, name: str) -> None:
+        """Keep the layers of the two models that were shown last."""
+        self._shown = [*(each for each in self._shown if each != name), name]
+        for gone in self._shown[:-2]:
+            if (layer := preview_called(self._panel.viewer, gone)) is not None:
+                self._panel.viewer.layers.remove(layer)
+        self._shown = self._shown[-2:]
+        self._update()
+
+    def _on_flip(self) -> None:
+        layers = [preview_called(self._panel.viewer, name) for name in self._shown]
+        there = [layer for layer in layers if layer is not None]
+        if there:
+            other = next((layer for layer in there if not layer.visible), there[0])
+            hide_preview(self._panel.viewer)
+            other.visible = True
+            self._panel.say(f"In view: {other.name}.")
+
+    def _on_use(self) -> None:
+        assert self._run is not None
+        stop = self._stops[self._slider.value()]
+        try:
+            model = stop.model if stop.step is None else str(adopt(self._run, stop.step, self._library.runs))
+        except Problem as problem:
+            self._panel.say(str(problem))
+            return
+        self.chosen.emit(model)
+        self._panel.say(f"{Path(model).name} is chosen: the next training starts from it, and Segment offers it.")
+
+    def _on_undo(self) -> None:
+        assert self._run is not None
+        run, undone = self._run, not (self._run / UNDONE).exists()
+        try:
+            undo(run, undone)
+            start = _in_library(begun_in(run).start_from)
+        except Problem as problem:
+            self._panel.say(str(problem))
+            return
+        self.chosen.emit(start if undone else str(run))
+        said = f"Undone: {Path(start).name} is chosen again, as it was. {run.name} is kept, behind all others."
+        self._panel.say(said if undone else f"{run.name} is chosen again.")
+        self._update()
+
+
+def _stops(run: Path) -> list[_Stop]:
+    """Return the models of a run: the one it started from, those on its way, the one it keeps."""
+    try:
+        start = _in_library(begun_in(run).start_from)
+        final = read_card(run / MODEL_FILE)
+    except Problem:
+        return []
+    before = [] if start == "scratch" else [_Stop(f"Before: {Path(start).name}", start, None)]
+    on_the_way = []
+    for step, file in kept(run):
+        with contextlib.suppress(Problem):  # a damaged one is not offered
+            on_the_way.append(_Stop(_title(f"Step {step:,}", read_card(file).scores), str(file), step))
+    kept_one = _Stop(_title(f"Kept: step {final.step:,}", final.scores), str(run), None)
+    return [*before, *on_the_way, kept_one]
+
+
+def _title(text: str, scores: dict[str, float]) -> str:
+    return " · ".join([text, *(f"{name} {score:.2f}" for name, score in scores.items())])
+
+
+def _layer_name(stop: _Stop) -> str:
+    return f"U-Net: {stop.title.split(' · ')[0].lower()}"
+
+
+def _in_library(name: str) -> str:
+    """Return what the library calls a model: its folder, if it is that of a training."""
+    return str(Path(name).parent) if Path(name).name == MODEL_FILE else name

@@ -1,0 +1,99 @@
+"""The models of a training: shown, compared, taken, undone; with the fake worker."""
+
+from __future__ import annotations
+
+import numpy as np
+from qtpy.QtWidgets import QPushButton, QSlider
+
+from napari_unet.card import MODEL_FILE
+from napari_unet.library import UNDONE
+from napari_unet.widgets.models import ModelChoice
+from napari_unet.widgets.timeline import Timeline
+
+from .conftest import panel_of, said
+
+SHAPE = 4, 96, 128
+
+
+def _button(panel, name: str) -> QPushButton:
+    return panel.findChild(QPushButton, name)
+
+
+def _trained(driver, fake, home):
+    """A panel after a training of "strokes"."""
+    fake.does("finish")
+    driver.viewer.add_image(np.random.default_rng(0).integers(0, 255, SHAPE, np.uint8), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    assert not panel.findChild(Timeline).isVisible()
+    driver.click(_button(panel, "train"))
+    driver.wait(lambda: panel.jobs.latest("train") is not None and not panel.jobs.latest("train").running, 20)
+    return panel, home.runs / "strokes"
+
+
+def _at(panel, value: int) -> str:
+    panel.findChild(QSlider, "timeline").setValue(value)
+    return said(panel, "stop-title")
+
+
+def _previews(driver) -> dict[str, bool]:
+    return {layer.name: layer.visible for layer in driver.viewer.layers if layer.name.startswith("U-Net: ")}
+
+
+def test_models_of_a_training_are_shown_and_compared(driver, fake, home) -> None:
+    panel, _ = _trained(driver, fake, home)
+    titles = [_at(panel, value).split(" · ")[0] for value in range(4)]
+    assert titles == ["Before: em-membrane", "Step 10", "Step 40", titles[3]]
+    assert titles[3].startswith("Kept: step ")
+    for value, names in ((0, {"U-Net: before: em-membrane"}), (1, {"U-Net: before: em-membrane", "U-Net: step 10"})):
+        _at(panel, value)
+        driver.click(_button(panel, "show-step"))
+        driver.wait(lambda names=names: _previews(driver).keys() == names, 20)
+    assert _previews(driver) == {"U-Net: before: em-membrane": False, "U-Net: step 10": True}
+    driver.click(_button(panel, "flip"))
+    assert _previews(driver) == {"U-Net: before: em-membrane": True, "U-Net: step 10": False}
+    assert said(panel) == "In view: U-Net: before: em-membrane."
+    _at(panel, 2)
+    driver.click(_button(panel, "show-step"))
+    driver.wait(lambda: _previews(driver).keys() == {"U-Net: step 10", "U-Net: step 40"}, 20)
+
+
+def test_an_earlier_model_is_taken(driver, fake, home) -> None:
+    panel, run = _trained(driver, fake, home)
+    _at(panel, 1)
+    driver.click(_button(panel, "use-step"))
+    model = home.runs / "strokes-step-10"
+    assert panel.findChild(ModelChoice).name() == str(model)
+    assert (model / MODEL_FILE).read_bytes() == (run / "steps" / "000010.safetensors").read_bytes()
+    segment = panel_of(driver, "Segment")
+    assert str(model) in [segment.findChild(ModelChoice)._box.itemData(i) for i in range(4)]
+
+
+def test_a_training_is_undone_and_redone(driver, fake, home) -> None:
+    panel, run = _trained(driver, fake, home)
+    choice = panel.findChild(ModelChoice)
+    choice.choose(str(run))
+    before = (run / MODEL_FILE).read_bytes()
+    assert _button(panel, "undo").text() == "Undo training"
+    driver.click(_button(panel, "undo"))
+    assert choice.name() == "em-membrane"
+    assert (run / UNDONE).exists()
+    assert said(panel) == "Undone: em-membrane is chosen again, as it was. strokes is kept, behind all others."
+    assert _button(panel, "undo").text() == "Redo training"
+    driver.click(_button(panel, "undo"))
+    assert choice.name() == str(run)
+    assert not (run / UNDONE).exists()
+    assert (run / MODEL_FILE).read_bytes() == before
+    driver.click(_button(panel, "undo"))
+    assert panel_of(driver, "Segment").findChild(ModelChoice).name() == "em-membrane"
+
+
+def test_nothing_is_undone_while_it_trains(driver, fake) -> None:
+    driver.viewer.add_image(np.random.default_rng(0).integers(0, 255, SHAPE, np.uint8), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    driver.wait(lambda: panel.jobs.latest("train") is not None, 10)
+    job = panel.jobs.latest("train")
+    driver.wait(lambda: job.progress is not None and job.progress.done == 10, 10)
+    assert not _button(panel, "undo").isEnabled() or not panel.findChild(Timeline).isVisible()
