@@ -155,7 +155,7 @@ def test_a_job_killed_before_its_certificate_is_certified_later(stack: Path, tmp
     finish(config)
     before = (config.out / SEAMS).read_bytes()
     (config.out / SEAMS).rename(config.out / f"{SEAMS}.partial")
-    assert finish(config).detail == "5 sections segmented"
+    assert finish(config).detail == "5 sections segmented; no seam to look for: each section is one tile"
     assert (config.out / SEAMS).read_bytes() == before
     assert not (config.out / f"{SEAMS}.partial").exists()
 
@@ -290,10 +290,41 @@ def test_what_is_looked_at_comes_first(stack: Path, tmp_path: Path) -> None:
 def test_a_result_of_several_tiles_is_certified(tissue: np.ndarray, tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])
     last = finish(SegmentConfig(model=SMALL, image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64))
-    assert last.detail == "1 section segmented, no seam at 1 place where tiles meet"
+    assert last.detail.startswith("1 section segmented; no seam at 1 place where tiles meet (0 of ")
     found = json.loads((tmp_path / "out.zarr" / SEAMS).read_text())
     assert (found["windows"], found["changed"]) == (1, 0)
-    assert found["largest"] <= 1e-5
+    assert found["outputs"] <= 1e-5
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA error: unspecified launch failure")])
+def test_a_result_that_cannot_be_checked_is_complete_all_the_same(
+    tissue: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])
+    config = SegmentConfig(model=SMALL, image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr("napari_unet.segment.certify", fail)
+        *_, said, last = segment(config)
+    assert isinstance(said, Notice)
+    why = "there was not enough memory" if isinstance(error, MemoryError) else str(error)
+    assert said.text == f"The places where tiles meet were not checked: {why}. Run the same again to check them."
+    assert last == Finished(str(config.out), "1 section segmented")
+    assert not (config.out / SEAMS).exists()
+    assert "no seam at 1 place" in finish(config).detail
+    assert (config.out / SEAMS).exists()
+
+
+def test_probabilities_of_a_region_are_certified_with_the_result(tissue: np.ndarray, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "section.tif", tissue)
+    config = SegmentConfig(model=SMALL, image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64)
+    config = config.model_copy(update={"probabilities": True, "region": ":,23:220,37:211"})
+    assert "no seam at 1 place" in finish(config).detail
+    found = json.loads((config.out / SEAMS).read_text())
+    assert found["probabilities"] == found["changed"] == 0
 
 
 def test_a_seam_in_the_result_is_told(tissue: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,4 +338,4 @@ def test_a_seam_in_the_result_is_told(tissue: np.ndarray, tmp_path: Path, monkey
     monkeypatch.setattr(Store, "write", spoilt)
     tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])
     last = finish(SegmentConfig(model=SMALL, image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64))
-    assert last.detail.endswith("pixels differ at 1 place where tiles meet")
+    assert last.detail.startswith("1 section segmented; seams at 1 place where tiles meet (392 of 11,760 pixels")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from napari_unet.predict import Predictor
 from napari_unet.sections import Sections, Window
 from napari_unet.tiles import Box
 from napari_unet.volume import Volume
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Blockwise:
         if not seen.grey.std:
             yield Notice(f"Section {there.z0} has the same grey value everywhere: its result says nothing.")
         found = yield from self.predictor.logits(seen.window, seen.grey, there)
-        classes, probabilities = self.predictor.kept(found, self._layout.probabilities)
+        classes, probabilities = self.kept(found)
         chunks = []
         for chunk in seen.block.chunks:
             y0, y1, x0, x1 = chunk.box(self._layout.shape)
@@ -78,10 +82,14 @@ class Blockwise:
             chunks.append(Computed(chunk, classes[part], None if probabilities is None else probabilities[part]))
         return chunks
 
-    def logits(self, box: Box, tile: int) -> np.ndarray:
+    def logits(self, box: Box, tile: int) -> Tensor:
         """Return the logits of a box of the result in tiles of a side: float32 (classes, rows, columns)."""
         there = self._on_image(box)
-        return self.predictor.once(*self._sections.read(there), there, tile).cpu().numpy()
+        return self.predictor.once(*self._sections.read(there), there, tile)
+
+    def kept(self, found: Tensor) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return what the result keeps of logits: classes, and where it has them probabilities; both uint8."""
+        return self.predictor.kept(found, self._layout.probabilities)
 
     def _around(self, block: Block) -> Box:
         """Return the box around the chunks of a block, in voxels of the result."""

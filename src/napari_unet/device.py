@@ -158,7 +158,7 @@ def memory_problems(remedy: str) -> Iterator[None]:
         raise Problem(f"There is not enough memory. {remedy}") from error
 
 
-def lacks_memory(error: MemoryError | RuntimeError) -> bool:
+def lacks_memory(error: Exception) -> bool:
     """Tell whether the device or the machine ran out of memory."""
     import torch
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-
-import numpy as np
 
 from napari_unet.ahead import Behind, ahead
 from napari_unet.blocks import Block, Place, blocks, nearest_first
 from napari_unet.blockwise import Blockwise
 from napari_unet.config import SegmentConfig
-from napari_unet.device import Compute, choose, largest_tile, memory_problems
+from napari_unet.device import Compute, choose, lacks_memory, largest_tile, memory_problems
 from napari_unet.disk import write_json
 from napari_unet.events import Event, Finished, Notice, Progress, Started
 from napari_unet.layout import CONFIG, Layout, read_layout
@@ -141,13 +139,21 @@ class _Job:
         if done < total:
             yield Finished(str(self._store.path), f"{done:,} of {total:,} chunks are kept", True)
             return
-        values = np.array([each.value for each in self._model.card.classes], np.uint8)
-        places = windows(self._store.layout, self._blockwise.predictor.tile)
-        certificate = certify(self._blockwise.logits, self._store.class_map, values, places)
-        certificate.save(self._store.path)
         sections = counted(self._box.z1 - self._box.z0, "section")
-        checked = f", {certificate}" if certificate.windows else ""  # one tile a section has no seam
-        yield Finished(str(self._store.path), f"{sections} segmented{checked}")
+        certificate = yield from self._certified()
+        yield Finished(str(self._store.path), f"{sections} segmented{certificate}")
+
+    def _certified(self) -> Generator[Notice, None, str]:
+        """Look for seams; return what is found, in words. All is computed: what goes wrong here is only said."""
+        places = windows(self._store.layout, self._box, self._blockwise.predictor.tile)
+        try:
+            certificate = certify(self._blockwise.logits, self._blockwise.kept, self._store.stored, places)
+            certificate.save(self._store.path)
+        except (MemoryError, RuntimeError, Problem) as error:
+            why = "there was not enough memory" if lacks_memory(error) else str(error)
+            yield Notice(f"The places where tiles meet were not checked: {why}. Run the same again to check them.")
+            return ""
+        return f"; {certificate}"
 
     def _here(self, order: Iterator[Block], should_stop: Callable[[], bool]) -> Iterator[Notice | Block]:
         """Compute blocks in this process; one thread reads ahead, one writes behind."""

@@ -144,9 +144,18 @@ class Store:
         """The chunks still to be written, in the order z, y, x."""
         return [chunk for chunk in self._chunks if chunk not in self._done and chunk not in self._unlisted]
 
-    def class_map(self, box: Box) -> np.ndarray:
-        """Return a box of one section of the class map at full resolution: uint8 (rows, columns)."""
-        return np.asarray(self._pyramids.levels[0][0][box.z0, box.y0 : box.y1, box.x0 : box.x1])
+    def stored(self, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return a box of one section at full resolution.
+
+        Returns
+        -------
+        classes : ndarray, shape (rows, columns), uint8
+        probabilities : ndarray, shape (classes, rows, columns), uint8, or None
+            255 = 1; None where the result keeps none.
+        """
+        part = ..., box.z0, slice(box.y0, box.y1), slice(box.x0, box.x1)
+        classes, *probabilities = (np.asarray(levels[0][part]) for levels in self._pyramids.levels)
+        return classes, probabilities[0] if probabilities else None
 
     def write(self, chunk: Chunk, classes: np.ndarray, probabilities: np.ndarray | None) -> None:
         """Write one pending chunk; it is listed as done at one of the next flushes.
