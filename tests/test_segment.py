@@ -180,6 +180,26 @@ def test_a_changed_image_is_refused(stack: Path, tmp_path: Path) -> None:
         finish(config)
 
 
+@pytest.mark.parametrize("finished", [False, True])
+def test_an_image_edited_where_the_fingerprint_does_not_look_is_refused(tmp_path: Path, finished: bool) -> None:
+    sections = np.random.default_rng(0).integers(0, 255, (9, 300, 40), np.uint8)
+    image = tmp_path / "image.tif"
+    tifffile.imwrite(image, sections, metadata={"axes": "ZYX"})
+    config = SegmentConfig(model=SMALL, image=image, out=tmp_path / "out.zarr")
+    done: list[object] = []
+    for event in segment(config, lambda: not finished and sum(isinstance(each, Progress) for each in done) > 5):
+        done.append(event)
+    before, same = files_of(config.out), open_volume(image).fingerprint()
+    image.touch()
+    assert not finished or finish(config).detail == "already done"  # a new date alone is no change
+    sections[5, 280, 20] ^= 255
+    tifffile.imwrite(image, sections, metadata={"axes": "ZYX"})
+    assert open_volume(image).fingerprint() == same
+    with pytest.raises(Problem, match=r"Section 5 of .*image.tif is not what it was when .*out.zarr was computed"):
+        finish(config)
+    assert files_of(config.out) == before
+
+
 def test_a_blank_section_is_said_and_a_blank_stack_refused(stack: Path, tmp_path: Path) -> None:
     sections = tifffile.imread(stack)
     sections[1] = 7
@@ -330,10 +350,12 @@ def test_probabilities_of_a_region_are_certified_with_the_result(tissue: np.ndar
 def test_a_seam_in_the_result_is_told(tissue: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Store.write
 
-    def spoilt(store: Store, chunk: Chunk, classes: np.ndarray, probabilities: np.ndarray | None) -> None:
+    def spoilt(
+        store: Store, chunk: Chunk, classes: np.ndarray, probabilities: np.ndarray | None, seen: int | None
+    ) -> None:
         classes = classes.copy()
         classes[:, 60:64] = 3 - classes[:, 60:64]
-        real(store, chunk, classes, probabilities)
+        real(store, chunk, classes, probabilities, seen)
 
     monkeypatch.setattr(Store, "write", spoilt)
     tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])

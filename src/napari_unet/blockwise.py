@@ -31,10 +31,22 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Written:
+    """A block that a worker of a cluster wrote, with the checksum of what it saw under each chunk."""
+
+    block: Block
+    seen: dict[Chunk, int]
+
+
+@dataclass(frozen=True)
 class Computed:
-    """A chunk as the result keeps it: classes uint8 (h, w), probabilities uint8 (C, h, w) or None."""
+    """A chunk as the result keeps it: classes uint8 (h, w), probabilities uint8 (C, h, w) or None.
+
+    `seen` is the checksum of the pixels of the image under it.
+    """
 
     chunk: Chunk
+    seen: int
     classes: np.ndarray
     probabilities: np.ndarray | None
 
@@ -79,8 +91,22 @@ class Blockwise:
         for chunk in seen.block.chunks:
             y0, y1, x0, x1 = chunk.box(self._layout.shape)
             part = ..., slice(y0 - around.y0, y1 - around.y0), slice(x0 - around.x0, x1 - around.x0)
-            chunks.append(Computed(chunk, classes[part], None if probabilities is None else probabilities[part]))
+            seen_there = seen.window.checksum(self._under(chunk))
+            chunks.append(
+                Computed(chunk, seen_there, classes[part], None if probabilities is None else probabilities[part])
+            )
         return chunks
+
+    def seen(self, chunk: Chunk) -> int:
+        """Return the checksum of the pixels of the image under a chunk, as they are now.
+
+        Raises
+        ------
+        Problem
+            If the image cannot be read.
+        """
+        there = self._under(chunk)
+        return self._sections.read(there)[0].checksum(there)
 
     def logits(self, box: Box, tile: int) -> Tensor:
         """Return the logits of a box of the result in tiles of a side: float32 (classes, rows, columns)."""
@@ -90,6 +116,10 @@ class Blockwise:
     def kept(self, found: Tensor) -> tuple[np.ndarray, np.ndarray | None]:
         """Return what the result keeps of logits: classes, and where it has them probabilities; both uint8."""
         return self.predictor.kept(found, self._layout.probabilities)
+
+    def _under(self, chunk: Chunk) -> Box:
+        """Return the box of a chunk, in voxels of the image."""
+        return self._on_image(Box(chunk.z, chunk.z + 1, *chunk.box(self._layout.shape)))
 
     def _around(self, block: Block) -> Box:
         """Return the box around the chunks of a block, in voxels of the result."""

@@ -20,7 +20,7 @@ from distributed import Client, Future, KilledWorker, Worker, WorkerPlugin, get_
 
 from napari_unet import __version__
 from napari_unet.blocks import Block
-from napari_unet.blockwise import Blockwise
+from napari_unet.blockwise import Blockwise, Written
 from napari_unet.config import SegmentConfig
 from napari_unet.device import choose, largest_tile
 from napari_unet.disk import disk_problems, sync
@@ -45,7 +45,7 @@ _START, _AGAIN = "Start some (dask worker ADDRESS)", "run the same command again
 
 def computed(
     config: SegmentConfig, layout: Layout, box: Box, order: Iterator[Block], should_stop: Callable[[], bool]
-) -> Generator[Notice | Block, None, None]:
+) -> Generator[Notice | Written, None, None]:
     """Let the workers compute blocks and write their chunks, until all are done or it should stop.
 
     However it ends, no worker is writing any more then, and none keeps the model: close it where it is not exhausted.
@@ -66,7 +66,7 @@ def computed(
 
     Yields
     ------
-    Notice or Block
+    Notice or Written
         A block whose chunks are written and synced.
 
     Raises
@@ -128,7 +128,7 @@ class _Crew:
         except OSError as error:
             raise self._lost() from error
 
-    def work(self, order: Iterator[Block], should_stop: Callable[[], bool]) -> Iterator[Notice | Block]:
+    def work(self, order: Iterator[Block], should_stop: Callable[[], bool]) -> Iterator[Notice | Written]:
         """Hand out blocks, and yield those that are written, until all are or it should stop."""
         while not should_stop():
             workers = self._workers()
@@ -140,7 +140,7 @@ class _Crew:
             for task in self._ended():
                 yield from self._told(task)
 
-    def finish(self) -> Iterator[Notice | Block]:
+    def finish(self) -> Iterator[Notice | Written]:
         """Dismiss the workers; wait for what they are at, and yield it; do nothing the second time."""
         if not self._engaged or self._client.status != "running":
             return
@@ -189,12 +189,12 @@ class _Crew:
             time.sleep(_BEAT)
         return [each for each in self._tasks if each.done()]
 
-    def _told(self, task: Future) -> Iterator[Notice | Block]:
+    def _told(self, task: Future) -> Iterator[Notice | Written]:
         """Yield what a task that ended says; its error is raised."""
         self._tasks.remove(task)
         failed = task.status == "error"  # which may be an OSError, too
         try:
-            block, notices = task.result(timeout=None if failed else _ANSWER)
+            written, notices = task.result(timeout=None if failed else _ANSWER)
         except (CancelledError, OSError) as error:
             if failed:
                 raise
@@ -206,7 +206,7 @@ class _Crew:
             what = "Workers died over the same tile again and again; their logs tell why"
             raise Problem(f"{what}. Mend that and {_AGAIN}") from error
         yield from map(Notice, notices)
-        yield block
+        yield written
 
     def _lost(self) -> Problem:
         self._engaged = False  # nobody is left to be told
@@ -239,8 +239,8 @@ class _Segmenting(WorkerPlugin):
             self._let_go()
             self._one_at_a_time.release()
 
-    def compute(self, block: Block) -> list[str]:
-        """Compute a block and write its chunks; return what the user should know."""
+    def compute(self, block: Block) -> tuple[Written, list[str]]:
+        """Compute a block and write its chunks; return what was written, and what the user should know."""
         with self._one_at_a_time:
             if self._error or self._ended:
                 raise self._error or Problem("The job has ended.")
@@ -267,7 +267,7 @@ class _Segmenting(WorkerPlugin):
         predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
         self._job = Blockwise(predictor, image, Box(*self._given["box"]), layout)
 
-    def _compute(self, block: Block) -> list[str]:
+    def _compute(self, block: Block) -> tuple[Written, list[str]]:
         work, notices = self._job.compute(self._job.read(block)), []
         while True:
             try:
@@ -279,7 +279,7 @@ class _Segmenting(WorkerPlugin):
             for each in chunks:
                 self._pyramids.write(each.chunk, each.classes, each.probabilities)
             sync(self._out, [file for each in chunks for file in self._pyramids.files(each.chunk)])
-        return notices
+        return Written(block, {each.chunk: each.seen for each in chunks}), notices
 
     def _let_go(self) -> None:
         import torch
@@ -296,8 +296,8 @@ class _Segmenting(WorkerPlugin):
             raise Problem(f"On the worker {self._address}: {problem}") from problem
 
 
-def _compute(name: str, block: Block) -> tuple[Block, list[str]]:
+def _compute(name: str, block: Block) -> tuple[Written, list[str]]:
     """Compute a block of the job `name` on the worker that this runs on."""
     plugin = get_worker().plugins[name]
     assert isinstance(plugin, _Segmenting)
-    return block, plugin.compute(block)
+    return plugin.compute(block)

@@ -14,7 +14,8 @@ from napari_unet.layout import CHUNK, Chunk, read_layout
 
 DONE = "done.jsonl"
 LOCK = "segmentation.lock"  # held by the job that makes the result
-_LINE = re.compile(rb'^\{"chunk": \[((?:0|[1-9]\d{0,8})(?:, (?:0|[1-9]\d{0,8})){2})\]\}$', re.MULTILINE)
+_NUMBER = rb"(?:0|[1-9]\d{0,8})"
+_LINE = re.compile(rb'^\{"chunk": \[(%b(?:, %b){2})\](?:, "image": \d{1,10})?\}$' % (_NUMBER, _NUMBER), re.MULTILINE)
 
 
 def finished_chunks(path: Path) -> tuple[int, int]:
@@ -32,16 +33,21 @@ def finished_chunks(path: Path) -> tuple[int, int]:
     text = text[: text.rfind(b"\n") + 1]
     listed = _LINE.findall(text)
     if len(listed) < text.count(b"\n"):  # a line that no job of ours wrote: read each, slowly
-        return len(chunks_in(text).intersection(layout.chunks())), math.prod(grid)
+        return len(chunks_in(text).keys() & set(layout.chunks())), math.prod(grid)
     indices = np.array(b", ".join(set(listed)).split(b", ") if listed else [], "S9").astype(np.int64).reshape(-1, 3)
     return int((indices < grid).all(axis=1).sum()), math.prod(grid)
 
 
-def chunks_in(text: bytes) -> set[Chunk]:
-    """Return the chunks that `done.jsonl` names; a last line that a kill left unfinished names none."""
-    chunks = set()
+def chunks_in(text: bytes) -> dict[Chunk, int | None]:
+    """Return the chunks that `done.jsonl` names, and the checksum of the image under each, None where it has none.
+
+    A last line that a kill left unfinished names none.
+    """
+    chunks: dict[Chunk, int | None] = {}
     for line in text[: text.rfind(b"\n") + 1].splitlines():
         # A line that cannot be read is a chunk computed again, no reason to stop.
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            chunks.add(Chunk(*json.loads(line)["chunk"]))
+            fields = json.loads(line)
+            chunk = Chunk(*fields["chunk"])
+            chunks[chunk] = fields.get("image")
     return chunks

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import google_crc32c
 import numpy as np
 
 from napari_unet import tiles
@@ -37,6 +38,11 @@ class Window:
     def __getitem__(self, key: tuple[Any, Any]) -> np.ndarray:
         rows, columns = key
         return self.pixels[rows - self.y, columns - self.x]
+
+    def checksum(self, box: Box) -> int:
+        """Return the CRC32C of the pixels in a box of the section."""
+        part = self.pixels[box.y0 - self.y : box.y1 - self.y, box.x0 - self.x : box.x1 - self.x]
+        return int(google_crc32c.value(part.astype(part.dtype.newbyteorder("<"), copy=False).tobytes()))
 
 
 class Sections:

@@ -29,6 +29,8 @@ from napari_unet.unet import folded
 from napari_unet.volume import Volume, open_volume
 from napari_unet.words import counted
 
+_LOOKED_AT = 16  # finished chunks under which the image is compared with what it was; 16 megapixels at most
+
 
 def segment(
     config: SegmentConfig,
@@ -111,6 +113,7 @@ class _Job:
         """Compute all chunks that are pending."""
         on = self._config.scheduler or str(self._blockwise.predictor.compute)
         yield Started("segment", on, f"{self._image.name} with {self._model.card.name}")
+        self._refuse_edited()
         pending, total = self._store.pending, self._store.total
         if not pending and (self._store.path / SEAMS).exists():
             yield Finished(str(self._store.path), "already done")
@@ -143,6 +146,18 @@ class _Job:
         certificate = yield from self._certified()
         yield Finished(str(self._store.path), f"{sections} segmented{certificate}")
 
+    def _refuse_edited(self) -> None:
+        """Raise a Problem if the image is not what some finished chunks, spread over them, were computed from."""
+        seen = list(self._store.seen.items())
+        for i in sorted({i * (len(seen) - 1) // (_LOOKED_AT - 1) for i in range(_LOOKED_AT)} if seen else ()):
+            chunk, before = seen[i]
+            if self._blockwise.seen(chunk) != before:
+                z = self._box.z0 + chunk.z
+                raise Problem(
+                    f"Section {z} of {self._image.name} is not what it was when {self._store.path} was computed. "
+                    "Put the former image back, or segment the present one into another result."
+                )
+
     def _certified(self) -> Generator[Notice, None, str]:
         """Look for seams; return what is found, in words. All is computed: what goes wrong here is only said."""
         places = windows(self._store.layout, self._box, self._blockwise.predictor.tile)
@@ -162,7 +177,7 @@ class _Job:
                 if should_stop():
                     break
                 for each in (yield from self._blockwise.compute(seen)):
-                    writer.do(self._store.write, each.chunk, each.classes, each.probabilities)
+                    writer.do(self._store.write, each.chunk, each.classes, each.probabilities, each.seen)
                 yield seen.block
             writer.settle()
 
@@ -174,10 +189,12 @@ class _Job:
             raise Problem('A cluster needs the package distributed: pip install "napari-unet[distributed]".') from error
         with closing(computed(self._config, self._store.layout, self._box, order, should_stop)) as said:
             for what in said:
-                if isinstance(what, Block):
-                    for chunk in what.chunks:
-                        self._store.written(chunk)
-                yield what
+                if isinstance(what, Notice):
+                    yield what
+                    continue
+                for chunk, seen in what.seen.items():
+                    self._store.written(chunk, seen)
+                yield what.block
 
 
 def _on_result(look: Look | None, box: Box) -> Place | None:

@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -120,7 +120,8 @@ class Store:
         self.total = len(self._chunks)
         self._lock = lock
         self._pyramids = Pyramids(path, layout)
-        listed = _listed(path).intersection(self._chunks)
+        self._seen = _listed(path)
+        listed = self._seen.keys() & set(self._chunks)
         self._done = self._pyramids.whole(listed)
         self.damaged = len(listed) - len(self._done)
         self._unlisted: list[Chunk] = []
@@ -133,6 +134,12 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def seen(self) -> dict[Chunk, int]:
+        """The checksum of the image under each finished chunk, in their order, where it is known."""
+        known = {chunk: self._seen.get(chunk) for chunk in sorted(self._done)}
+        return {chunk: seen for chunk, seen in known.items() if seen is not None}
 
     @property
     def done(self) -> int:
@@ -157,7 +164,9 @@ class Store:
         classes, *probabilities = (np.asarray(levels[0][part]) for levels in self._pyramids.levels)
         return classes, probabilities[0] if probabilities else None
 
-    def write(self, chunk: Chunk, classes: np.ndarray, probabilities: np.ndarray | None) -> None:
+    def write(
+        self, chunk: Chunk, classes: np.ndarray, probabilities: np.ndarray | None, seen: int | None = None
+    ) -> None:
         """Write one pending chunk; it is listed as done at one of the next flushes.
 
         Parameters
@@ -168,6 +177,8 @@ class Store:
             uint8 (h, w), the pixels of `chunk.box`, at most 254.
         probabilities : numpy.ndarray or None
             uint8 (C, h, w), 255 = probability 1; None if the layout keeps none.
+        seen : int, optional
+            The checksum of the pixels of the image under the chunk.
 
         Raises
         ------
@@ -180,11 +191,12 @@ class Store:
             raise ValueError(f"{chunk} was written before")
         with self._disk():
             self._pyramids.write(chunk, classes, probabilities)
-        self.written(chunk)
+        self.written(chunk, seen)
 
-    def written(self, chunk: Chunk) -> None:
+    def written(self, chunk: Chunk, seen: int | None) -> None:
         """Take note of a chunk that was written, here or by another process; the same problems as of `write`."""
         self._unlisted.append(chunk)
+        self._seen[chunk] = seen
         if len(self._unlisted) >= _BATCH or time.monotonic() - self._flushed >= _PATIENCE:
             self.flush()
 
@@ -202,7 +214,7 @@ class Store:
             files = [file for chunk in self._unlisted for file in self._pyramids.files(chunk)]
             sync(self.path, files + self._pyramids.coarsen(self._unlisted))
             with (self.path / DONE).open("ab") as log:
-                log.write(_lines(self._unlisted))
+                log.write(_lines(self._unlisted, self._seen))
                 log.flush()
                 os.fsync(log.fileno())
         self._done.update(self._unlisted)
@@ -246,7 +258,7 @@ class Store:
     def _mend(self) -> None:
         """Remove all but the finished chunks from sections that are not whole, and write their coarse levels again."""
         if self.damaged:
-            write_whole(self.path / DONE, lambda beside: beside.write_bytes(_lines(sorted(self._done))))
+            write_whole(self.path / DONE, lambda beside: beside.write_bytes(_lines(sorted(self._done), self._seen)))
         sections = {chunk.z for chunk in self.pending}
         sections |= self._pyramids.torn(chunk for chunk in self._done if chunk.z not in sections)
         kept = [chunk for chunk in self._done if chunk.z in sections]
@@ -286,16 +298,20 @@ def _create(path: Path, layout: Layout) -> None:
     sync(path.parent, [path / DONE])
 
 
-def _lines(chunks: Iterable[Chunk]) -> bytes:
+def _lines(chunks: Iterable[Chunk], seen: Mapping[Chunk, int | None]) -> bytes:
     """Return what `done.jsonl` says of chunks."""
-    return "".join(json.dumps({"chunk": dataclasses.astuple(each)}) + "\n" for each in chunks).encode()
+    lines = []
+    for chunk in chunks:
+        image = {} if seen.get(chunk) is None else {"image": seen[chunk]}
+        lines.append(json.dumps({"chunk": dataclasses.astuple(chunk)} | image) + "\n")
+    return "".join(lines).encode()
 
 
-def _listed(path: Path) -> set[Chunk]:
-    """Read `done.jsonl`, and cut off a last line that a kill left unfinished."""
+def _listed(path: Path) -> dict[Chunk, int | None]:
+    """Return the chunks that `done.jsonl` names, and the checksum of the image under each."""
     log = path / DONE
     if not log.exists():
-        return set()
+        return {}
     text = log.read_bytes()
     end = text.rfind(b"\n") + 1
     if end < len(text):
