@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 
 from napari_unet import cli, disk, learner, store
 from napari_unet.card import find
+from napari_unet.omezarr import create_stack
 from napari_unet.predict import Predictor
 
 TABLE = Path(__file__).parents[1] / "docs" / "bad-input.md"
@@ -261,6 +262,82 @@ def _(c: Case) -> int:
     return c.segment(c.save("five.tif", stack, metadata={"axes": "TCZYX"}), "--channel", "1")
 
 
+@case("a large section with a value that is no number")
+def _(c: Case) -> int:
+    c.monkeypatch.setattr("napari_unet.sections.WHOLE", 1000)
+    pixels = np.tile(c.pixels.astype(np.float32), (1, 8, 8))
+    pixels[1, 270, 270] = np.nan  # where the sample of its grey values does not look
+    return c.segment(pixels, "--tile", "16")
+
+
+@case("grey values as large as float64 can be")
+def _(c: Case) -> int:
+    return c.segment(c.pixels.astype(np.float64) * 1e300)
+
+
+@case("a grey stack in colour with one section in real colour")
+def _(c: Case) -> int:
+    stack = np.repeat(np.concatenate([c.pixels, c.pixels])[..., None], 3, axis=3)
+    stack[3, :, :, 1] //= 2
+    tifffile.imwrite(c.folder / "rgb.tif", stack, photometric="rgb")
+    return c.segment(str(c.folder / "rgb.tif"))
+
+
+@case("a packed file")
+def _(c: Case) -> int:
+    (c.folder / "stack.mrc.gz").write_bytes(b"\x1f\x8b")
+    return c.segment(str(c.folder / "stack.mrc.gz"))
+
+
+@case("a level of a TIFF pyramid")
+def _(c: Case) -> int:
+    pyramid(c)
+    return c.segment(str(c.folder / "pyramid.tif" / "1"))
+
+
+@case("a level that a TIFF has not")
+def _(c: Case) -> int:
+    pyramid(c)
+    return c.segment(str(c.folder / "pyramid.tif" / "5"))
+
+
+def pyramid(c: Case) -> None:
+    with tifffile.TiffWriter(c.folder / "pyramid.tif", ome=True) as tif:
+        tif.write(c.pixels, subifds=1, metadata={"axes": "ZYX"}, photometric="minisblack")
+        tif.write(np.ascontiguousarray(c.pixels[:, ::2, ::2]), subfiletype=1, photometric="minisblack")
+
+
+def bioformats2raw(count: int) -> Callable[[Case], int]:
+    def run(c: Case) -> int:
+        group = c.folder / "raw.zarr"
+        zarr.create_group(group, attributes={"ome": {"version": "0.5", "bioformats2raw.layout": 3}})
+        for i in range(count):
+            create_stack(group / str(i), c.pixels.shape, 64, c.pixels.dtype, None, (0, 0, 0))[:] = c.pixels
+        return c.segment(str(group))
+
+    return run
+
+
+@case("an output inside a Zarr")
+def _(c: Case) -> int:
+    zarr.create_group(c.folder / "other.zarr")
+    image = c.save("image.tif", c.pixels)
+    return cli.main(["segment", image, str(c.folder / "other.zarr" / "out.zarr"), *QUICK])
+
+
+@case("a TIFF inside a Zarr")
+def _(c: Case) -> int:
+    c.segment(None)
+    return cli.main(["convert", str(c.folder / "out.zarr"), str(c.folder / "out.zarr" / "out.tif")])
+
+
+@case("a damaged result converted to TIFF")
+def _(c: Case) -> int:
+    c.segment(None)
+    (c.folder / "out.zarr/0/c/1/0/0").write_bytes(b"nonsense")
+    return cli.main(["convert", str(c.folder / "out.zarr"), str(c.folder / "out.tif")])
+
+
 @case("a result converted to TIFF")
 def _(c: Case) -> int:
     return c.segment() or cli.main(["convert", str(c.folder / "out.zarr"), str(c.folder / "out.tif")])
@@ -390,6 +467,8 @@ CASES |= {
     "the only dataset of HDF5": hdf5("", "volumes/raw"),
     "HDF5 with several datasets": hdf5("", "volumes/raw", "volumes/labels"),
     "HDF5 without that dataset": hdf5("rw", "volumes/raw"),
+    "a folder of one OME-Zarr": bioformats2raw(1),
+    "a folder of several OME-Zarr": bioformats2raw(2),
     "MRC": mrc(),
     "a truncated MRC": mrc(100),
     "a missing model": lambda c: c.segment(None, "--model", "no-such-model"),

@@ -13,10 +13,11 @@ import tifffile
 from napari_unet.disk import disk_problems, sync
 from napari_unet.events import Event, Finished, Notice, Progress, Started
 from napari_unet.layout import NOT_COMPUTED, Layout
+from napari_unet.omezarr import refuse_inside
 from napari_unet.problem import Problem
 from napari_unet.store import Result, open_result
 from napari_unet.volume import View, Volume
-from napari_unet.voxels import OME_CREATOR, damaged
+from napari_unet.voxels import OME_CREATOR
 from napari_unet.words import counted
 
 _SUFFIXES = {".tif", ".tiff"}
@@ -55,6 +56,7 @@ def convert(
     found = _opened(result, probabilities)
     if out.suffix.lower() not in _SUFFIXES:
         raise Problem(f"{out} does not end in .tif, and only TIFF is written. Choose another name.")
+    refuse_inside(out)
     if out.exists():
         raise Problem(f"{out} already exists. Choose another name, or delete it first.")
     depth, height, width = found.layout.shape
@@ -90,7 +92,7 @@ def _opened(path: Path, probabilities: bool) -> Result:
     except Problem:
         raise
     except Exception as error:  # zarr tells a bad file by many kinds of error
-        raise damaged(path) from error
+        raise _spoilt(str(path)) from error
     if probabilities and not found.probabilities:
         raise Problem(f"{path} was made without probabilities. Segment again with --probabilities under another name.")
     return found
@@ -110,14 +112,29 @@ def _writing(file: Path, result: Result, name: str, probabilities: bool) -> Iter
             for volume in written:
                 # The whole stack is described in its first page; tifffile itself would ask for all pages at once.
                 tif.write(
-                    volume.section(z),
+                    _section(volume, z, name),
                     photometric="minisblack",
                     compression="zlib",
                     description=about,
                     metadata=None,
                 )
                 about = None
-            yield int(np.count_nonzero(classes.section(z) == NOT_COMPUTED))
+            yield int(np.count_nonzero(_section(classes, z, name) == NOT_COMPUTED))
+
+
+def _section(volume: Volume, z: int, name: str) -> np.ndarray:
+    try:
+        return volume.section(z)
+    except Problem as problem:
+        raise _spoilt(name) from problem
+
+
+def _spoilt(name: str) -> Problem:
+    """Return what to say of a result that cannot be read."""
+    return Problem(
+        f"{name} is damaged. Run the same napari-unet segment command again, which computes what is damaged, and then "
+        "convert it."
+    )
 
 
 def _described(layout: Layout, channels: list[str] | None = None) -> bytes | None:

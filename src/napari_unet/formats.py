@@ -26,6 +26,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what is wrong
 
 _TIFF = {".tif", ".tiff", ".btf", ".tf8"}
 _PNG = ".png"
+_PACKED = {".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".tgz", ".rar"}
 
 
 def open_source(path: Path, labels: bool = False) -> Source:
@@ -43,6 +44,8 @@ def open_source(path: Path, labels: bool = False) -> Source:
     if file := hdf5.file_of(path):
         return hdf5.open_dataset(file, path.relative_to(file).as_posix())
     if not path.exists():
+        if path.name.isdecimal() and path.parent.suffix.lower() in _TIFF and path.parent.is_file():
+            return _open_tiff(path.parent, int(path.name))
         raise Problem(f"{path} does not exist. Check the path.")
     if path.is_dir():
         return _open_zarr(path) if omezarr.is_zarr(path) else _open_folder(path, labels)
@@ -53,6 +56,8 @@ def open_source(path: Path, labels: bool = False) -> Source:
         return _open_tiff(path)
     if suffix in mrc.SUFFIXES:
         return mrc.open_mrc(path)
+    if suffix in _PACKED:
+        raise Problem(f"{path} is packed. Unpack it first (gunzip, unzip, 7-Zip), then choose the file inside.")
     raise Problem(f"{path} cannot be opened. Save it as TIFF, HDF5, MRC, OME-Zarr or as a folder of PNG files.")
 
 
@@ -147,13 +152,15 @@ def _words(shape: tuple[int, ...], dtype: np.dtype) -> str:
     return f"{' x '.join(map(str, shape))} pixels of {dtype}"
 
 
-def _open_tiff(path: Path) -> Source:
-    """Open the one image of a TIFF: read section by section if its pixels lie in a row, else by strip or tile."""
+def _open_tiff(path: Path, level: int = 0) -> Source:
+    """Open a level of the one image of a TIFF: section by section if its pixels lie in a row, else by strip or tile."""
     try:
         with ExitStack() as files:
             tif = files.enter_context(tifffile.TiffFile(path))
             series = _one_series(tif, path)
             voxels = of_tiff(tif)
+            if level:
+                series, voxels = _level(series, level, voxels, path)
             if series.dataoffset is not None and series.transform is None:
                 dtype = np.dtype(tif.byteorder + series.dtype.char)
                 return Source(InRow(path, dtype, series.dataoffset, series.shape), series.axes, voxels)
@@ -164,6 +171,18 @@ def _open_tiff(path: Path) -> Source:
         raise
     except Exception as error:  # tifffile tells a bad file by many kinds of error
         raise damaged(path) from error
+
+
+def _level(
+    series: tifffile.TiffPageSeries, level: int, voxels: Voxels, path: Path
+) -> tuple[tifffile.TiffPageSeries, Voxels]:
+    """Return a coarser level of an image, and how large its voxels are."""
+    if level >= len(series.levels):
+        last = len(series.levels) - 1
+        raise Problem(f"{path} has no level {level}. Levels count from 0, the finest, and the last one here is {last}.")
+    coarse = series.levels[level]
+    shrunk = {axis: a / b for axis, a, b in zip(series.axes, series.shape, coarse.shape, strict=True)}
+    return coarse, Voxels({axis: step * shrunk.get(axis, 1) for axis, step in voxels.step.items()})
 
 
 def _one_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
@@ -201,6 +220,12 @@ def _open_zarr(folder: Path) -> Source:
         return Source(array, letters(metadata.get("dimension_names") or (), array.ndim))
     image = omezarr.multiscale(metadata["attributes"])
     if image is None:
+        images = omezarr.images_in(folder)
+        if len(images) == 1:
+            return _open_zarr(images[0])
+        if images:
+            names = ", ".join(str(each) for each in images[:4]) + ", ..." * (len(images) > 4)
+            raise Problem(f"{folder} holds {len(images)} images. Name one: {names}.")
         raise Problem(f"{folder} is a Zarr group that is not an OME-Zarr image. Open one of the arrays inside it.")
     array = omezarr.open_level(folder, image)
     return Source(array, letters(image.axes, array.ndim), _voxels(metadata["attributes"], image, 0))

@@ -46,21 +46,33 @@ def measure(section: np.ndarray, name: str) -> Grey:
     Raises
     ------
     Problem
-        If a grey value is not a number or infinite.
+        If a grey value is not a number or infinite, or so large that their spread is.
     """
-    if section.dtype.kind == "f" and not np.isfinite(section).all():
-        raise Problem(
-            f"{name} holds grey values that are not numbers or are infinite. "
-            "Replace them, for example with 0, and start again."
-        )
+    refuse_no_numbers(section, name)
     step = max(1, math.ceil(math.sqrt(section.size / _SAMPLE)))
     sample = section[::step, ::step]
     seen = sample[~_padding(sample)]
     if seen.size < _LEAST * sample.size:
         seen = sample.ravel()
     # Constant sections must give exactly 0, which rounding in the standard deviation would not.
-    std = float(seen.std(dtype=np.float64)) if seen.min() < seen.max() else 0.0
-    return Grey(float(seen.mean(dtype=np.float64)), std)
+    with np.errstate(over="ignore", invalid="ignore"):
+        std = float(seen.std(dtype=np.float64)) if seen.min() < seen.max() else 0.0
+        mean = float(seen.mean(dtype=np.float64))
+    if not math.isfinite(mean + std):
+        raise Problem(
+            f"{name} holds grey values too large to compute with, up to {seen.max():.1g}. "
+            "Divide the stack by a large number, or save it as whole numbers of 8 or 16 bit."
+        )
+    return Grey(mean, std)
+
+
+def refuse_no_numbers(pixels: np.ndarray, name: str) -> None:
+    """Raise a Problem if a grey value of `pixels`, any shape, is not a number or infinite."""
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise Problem(
+            f"{name} holds grey values that are not numbers or are infinite. "
+            "Replace them, for example with 0, and start again."
+        )
 
 
 def _padding(sample: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -105,6 +106,23 @@ def level_of(folder: Path) -> tuple[Mapping[str, Any], Multiscale, int] | None:
             if image and group / level.path == folder:
                 return attributes, image, number
     return None
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the OME-Zarr images right inside a group, as bioformats2raw lays them out, by their numbers."""
+    found = []
+    for inside in folder.iterdir():
+        with contextlib.suppress(Problem):
+            if is_zarr(inside) and multiscale(metadata(inside)["attributes"]) is not None:
+                found.append(inside)
+    return sorted(found, key=lambda each: (len(each.name), each.name))
+
+
+def refuse_inside(path: Path) -> None:
+    """Raise a Problem if `path`, which is to be written, lies inside a Zarr: it would become a part of it."""
+    for above in path.absolute().parents:
+        if is_zarr(above):
+            raise Problem(f"{path} lies inside {above}, which is a Zarr of its own. Choose a name beside it.")
 
 
 def open_array(folder: Path, mode: Literal["r", "r+"] = "r") -> zarr.Array:

@@ -33,7 +33,7 @@ from napari_unet.disk import disk_problems, lock, sync, write_json
 from napari_unet.events import Event, Finished
 from napari_unet.holdout import Strips
 from napari_unet.log import ERROR, LOG
-from napari_unet.omezarr import create_stack
+from napari_unet.omezarr import create_stack, refuse_inside
 from napari_unet.problem import Problem
 from napari_unet.volume import Volume
 
@@ -211,6 +211,7 @@ def open_run(config: TrainConfig) -> Run:
     if not (folder / CONFIG).exists():
         if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - _BEFORE_BEGIN):
             raise Problem(f"{folder} already exists and is no run of napari-unet. Choose another name (--out).")
+        refuse_inside(folder)
         with disk_problems(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return Run(folder, None)

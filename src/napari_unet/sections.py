@@ -9,7 +9,7 @@ import google_crc32c
 import numpy as np
 
 from napari_unet import tiles
-from napari_unet.grey import Grey, measure
+from napari_unet.grey import Grey, measure, refuse_no_numbers
 from napari_unet.tiles import Box, Tile
 from napari_unet.volume import Volume
 
@@ -75,11 +75,10 @@ class Sections:
         return whole or self._window(box), grey
 
     def _opened(self, z: int) -> tuple[Grey, Window | None]:
-        name = f"Section {z} of {self._image.name}"
         if self._large:
-            return measure(self._sample(z), name), None
+            return measure(self._sample(z), self._name(z)), None
         pixels = self._image.section(z)
-        return measure(pixels, name), Window(pixels, 0, 0, self._image.shape[1:])
+        return measure(pixels, self._name(z)), Window(pixels, 0, 0, self._image.shape[1:])
 
     def _sample(self, z: int) -> np.ndarray:
         """Return blocks spread over a large section, in one array."""
@@ -95,4 +94,8 @@ class Sections:
         rows, columns = tiles.mirror(around.rows, height), tiles.mirror(around.columns, width)
         top, left = int(rows.min()), int(columns.min())
         pixels = self._image.section(box.z0, slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
+        refuse_no_numbers(pixels, self._name(box.z0))  # `measure` saw a sample only
         return Window(pixels, top, left, (height, width))
+
+    def _name(self, z: int) -> str:
+        return f"Section {z} of {self._image.name}"

@@ -30,6 +30,7 @@ import zarr
 from napari_unet.disk import disk_problem, lock, sync, write_whole
 from napari_unet.finished import DONE, LOCK, chunks_in
 from napari_unet.layout import Chunk, Layout, create, open_levels, read_layout, refuse_another
+from napari_unet.omezarr import refuse_inside
 from napari_unet.problem import Problem
 from napari_unet.pyramids import Pyramids
 from napari_unet.tiles import Box
@@ -52,6 +53,8 @@ def open_store(path: Path, layout: Layout) -> Store:
         new = _is_new(path)
         if not new:
             refuse_another(path, layout)
+        else:
+            refuse_inside(path)
         path.mkdir(parents=True, exist_ok=True)
         held = lock(path / LOCK)
         try:

@@ -141,6 +141,29 @@ class View:
         return keys
 
 
+class _Grey:
+    """A grey stack saved in colour, (Z, Y, X): red, green and blue must be equal wherever it is read."""
+
+    def __init__(self, colours: View, name: str) -> None:
+        self._colours, self._name = colours, name
+        self.shape, self.dtype, self.ndim = colours.shape[:3], colours.dtype, 3
+        self.size = int(np.prod(self.shape, dtype=np.int64))
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        pixels = self._colours[key]
+        if (pixels[..., :3] != pixels[..., :1]).any():
+            z = key[0] if isinstance(key, tuple) and isinstance(key[0], int | np.integer) else None
+            where = self._name if z is None else f"Section {z} of {self._name}"
+            raise Problem(
+                f"{where} has colour in it, though the middle section is grey. Say which channel holds the signal "
+                "(--channel): 0 is red, 1 is green, 2 is blue."
+            )
+        return np.asarray(pixels[..., 0])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[...], dtype)
+
+
 def open_volume(path: str | Path, channel: int | None = None, labels: bool = False) -> Volume:
     """Open a stack lazily: TIFF, a folder of TIFF or PNG sections, Zarr, OME-Zarr or a level of it, HDF5, MRC.
 
@@ -195,6 +218,8 @@ def _stack(source: Source, name: str, channel: int | None, labels: bool) -> Any:
             remedy = "Say which channel holds the signal (--channel): 0 is red, 1 is green, 2 is blue."
             raise Problem(f"{name} is a colour image{', not labels' * labels}. {_ONE_VALUE if labels else remedy}")
         others.remove(colour)
+        if len(others) == 0:
+            return _Grey(View(array, (z, y, x, colour)), name)
     words = [f"{shape[i]} {_EXTRA.get(axes[i], 'stacks')}" for i in others]
     if len(others) > 1:
         what = f"{' and '.join(words)}, its axes are {_in_words(axes, shape, z)}"
