@@ -246,6 +246,18 @@ def test_whatever_ends_a_job_is_said_and_no_worker_writes_after_it(
     assert Notice("No worker is left on the cluster. Start some (dask worker ADDRESS) within 1 s.") in told
 
 
+def test_seams_are_looked_for_in_the_tiles_of_the_workers(
+    cluster: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.worker()
+    monkeypatch.setattr("napari_unet.segment.largest_tile", lambda *_: 64)  # this machine is smaller than theirs
+    *_, event = segment(
+        SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address, threads=1)
+    )
+    assert isinstance(event, Finished)
+    assert event.detail == "12 sections segmented; not checked for seams: each section is one tile"
+
+
 def test_a_complete_result_needs_no_cluster(stack: Path, tmp_path: Path) -> None:
     config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", threads=1)
     list(segment(config))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -155,7 +156,7 @@ def test_a_job_killed_before_its_certificate_is_certified_later(stack: Path, tmp
     finish(config)
     before = (config.out / SEAMS).read_bytes()
     (config.out / SEAMS).rename(config.out / f"{SEAMS}.partial")
-    assert finish(config).detail == "5 sections segmented; no seam to look for: each section is one tile"
+    assert finish(config).detail == "5 sections segmented; not checked for seams: each section is one tile"
     assert (config.out / SEAMS).read_bytes() == before
     assert not (config.out / f"{SEAMS}.partial").exists()
 
@@ -310,15 +311,37 @@ def test_what_is_looked_at_comes_first(stack: Path, tmp_path: Path) -> None:
 def test_a_result_of_several_tiles_is_certified(tissue: np.ndarray, tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])
     last = finish(SegmentConfig(model=SMALL, image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64))
-    assert last.detail.startswith("1 section segmented; no seam at 1 place where tiles meet (0 of ")
+    assert last.detail.startswith("1 section segmented; no seam at 1 place where tiles meet: of ")
     found = json.loads((tmp_path / "out.zarr" / SEAMS).read_text())
     assert (found["windows"], found["changed"]) == (1, 0)
-    assert found["outputs"] <= 1e-5
+    assert found["between_tilings"] <= 1e-5
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA error: unspecified launch failure")])
+FULL = Problem("The disk that holds it is full. Free some space and run the same command again.")
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (MemoryError(), ": there was not enough memory. To check it, run the same command again."),
+        (
+            RuntimeError("CUDA error: unspecified launch failure\nFor debugging consider ..."),
+            ": the device or the disk failed (CUDA error: unspecified launch failure). To check it, run the same "
+            "command again.",
+        ),
+        (
+            OSError(errno.EIO, "Input/output error"),
+            ": the device or the disk failed ([Errno 5] Input/output error). To check it, run the same command again.",
+        ),
+        (
+            ValueError("checksum"),
+            ": the device or the disk failed (checksum). To check it, run the same command again.",
+        ),
+        (FULL, f". {FULL}"),
+    ],
+)
 def test_a_result_that_cannot_be_checked_is_complete_all_the_same(
-    tissue: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    tissue: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
 ) -> None:
     tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])
     config = SegmentConfig(model=SMALL, image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64)
@@ -327,15 +350,56 @@ def test_a_result_that_cannot_be_checked_is_complete_all_the_same(
         raise error
 
     with monkeypatch.context() as broken:
-        broken.setattr("napari_unet.segment.certify", fail)
+        broken.setattr(Store, "stored", fail)
         *_, said, last = segment(config)
-    assert isinstance(said, Notice)
-    why = "there was not enough memory" if isinstance(error, MemoryError) else str(error)
-    assert said.text == f"The places where tiles meet were not checked: {why}. Run the same again to check them."
+    assert said == Notice(f"The segmentation is complete, but it was not checked for seams{why}")
     assert last == Finished(str(config.out), "1 section segmented")
     assert not (config.out / SEAMS).exists()
     assert "no seam at 1 place" in finish(config).detail
     assert (config.out / SEAMS).exists()
+
+
+@pytest.mark.parametrize(("fits", "sides", "checked"), [(80, [144, 80, 32], True), (32, [144, 80, 48], False)])
+def test_where_memory_is_short_smaller_windows_are_checked(
+    tissue: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: int, sides: list[int], checked: bool
+) -> None:
+    tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])
+    config = SegmentConfig(model=SMALL, image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64)
+    real, tried = predict.logits, list[int]()
+
+    def short(net: UNet, section: Section, grey: Grey, box: Box, tile: int, *more: Any) -> torch.Tensor:
+        tried.append(tile)
+        if len(tried) > 1 and tile > fits:  # the first is the segmentation
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return real(net, section, grey, box, tile, *more)
+
+    monkeypatch.setattr(predict, "logits", short)
+    *_, said, last = segment(config)
+    assert tried == [64, *sides]
+    assert (config.out / SEAMS).exists() == checked
+    assert isinstance(last, Finished)
+    assert ("no seam at 1 place where tiles meet: of 4,096 pixels" in last.detail) == checked
+    assert isinstance(said, Notice) != checked
+
+
+def test_seams_are_looked_for_where_tiles_meet_that_became_smaller(
+    stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the last of eight sections only; all others are one tile."""
+    section = tifffile.imread(stack)[0]
+    tifffile.imwrite(stack, np.tile(section, (8, 2, 2)))
+    runs_out(monkeypatch, 7)
+    looked = list[Box]()
+    real = Store.stored
+
+    def spied(store: Store, box: Box) -> Any:
+        looked.append(box)
+        return real(store, box)
+
+    monkeypatch.setattr(Store, "stored", spied)
+    last = finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", tile=128))
+    assert "no seam at 1 place" in last.detail
+    assert [box.z0 for box in looked] == [7]
 
 
 def test_probabilities_of_a_region_are_certified_with_the_result(tissue: np.ndarray, tmp_path: Path) -> None:
@@ -360,4 +424,6 @@ def test_a_seam_in_the_result_is_told(tissue: np.ndarray, tmp_path: Path, monkey
     monkeypatch.setattr(Store, "write", spoilt)
     tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])
     last = finish(SegmentConfig(model=SMALL, image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64))
-    assert last.detail.startswith("1 section segmented; seams at 1 place where tiles meet (392 of 11,760 pixels")
+    assert last.detail.startswith(
+        "1 section segmented; differences at 1 place where tiles meet: of 11,760 pixels computed again, 392 "
+    )

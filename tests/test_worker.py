@@ -199,7 +199,7 @@ def test_a_segmentation_is_logged_beside_its_result_and_goes_on_there(
     assert doing(KeepGoing(), Begin("segment", config)) == [0]
     events = read(out / LOG)[0]
     assert events[: len(first)] == first
-    assert events[-1] == Finished(str(out), "2 sections segmented; no seam to look for: each section is one tile")
+    assert events[-1] == Finished(str(out), "2 sections segmented; not checked for seams: each section is one tile")
 
 
 def test_a_job_that_cannot_begin_says_so(doing: Callable[..., list[Any]], tmp_path: Path) -> None:

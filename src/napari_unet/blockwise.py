@@ -32,10 +32,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class Written:
-    """A block that a worker of a cluster wrote, with the checksum of what it saw under each chunk."""
+    """A block that a worker of a cluster wrote, with the checksum of what it saw under each chunk.
+
+    `tile` is the largest side of the tiles it was computed in.
+    """
 
     block: Block
     seen: dict[Chunk, int]
+    tile: int
 
 
 @dataclass(frozen=True)

@@ -279,7 +279,7 @@ class _Segmenting(WorkerPlugin):
             for each in chunks:
                 self._pyramids.write(each.chunk, each.classes, each.probabilities)
             sync(self._out, [file for each in chunks for file in self._pyramids.files(each.chunk)])
-        return Written(block, {each.chunk: each.seen for each in chunks}), notices
+        return Written(block, {each.chunk: each.seen for each in chunks}, self._job.predictor.tile), notices
 
     def _let_go(self) -> None:
         import torch

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_unet.blocks import blocks
+from napari_unet.blocks import Block, Place
 from napari_unet.disk import write_json
-from napari_unet.layout import Layout
-from napari_unet.tiles import Box, cover
+from napari_unet.layout import Chunk, Layout
+from napari_unet.tiles import STRIDE, Box, cover
+from napari_unet.words import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SEAMS = "seams.json"
-SIDE = 128  # of a window, in pixels
-_MOST = 8  # windows: together they cost as much as two or three tiles of 1024
+SIDES = (128, 64, 32)  # of a window, in pixels; the smaller ones where memory is short
+_MOST, _EVERY = 8, 50  # windows at most, and chunks for each: less than a hundredth of the work
+_ROUNDED = 1  # of 255: by so much a probability may differ that is the same but for rounding
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Certificate:
     Attributes
     ----------
     windows : int
-        How many places were computed again, each SIDE x SIDE pixels around a corner or an edge of tiles.
+        How many places were computed again, around a corner or an edge of tiles; 0 where no tiles meet.
     pixels : int
         In all windows together.
     changed : int
@@ -38,70 +40,73 @@ class Certificate:
     probabilities : int or None
         Largest difference between a probability in the result and that of the single tile, in steps of 1/255; None
         where the result keeps none.
-    outputs : float
-        Largest difference between an output (logit) of the single tile and of tiles that meet in the middle.
+    between_tilings : float
+        Largest difference between an output (logit) of the single tile and of tiles that meet in the middle, both
+        computed again: a result keeps no outputs.
     """
 
     windows: int
     pixels: int
     changed: int
     probabilities: int | None
-    outputs: float
+    between_tilings: float
 
     def __str__(self) -> str:
         if not self.windows:
-            return "no seam to look for: each section is one tile"
-        places = f"{self.windows} place{'s' * (self.windows > 1)} where tiles meet"
-        found = f"no seam at {places}" if not self.changed else f"seams at {places}"
-        compared = f"{self.changed:,} of {self.pixels:,} pixels computed again differ"
+            return "not checked for seams: each section is one tile"
+        same = not self.changed and (self.probabilities or 0) <= _ROUNDED
+        told = f"{'no seam' if same else 'differences'} at {counted(self.windows, 'place')} where tiles meet: of "
+        told += f"{self.pixels:,} pixels computed again, {self.changed:,} have another class in the result"
         if self.probabilities is not None:
-            compared += f", probabilities by at most {self.probabilities} of 255"
-        return f"{found} ({compared}, outputs of the network by at most {self.outputs:.1g})"
+            told += f", probabilities differ from the result by at most {self.probabilities} of 255"
+        between = f"by at most {self.between_tilings:.1g} between two tilings computed again"
+        return f"{told}; outputs of the network differ {between}"
 
     def save(self, result: Path) -> None:
         """Keep it beside the result."""
         write_json(result / SEAMS, asdict(self))
 
 
-def edges(layout: Layout, box: Box, tile: int) -> tuple[list[int], list[int]]:
-    """Return the rows and the columns of a result at which its tiles meet.
+def places(layout: Layout, box: Box, tiled: Mapping[Block, int]) -> list[Place]:
+    """Return places on a result where tiles meet: corners, or edges where there is no corner; none where none meet.
 
     Parameters
     ----------
     layout : Layout
     box : Box
         The segmented part of the image: tiles begin at multiples of 16 of the image.
-    tile : int
-        Largest side of the tiles.
+    tiled : mapping of Block to int
+        The blocks of the result, and the largest side of the tiles that each was computed in.
+
+    Returns
+    -------
+    list of Place
+        At most 8, always the same of the same blocks, in whatever order.
     """
-    rows, columns = set[int](), set[int]()
-    section = replace(layout, shape=(1, *layout.shape[1:]))
-    for block in blocks(section.chunks(), tile):
-        y0, y1, x0, x1 = block.box(layout.shape)
-        for part in cover(box.y0 + y0, box.y0 + y1, box.x0 + x0, box.x0 + x1, tile):
-            rows.add(max(part.y0 - box.y0, y0))
-            columns.add(max(part.x0 - box.x0, x0))
-    return sorted(rows - {0}), sorted(columns - {0})
-
-
-def windows(layout: Layout, box: Box, tile: int) -> list[Box]:
-    """Return windows around places where tiles of a result meet, in voxels of the result: at most 8, always the same.
-
-    Parameters
-    ----------
-    layout, box, tile
-        As for `edges`.
-    """
-    depth, height, width = layout.shape
-    rows, columns = edges(layout, box, tile)
-    if not rows and not columns:
-        return []
-    # Where no two edges cross, the middle of an edge will do.
-    rows, columns = rows or [height // 2], columns or [width // 2]
+    chunks = sorted((chunk.z, chunk.y, chunk.x, block, chunk) for block in tiled for chunk in block.chunks)
+    count = min(_MOST, math.ceil(len(chunks) / _EVERY))
     rng = np.random.default_rng(0)
-    count = min(_MOST, math.ceil(depth * len(rows) * len(columns) / 50))
-    chosen = {(int(rng.integers(depth)), int(rng.choice(rows)), int(rng.choice(columns))) for _ in range(count)}
-    return [_around(*place, layout) for place in sorted(chosen)]
+    corners: list[Place] = []
+    edges: list[Place] = []
+    for i in rng.permutation(len(chunks)):
+        *_, block, chunk = chunks[i]
+        rows, columns = _edges(layout, box, chunk, block, tiled[block])
+        if rows or columns:
+            top, bottom, left, right = chunk.box(layout.shape)
+            y, x = (int(rng.choice(each)) for each in (rows or [(top + bottom) // 2], columns or [(left + right) // 2]))
+            (corners if rows and columns else edges).append(Place(chunk.z, y, x))
+        if len(corners) == count:
+            break
+    return (corners or edges)[:count]
+
+
+def windows(layout: Layout, at: Sequence[Place], side: int) -> list[Box]:
+    """Return windows of a side around places, cut off where the result ends, in voxels of the result."""
+    half, (_, height, width) = side // 2, layout.shape
+    return [
+        Box(z, z + 1, max(y - half, 0), min(y + half, height), max(x - half, 0), min(x + half, width))
+        for z, y, x in ((each.z, each.y, each.x) for each in at)
+    ]
 
 
 def certify(
@@ -109,6 +114,7 @@ def certify(
     kept: Callable[[Tensor], tuple[np.ndarray, np.ndarray | None]],
     stored: Callable[[Box], tuple[np.ndarray, np.ndarray | None]],
     at: Sequence[Box],
+    side: int,
 ) -> Certificate:
     """Compute windows again, in one tile and in tiles that meet in the middle, and compare.
 
@@ -122,24 +128,33 @@ def certify(
     stored : callable
         The same of a box in the result.
     at : sequence of Box
+        The windows.
+    side : int
+        Largest side of a window; a multiple of 32.
     """
-    changed, pixels, outputs = 0, 0, 0.0
+    changed, pixels, between = 0, 0, 0.0
     steps: list[int] = []
     for box in at:
-        whole, met = found(box, 2 * SIDE), found(box, SIDE // 2)
-        outputs = max(outputs, float((whole - met).abs().max()))
+        # A window need not begin at a multiple of 16: one tile over it may be longer by that.
+        whole, met = found(box, side + STRIDE), found(box, side // 2)
+        between = max(between, float((whole - met).abs().max()))
         (labels, shares), (labels_there, shares_there) = kept(whole), stored(box)
         changed += int((labels != labels_there).sum())
         pixels += labels.size
         if shares is not None and shares_there is not None:
             steps.append(int(np.abs(shares.astype(int) - shares_there).max()))
-    return Certificate(len(at), pixels, changed, max(steps) if steps else None, outputs)
+    return Certificate(len(at), pixels, changed, max(steps) if steps else None, between)
 
 
-def _around(z: int, y: int, x: int, layout: Layout) -> Box:
-    """Return the window around a place, cut off where the result ends."""
-    (y0, y1), (x0, x1) = (
-        (max(middle - SIDE // 2, 0), min(middle + SIDE // 2, side))
-        for middle, side in zip((y, x), layout.shape[1:], strict=True)
-    )
-    return Box(z, z + 1, y0, y1, x0, x1)
+def _edges(layout: Layout, box: Box, chunk: Chunk, block: Block, tile: int) -> tuple[list[int], list[int]]:
+    """Return the rows and the columns of a result at which tiles meet in a chunk of a block, or at its borders."""
+    (y0, y1, x0, x1), (top, bottom, left, right) = block.box(layout.shape), chunk.box(layout.shape)
+    rows, columns = set[int](), set[int]()
+    for part in cover(box.y0 + y0, box.y0 + y1, box.x0 + x0, box.x0 + x1, tile):
+        # Tiles reach beyond their block to multiples of 16; what they compute there is not kept.
+        rows |= {min(max(edge - box.y0, y0), y1) for edge in (part.y0, part.y1)}
+        columns |= {min(max(edge - box.x0, x0), x1) for edge in (part.x0, part.x1)}
+    _, height, width = layout.shape
+    rows &= set(range(max(top, 1), min(bottom + 1, height)))
+    columns &= set(range(max(left, 1), min(right + 1, width)))
+    return sorted(rows), sorted(columns)

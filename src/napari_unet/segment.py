@@ -21,7 +21,7 @@ from napari_unet.predict import Predictor
 from napari_unet.preflight import notices
 from napari_unet.problem import Problem
 from napari_unet.requests import Look
-from napari_unet.seams import SEAMS, certify, windows
+from napari_unet.seams import SEAMS, SIDES, certify, places, windows
 from napari_unet.sections import Sections
 from napari_unet.store import Store, open_store
 from napari_unet.tiles import Box
@@ -108,6 +108,7 @@ class _Job:
         tile = config.tile or largest_tile(compute, model.card.width)
         predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
         self._blockwise = Blockwise(predictor, image, box, store.layout)
+        self._tiled: dict[Block, int] = {}  # in tiles of which side each block was computed
 
     def events(self, should_stop: Callable[[], bool], looked_at: Callable[[], Look | None]) -> Iterator[Event]:
         """Compute all chunks that are pending."""
@@ -119,15 +120,18 @@ class _Job:
             yield Finished(str(self._store.path), "already done")
             return
         done = kept = total - len(pending)
+        tile, left = self._blockwise.predictor.tile, set(pending)
+        # Nobody noted in which tiles a former run computed what is kept: as this run would.
+        self._tiled = dict.fromkeys(
+            blocks((each for each in self._store.layout.chunks() if each not in left), tile), tile
+        )
         if damaged := self._store.damaged:
             yield Notice(f"Damaged on the disk, so computed again: {counted(damaged, 'finished chunk')}.")
         if kept:
             yield Notice(f"{kept:,} of {total:,} chunks were finished before and are kept.")
         else:
             yield from notices(self._config, self._image, self._box, self._model.card, self._store.layout)
-        order = nearest_first(
-            blocks(pending, self._blockwise.predictor.tile), lambda: _on_result(looked_at(), self._box)
-        )
+        order = nearest_first(blocks(pending, tile), lambda: _on_result(looked_at(), self._box))
         began, said = time.monotonic(), set[Notice]()
         work = self._there if self._config.scheduler and pending else self._here
         for what in work(order, should_stop):
@@ -160,15 +164,20 @@ class _Job:
 
     def _certified(self) -> Generator[Notice, None, str]:
         """Look for seams; return what is found, in words. All is computed: what goes wrong here is only said."""
-        places = windows(self._store.layout, self._box, self._blockwise.predictor.tile)
-        try:
-            certificate = certify(self._blockwise.logits, self._blockwise.kept, self._store.stored, places)
-            certificate.save(self._store.path)
-        except (MemoryError, RuntimeError, Problem) as error:
-            why = "there was not enough memory" if lacks_memory(error) else str(error)
-            yield Notice(f"The places where tiles meet were not checked: {why}. Run the same again to check them.")
-            return ""
-        return f"; {certificate}"
+        layout, work = self._store.layout, self._blockwise
+        at = places(layout, self._box, self._tiled)
+        for side in SIDES:
+            try:
+                certificate = certify(work.logits, work.kept, self._store.stored, windows(layout, at, side), side)
+            except (MemoryError, RuntimeError, OSError, ValueError, Problem) as error:  # of device, disk, Zarr, image
+                why = _why_not(error)
+                if not lacks_memory(error):
+                    break
+            else:
+                certificate.save(self._store.path)
+                return f"; {certificate}"
+        yield Notice(f"The segmentation is complete, but it was not checked for seams{why}")
+        return ""
 
     def _here(self, order: Iterator[Block], should_stop: Callable[[], bool]) -> Iterator[Notice | Block]:
         """Compute blocks in this process; one thread reads ahead, one writes behind."""
@@ -178,6 +187,7 @@ class _Job:
                     break
                 for each in (yield from self._blockwise.compute(seen)):
                     writer.do(self._store.write, each.chunk, each.classes, each.probabilities, each.seen)
+                self._tiled[seen.block] = self._blockwise.predictor.tile
                 yield seen.block
             writer.settle()
 
@@ -194,12 +204,22 @@ class _Job:
                     continue
                 for chunk, seen in what.seen.items():
                     self._store.written(chunk, seen)
+                self._tiled[what.block] = what.tile
                 yield what.block
 
 
 def _on_result(look: Look | None, box: Box) -> Place | None:
     """Return where a voxel of the image lies on the result of a box of it."""
     return Place(look.z - box.z0, look.y - box.y0, look.x - box.x0) if look else None
+
+
+def _why_not(error: Exception) -> str:
+    """Return why a result could not be checked, as the end of a sentence, and what to do."""
+    if isinstance(error, Problem):  # which says what to do
+        return f". {error}"
+    first = str(error).partition("\n")[0] or type(error).__name__  # CUDA goes on about how to debug it
+    why = "there was not enough memory" if lacks_memory(error) else f"the device or the disk failed ({first})"
+    return f": {why}. To check it, run the same command again."
 
 
 def _as_begun(config: SegmentConfig) -> SegmentConfig:
