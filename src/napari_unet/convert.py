@@ -17,7 +17,7 @@ from napari_unet.omezarr import refuse_inside
 from napari_unet.problem import Problem
 from napari_unet.store import Result, open_result
 from napari_unet.volume import View, Volume
-from napari_unet.voxels import OME_CREATOR
+from napari_unet.voxels import OME_CREATOR, damaged
 from napari_unet.words import counted
 
 _SUFFIXES = {".tif", ".tiff"}
@@ -92,7 +92,7 @@ def _opened(path: Path, probabilities: bool) -> Result:
     except Problem:
         raise
     except Exception as error:  # zarr tells a bad file by many kinds of error
-        raise _spoilt(str(path)) from error
+        raise damaged(path) from error
     if probabilities and not found.probabilities:
         raise Problem(f"{path} was made without probabilities. Segment again with --probabilities under another name.")
     return found
@@ -126,15 +126,10 @@ def _section(volume: Volume, z: int, name: str) -> np.ndarray:
     try:
         return volume.section(z)
     except Problem as problem:
-        raise _spoilt(name) from problem
-
-
-def _spoilt(name: str) -> Problem:
-    """Return what to say of a result that cannot be read."""
-    return Problem(
-        f"{name} is damaged. Run the same napari-unet segment command again, which computes what is damaged, and then "
-        "convert it."
-    )
+        raise Problem(
+            f"{name} is damaged. Run the same napari-unet segment command again, which computes what is damaged, and "
+            "then convert it."
+        ) from problem
 
 
 def _described(layout: Layout, channels: list[str] | None = None) -> bytes | None:
