@@ -1,4 +1,4 @@
-"""A training of the window begins, or goes on: its preview and what joins it belong to its job, not to a panel."""
+"""A training of the window begins, or goes on: what it shows and what joins it belong to its job, not to a panel."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from napari.layers import Image
 from napari_unet.config import TrainConfig
 from napari_unet.problem import Problem
 from napari_unet.runs import as_begun, begun_in
+from napari_unet.widgets.heldout import HeldOut
 from napari_unet.widgets.jobs import Job, Jobs
 from napari_unet.widgets.joins import Joins
 from napari_unet.widgets.livepreview import LivePreview
@@ -67,4 +68,5 @@ class Trainings:
             raise Problem("Another training is running. Wait for its end, or stop it, then train again.")
         job = self._jobs.start("train", config, config.out.name, image)
         LivePreview(self._viewer, image, job)
+        HeldOut(self._viewer, image, job)
         return job, Joins(self._watch, job, labels)
