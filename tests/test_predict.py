@@ -8,10 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_unet.classes import PixelClass
 from napari_unet.device import Compute
 from napari_unet.grey import measure
 from napari_unet.model import load
-from napari_unet.predict import logits
+from napari_unet.predict import Predictor, logits
 from napari_unet.samples import IMAGE
 from napari_unet.tiles import CUT, MARGIN, Box, mirror
 from napari_unet.unet import UNet, folded
@@ -122,3 +123,15 @@ def test_a_network_in_training_is_left_as_it_is(tissue: np.ndarray) -> None:
     assert found.dtype == torch.float32
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+
+
+@settings(max_examples=30, deadline=None)
+@given(classes=st.integers(1, 5), seed=st.integers(0, 99))
+def test_the_class_of_the_highest_logit_is_kept_the_first_of_equal_ones(classes: int, seed: int) -> None:
+    values = np.array([7, 3, 9, 1, 2], np.uint8)[:classes]
+    kinds = [PixelClass(int(value), str(value), "#000000") for value in values]
+    found = torch.from_numpy(np.random.default_rng(seed).integers(-2, 3, (classes, 9, 5)).astype(np.float32))
+    kept, none = Predictor(UNet(classes=classes, width=2), kinds, CPU, 64, False).kept(found, False)
+    assert none is None
+    assert kept.dtype == np.uint8
+    np.testing.assert_array_equal(kept, values[found.numpy().argmax(0)])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from napari_unet.allocator import keep_freed
 from napari_unet.config import Precision, Settings
 from napari_unet.library import library
 from napari_unet.precision import fastest
@@ -56,7 +57,7 @@ class Compute:
 
 
 def choose(settings: Settings) -> Compute:
-    """Return what to compute on, and set torch's thread count to it.
+    """Return what to compute on, and set torch's thread count and this process's memory to it.
 
     Raises
     ------
@@ -73,6 +74,8 @@ def choose(settings: Settings) -> Compute:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise Problem("This machine has no Apple GPU that torch can use. Choose another device (--device auto).")
     name = {"cuda": torch.cuda.get_device_name, "mps": lambda: "Apple GPU", "cpu": lambda: "processor"}[kind]()
+    if kind == "cpu":
+        keep_freed()
     precision = settings.precision if settings.precision != "auto" else _fastest_precision(kind, name)
     return Compute(kind, name, precision, threads)
 
