@@ -75,10 +75,15 @@ def test_several_levels(tmp_path: Path) -> None:
 
 def test_channels_are_layers(tmp_path: Path) -> None:
     pixels = np.stack([STACK, 255 - STACK], 1).astype(np.uint16)
-    omero = {"channels": [{"label": "EM"}, {}]}
+    red = {"label": "EM", "color": "FF0000", "window": {"start": 3, "end": 700}}
+    omero = {"channels": [red, {"color": "red", "window": {"start": 9, "end": 2}}]}
     write(tmp_path / "a.zarr", pixels, pixels[..., ::2, ::2], axes="tcyx", omero=omero)
     em, other = layers(tmp_path / "a.zarr")
     assert (em.name, other.name) == ("EM", "a 1")
+    assert (em.blending, other.blending) == ("additive", "translucent")
+    np.testing.assert_array_equal(em.colormap.map([1.0]), [[1, 0, 0, 1]])
+    assert em.contrast_limits == [3, 700]
+    assert other.colormap.name == "gray"
     assert other.axis_labels == ("t", "y", "x")
     np.testing.assert_array_equal(other.scale, [2, 4, 4])
     for level, step in enumerate((1, 2)):

@@ -48,3 +48,8 @@ def test_a_number_of_things(number, words):
 )
 def test_a_window_names_no_flags(said, shown):
     assert for_window(said) == shown
+
+
+def test_a_window_has_a_box_to_tick_instead_of_a_flag() -> None:
+    text = "If the values are ids of objects, say so (--objects). Or run the same command again (--out)."
+    assert for_window(text) == "If the values are ids of objects, tick Objects under Advanced. Or try again."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,18 +76,30 @@ def paint_look(classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _images(folder: Path, name: str) -> Iterator[LayerData]:
-    """Yield an Image for each channel, by the name that the microscope gave it."""
+    """Yield an Image for each channel, with the name, colour and grey values that the microscope gave it."""
     channels, place = _channels(folder)
     omero = ome(metadata(folder)["attributes"]).get("omero") or {}
-    labels = [each.get("label") for each in omero.get("channels") or ()]
+    told = [each if isinstance(each, dict) else {} for each in omero.get("channels") or ()]
     for number, data in enumerate(channels):
-        label = labels[number] if number < len(labels) else None
+        about = told[number] if number < len(told) else {}
         fields = dict(place, name=name)
-        if len(channels) > 1:
-            fields.update(name=label or f"{name} {number}", blending="additive")
         if data[0].dtype == np.uint8:
             fields["contrast_limits"] = (0, 255)
+        if len(channels) > 1:
+            fields.update(name=about.get("label") or f"{name} {number}", **_coloured(about))
         yield _layer(data, fields, "image")
+
+
+def _coloured(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a channel is shown among others, as far as OMERO's metadata tell; grey ones cannot be added up."""
+    fields: dict[str, Any] = {}
+    if re.fullmatch("[0-9a-fA-F]{6}", str(about.get("color"))):
+        fields.update(colormap=f"#{about['color']}", blending="additive")
+    window = about.get("window") or {}
+    limits = numbers([window.get("start"), window.get("end")], 2) if isinstance(window, dict) else None
+    if limits and limits[0] < limits[1]:
+        fields["contrast_limits"] = tuple(limits)
+    return fields
 
 
 def _labels(folder: Path, name: str) -> Iterator[LayerData]:

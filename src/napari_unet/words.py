@@ -22,6 +22,7 @@ def counted(number: int, noun: str) -> str:
 
 def for_window(text: str) -> str:
     """Return a message of the core as a window says it: without the flags of the command line, `(--out)`."""
+    text = text.replace("say so (--objects)", "tick Objects under Advanced")
     text = re.sub(r" \(--[^)]*\)", "", text).replace("run the same command again", "try again")
     return text.replace(
         "Choose another output name, or delete that folder first.", "Press Segment stack for a new result."

@@ -20,6 +20,7 @@ class AJob(QObject):
         self.events: list = []
         self.outcome = self.progress = None
         self.stops = 0
+        self.goes_on = True
 
     @property
     def running(self) -> bool:
@@ -138,3 +139,11 @@ def test_another_job_takes_the_place_of_the_last_one(view, qtbot):
     first.say(Progress(1, 4, "chunk", None))
     second.say(Progress(2, 4, "chunk", None))
     assert seen(view) == ("tile 2 of 4", "Stop")
+
+
+def test_what_failed_before_it_was_begun_cannot_go_on(view):
+    job = AJob()
+    job.goes_on = False
+    view.watch(job)
+    job.say(Failed("Nothing is painted. Paint a few strokes of each class."))
+    assert seen(view) == ("Nothing is painted. Paint a few strokes of each class.",)

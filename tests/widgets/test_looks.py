@@ -31,7 +31,7 @@ def test_examples_are_shown_in_a_window_and_weights_as_a_layer(driver, fake):
     (window,) = panel.findChildren(QDialog, "mosaic")
     assert any("bent and shaded" in label.text() for label in window.findChildren(QLabel))
     assert "membrane" in window.findChildren(QLabel)[-1].text()
-    assert said(panel).startswith("strokes was only in memory; it is now kept on disk in")
+    assert said(panel).startswith("strokes is kept on disk from now on, in")
     window.close()
 
     start_painting(viewer, strokes, 2)

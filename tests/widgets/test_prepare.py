@@ -8,11 +8,12 @@ import tifffile
 import zarr
 from napari.layers import Image, Labels
 
+from napari_unet.config import TrainConfig
 from napari_unet.layout import Layout, create
 from napari_unet.problem import Problem
 from napari_unet.tiles import Box
 from napari_unet.volume import open_volume
-from napari_unet.widgets.prepare import Prepared, prepare, prepare_section
+from napari_unet.widgets.prepare import Prepared, prepare, prepare_section, to_go_on
 from napari_unet.widgets.strokes import new_strokes
 
 PIXELS = np.random.default_rng(1).integers(0, 255, (4, 20, 30)).astype(np.uint8)
@@ -58,6 +59,28 @@ def test_labels_in_memory_are_saved_and_those_on_disk_are_not(home):
     assert files.labels == (home.labels / "mine.zarr", home.labels / "strokes.zarr")
     assert files.moved == ((mine, home.labels / "mine.zarr"),)
     np.testing.assert_array_equal(open_volume(files.labels[0], labels=True).array[:], PAINTED)
+
+
+def test_labels_of_a_file_are_painted_on_in_a_copy(tmp_path, home):
+    tifffile.imwrite(tmp_path / "mine.tif", PAINTED.astype(np.uint8), photometric="minisblack")
+    mine = Labels(tifffile.memmap(tmp_path / "mine.tif", mode="r"), name="mine")
+    _, files = run(prepare(Image(PIXELS, name="stack"), (mine,), home))
+    assert files.moved == ((mine, home.labels / "mine.zarr"),)
+
+
+def test_a_training_goes_on_with_whichever_layer_shows_its_image(tmp_path, home):
+    tifffile.imwrite(tmp_path / "stack.tif", PIXELS, photometric="minisblack")
+    config = TrainConfig(inputs=(tmp_path / "stack.tif", tmp_path / "labels.zarr"), out=tmp_path / "run")
+    other, same = Image(PIXELS[::-1], name="other"), Image(PIXELS.copy(), name="same")
+    said, (found, layer) = run(to_go_on(config, None, [other, same], home))
+    assert said == [f"Looking whether {name} is the image ..." for name in ("other", "same")]
+    assert (found, layer) == (config, same)
+    assert run(to_go_on(config, other, [], home))[1] == (config, other)
+    with pytest.raises(Problem, match=r"The image of run is no longer open. Open .*stack.tif first; then press Cont"):
+        run(to_go_on(config, None, [other], home))
+    (tmp_path / "stack.tif").unlink()
+    with pytest.raises(Problem, match="The image of run is no longer open"):
+        run(to_go_on(config, None, [same], home))
 
 
 def test_strokes_are_for_the_image_that_they_lie_on(tmp_path, home):

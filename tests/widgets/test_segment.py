@@ -347,6 +347,24 @@ def test_stop_and_resume(session):
     assert not resume.isVisible()
 
 
+def test_a_segmentation_goes_on_when_its_image_was_closed_and_opened_again(session):
+    session.viewer.add_image(grey(), name="stack")
+    session.press("segment")
+    session.result()
+    session.press("stop")
+    session.driver.wait(lambda: session.says("progress").startswith("Stopped: "), 10)
+    session.viewer.layers.clear()
+    session.viewer.add_image(255 - grey(), name="another")
+    session.press("resume")
+    session.driver.wait(lambda: "is not open. Open" in session.says(), 10)
+    session.viewer.add_image(grey(), name="again")
+    session.fake.does("finish")
+    session.press("resume")
+    session.done()
+    first, second = session.begun(2)
+    assert first == second
+
+
 def test_a_preview_can_be_stopped(session):
     session.viewer.add_image(grey(), name="stack")
     session.fake.does("hang")

@@ -69,7 +69,7 @@ def test_labels_in_memory_are_moved_to_disk_and_painted_on_there(driver, fake, h
     driver.click(_button(panel, "train"))
     job = _job(driver, panel)
 
-    assert said(panel).startswith("my strokes was only in memory; it is now kept on disk in")
+    assert said(panel).startswith("my strokes is kept on disk from now on, in")
     assert str(home.labels) in said(panel)
     assert is_strokes(strokes)
     assert path_of(strokes).parent == home.labels
@@ -202,6 +202,27 @@ def test_a_training_goes_on_when_the_copy_of_its_image_is_gone(driver, fake, hom
     assert image.is_relative_to(home.copies)
     assert labels.is_relative_to(job.config.out)
     np.testing.assert_array_equal(open_volume(image).array[:], driver.viewer.layers["stack"].data)
+    driver.wait(lambda: isinstance(panel.jobs.latest("train").outcome, Finished), 10)
+
+
+def test_a_training_goes_on_when_its_image_was_closed_and_opened_again(driver, fake):
+    driver.viewer.add_image(_stack(), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+    _paused(driver, job)
+    driver.click(_button(panel, "stop"))
+    driver.wait(lambda: not job.running, 10)
+    driver.viewer.layers.remove("stack")
+    driver.viewer.add_image(255 - _stack(), name="another")
+    driver.click(_button(panel, "resume"))
+    driver.wait(lambda: "is no longer open. Open" in said(panel), 10)
+    again = driver.viewer.add_image(_stack(), name="again")
+    fake.does("finish")
+    driver.click(_button(panel, "resume"))
+    assert _begun(driver, fake, 2) == as_begun(job.config)
+    assert panel.jobs.latest("train").image is again
     driver.wait(lambda: isinstance(panel.jobs.latest("train").outcome, Finished), 10)
 
 
@@ -361,8 +382,8 @@ def test_what_is_painted_while_it_trains_joins_and_what_was_painted_since_it_sto
     driver.show_section(2)
     strokes.selected_label, strokes.mode = 2, "paint"
     driver.stroke(strokes, [(50, 40), (50, 60)])
-    driver.wait(lambda: len(fake.asked(Join)) == 1, 10)
-    assert fake.asked(Join) == [Join(0, str(path_of(strokes)), (2,))]
+    driver.wait(lambda: bool(fake.asked(Join)), 20)  # a slow stroke is passed on more than once
+    assert set(fake.asked(Join)) == {Join(0, str(path_of(strokes)), (2,))}
     driver.wait(lambda: said(panel, "joined") != "", 10)
     assert said(panel, "joined") == f"Your last strokes joined at step {PAUSE_AT}: 1,234 pixels in 1 section."
 
@@ -371,12 +392,11 @@ def test_what_is_painted_while_it_trains_joins_and_what_was_painted_since_it_sto
     driver.show_section(3)
     driver.stroke(strokes, [(50, 40), (50, 60)])
     driver.click(_button(panel, "resume"))
-    driver.wait(lambda: len(fake.asked(Join)) == 2, 10)
-    assert fake.asked(Join)[1] == Join(0, str(path_of(strokes)), (1, 2, 3))  # what is known already does not count
+    both = Join(0, str(path_of(strokes)), (1, 2, 3))  # what is known already does not count
+    driver.wait(lambda: both in fake.asked(Join), 20)
     assert fake.asked(Begin)[1].config["inputs"][1] != str(path_of(strokes))
     driver.stroke(strokes, [(20, 40), (20, 60)])
-    driver.wait(lambda: len(fake.asked(Join)) == 3, 10)
-    assert fake.asked(Join)[2].sections == (3,)
+    driver.wait(lambda: fake.asked(Join)[-1].sections == (3,), 20)
 
 
 def test_a_training_that_was_prepared_for_a_closed_panel_runs_once(driver, fake):

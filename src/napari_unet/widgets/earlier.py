@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,7 @@ from napari_unet.finished import LOCK, finished_chunks
 from napari_unet.layout import CONFIG, read_layout
 from napari_unet.library import Library
 from napari_unet.problem import Problem
-from napari_unet.widgets.handover import volume_of
-from napari_unet.widgets.prepare import with_its_image
+from napari_unet.widgets.prepare import layer_of, with_its_image
 from napari_unet.widgets.result import Growing, start_of
 
 if TYPE_CHECKING:
@@ -76,13 +74,7 @@ def image_of(path: Path, layers: Sequence[Image]) -> Generator[str, None, Image 
     Problem
         If `path` is no segmentation.
     """
-    fingerprint = read_layout(path).provenance.get("image_fingerprint")
-    for layer in layers:
-        yield f"Looking whether {layer.name} is its image ..."
-        with contextlib.suppress(Problem):
-            if volume_of(layer).fingerprint() == fingerprint:
-                return layer
-    return None
+    return (yield from layer_of(read_layout(path).provenance.get("image_fingerprint", ""), layers))
 
 
 def left_unfinished(

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QMainWindow
 from napari_unet import log
 from napari_unet.config import SegmentConfig, TrainConfig
 from napari_unet.events import Event, Failed, Finished, Notice, Progress, Ready
+from napari_unet.layout import CONFIG
 from napari_unet.log import ERROR, LOG
 from napari_unet.problem import Problem
 from napari_unet.requests import Begin, Request, Stop
@@ -30,7 +31,6 @@ _NOUNS = {"train": "training", "segment": "segmentation", "examples": "drawing o
 _REMEDIES = {
     "train": "Press Continue: it goes on where it was.",
     "segment": "Press Resume: it goes on where it was.",
-    "examples": "Try again.",
 }
 
 
@@ -210,6 +210,11 @@ class Job(QObject):
         return self.outcome is None
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it could go on where it was, since it was begun and is kept."""
+        return self.kept and (self.config.out / CONFIG).exists()
+
+    @property
     def keeps_going(self) -> bool:
         """Whether it was told to go on when the window is closed."""
         return self._worker.keeps_going
@@ -267,7 +272,8 @@ class Job(QObject):
         """Return why the process is gone, if it did not say so itself, and what to do."""
         if self._killed:
             return "Stopped. It had to be ended; what was finished before is kept."
-        return f"The {self.noun} ended unexpectedly ({self._worker.fate}). {_REMEDIES[self.verb]}"
+        remedy = _REMEDIES[self.verb] if self.goes_on else "Try again."
+        return f"The {self.noun} ended unexpectedly ({self._worker.fate}). {remedy}"
 
     def _tell(self, events: list[Event]) -> None:
         """Pass on events in their order; who hears them may let Qt go on, which brings us here again."""

@@ -64,6 +64,7 @@ def show_look(
         If the system starts no more processes.
     """
     job = jobs.start("examples", config, "U-Net: drawing examples", image)
+    shown: str = image.unique_id  # no more of it: a stack that is removed leaves the memory
     said("Drawing what the training would see ...")
 
     def happened(event: Event) -> None:
@@ -71,7 +72,7 @@ def show_look(
             said(event.text)
         elif isinstance(event, Finished):
             try:
-                said(_show_examples(parent, config) if what == "examples" else _show_weights(viewer, image, config))
+                said(_show_examples(parent, config) if what == "examples" else _show_weights(viewer, shown, config))
             except Problem as problem:
                 said(str(problem))
 
@@ -83,8 +84,11 @@ def _show_examples(parent: QWidget, config: TrainConfig) -> str:
     return ""
 
 
-def _show_weights(viewer: Viewer, image: Image, config: TrainConfig) -> str:
+def _show_weights(viewer: Viewer, shown: str, config: TrainConfig) -> str:
     """Show the weights over their image, instead of the last ones; return what they say."""
+    image = next((layer for layer in viewer.layers if layer.unique_id == shown), None)
+    if image is None:
+        return "The image was closed, so its weights are not shown."
     for old in [layer for layer in viewer.layers if layer.metadata.get(OURS, {}).get("weights")]:
         viewer.layers.remove(old)
     weights = open_array(config.out / "weights.zarr")

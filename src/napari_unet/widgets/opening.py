@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from napari import current_viewer
 
@@ -21,4 +22,11 @@ def _read(path: str | list[str]) -> list[LayerData]:
         from napari_unet.widgets.guard import guarded  # not without a window: it needs Qt
 
         guarded(viewer)
+        viewer.layers.events.inserted.connect(_read_only)
     return layers
+
+
+def _read_only(event: Any) -> None:
+    """Let nobody paint on labels that are only read: each stroke would fail."""
+    if getattr(event.value, "data", None) is not None and getattr(event.value.data, "read_only", False):
+        event.value.editable = False

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 WIDTH = 330  # pixels
 OPEN_FIRST = "Open an image first: File > Open, or drag it into the window."
-CLOSED = "The image is no longer open. Open it and choose it."
 T = TypeVar("T")
 W = TypeVar("W", bound=QWidget)
 
@@ -114,8 +113,9 @@ class Panel(QScrollArea):
         widget.panel = self
         return widget
 
-    def last_rows(self) -> None:
-        """Add the message and what it computes on, and keep all rows at the top."""
+    def answers(self) -> None:
+        """Add what is said: why nothing can begin, the message, what it computes on; near the button that asks."""
+        self.wide(self.reason)
         line = QWidget()
         row = QHBoxLayout(line)
         row.setContentsMargins(0, 0, 0, 0)
@@ -123,6 +123,9 @@ class Panel(QScrollArea):
         row.addWidget(self._cancelling, 0, Qt.AlignmentFlag.AlignTop)
         self.wide(line)
         self.wide(self._device)
+
+    def last_row(self) -> None:
+        """Keep all rows at the top."""
         self._grid.setRowStretch(self._grid.rowCount(), 1)
 
     def say(self, text: str) -> None:
@@ -164,6 +167,11 @@ class Panel(QScrollArea):
         """Return the layers of a kind that this plugin did not compute, the topmost first."""
         chosen = [each for each in reversed(self.viewer.layers) if isinstance(each, kind)]
         return [each for each in chosen if OURS not in each.metadata or is_strokes(each)]
+
+    def image_of(self, job: Job) -> Image | None:
+        """Return the layer that a job is about, if it is still in the viewer."""
+        there = {each.unique_id: each for each in self.viewer.layers}
+        return None if job.image is None else there.get(job.image.unique_id)
 
     def image_choice(self, tip: str) -> ComboBox:
         """Add the row in which the image is chosen; it follows the layers of the viewer."""

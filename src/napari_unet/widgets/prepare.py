@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from napari_unet.config import SegmentConfig, TrainConfig
 from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.volume import open_volume
-from napari_unet.widgets.handover import Sections, copied, on_disk, section_copied
+from napari_unet.widgets.handover import Sections, copied, on_disk, section_copied, volume_of
 from napari_unet.widgets.strokes import corner_on, is_strokes, moved_to_disk, not_on, path_of
 
 C = TypeVar("C", SegmentConfig, TrainConfig)
@@ -29,7 +30,7 @@ class Prepared:
     labels : tuple of Path
         In the order of the layers.
     moved : tuple of (Labels, Path)
-        Layers that were in memory, and the files that they should be kept in from now on.
+        Layers that were not kept on disk while they are painted, and the files that they should be kept in from now on.
     """
 
     image: Path
@@ -57,13 +58,14 @@ def prepare(image: Image, labels: Sequence[Labels], library: Library) -> Generat
     path = there or (yield from _in_words(copied(image, library.copies), f"Copying {image.name}"))
     files, moved = [], []
     for layer in labels:
-        file = path_of(layer) if is_strokes(layer) else on_disk(layer)
-        if file is None:
+        if is_strokes(layer):
+            file = path_of(layer)
+        elif there is not None and on_disk(layer) == there:
+            raise Problem("The labels and the image are the same file. Choose the labels that you painted.")
+        else:  # also where another file holds the same: what is painted from now on is to be kept, and to join
             file = yield from _in_words(moved_to_disk(layer, image, library.labels), f"Saving {layer.name}")
             moved.append((layer, file))
         files.append(file)
-    if path in files:
-        raise Problem("The labels and the image are the same file. Choose the labels that you painted.")
     return Prepared(path, tuple(files), tuple(moved))
 
 
@@ -83,6 +85,49 @@ def prepare_section(image: Image, z: int, folder: Path) -> Generator[str, None, 
     yield "Reading the section ..."
     there = on_disk(image)
     return (there, z) if there else (section_copied(image, z, folder), 0)
+
+
+def layer_of(fingerprint: str, layers: Sequence[Image]) -> Generator[str, None, Image | None]:
+    """Find the layer that shows an image, by the pixels (see `Volume.fingerprint`); for a thread.
+
+    Returns
+    -------
+    Image or None
+        None if none of `layers` does.
+    """
+    for layer in layers:
+        yield f"Looking whether {layer.name} is the image ..."
+        with contextlib.suppress(Problem):
+            if volume_of(layer).fingerprint() == fingerprint:
+                return layer
+    return None
+
+
+def to_go_on(
+    config: TrainConfig, image: Image | None, layers: Sequence[Image], library: Library
+) -> Generator[str, None, tuple[TrainConfig, Image]]:
+    """Find what is needed to go on with a training; for a thread.
+
+    Parameters
+    ----------
+    config
+        Its settings.
+    image
+        The layer that it was about, None if that is gone: then the one of `layers` that shows its image is taken.
+    layers
+    library
+
+    Raises
+    ------
+    Problem
+        If its image is not open, or as `prepare`.
+    """
+    file = config.inputs[0]
+    if image is None and file.exists():
+        image = yield from layer_of(open_volume(file).fingerprint(), layers)
+    if image is None:
+        raise Problem(f"The image of {config.out.name} is no longer open. Open {file} first; then press Continue.")
+    return (yield from with_its_image(config, image, library)), image
 
 
 def with_its_image(config: C, image: Image, library: Library) -> Generator[str, None, C]:

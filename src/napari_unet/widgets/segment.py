@@ -21,7 +21,7 @@ from napari_unet.widgets.handover import volume_of
 from napari_unet.widgets.jobs import Job
 from napari_unet.widgets.jobview import JobView
 from napari_unet.widgets.models import ModelChoice
-from napari_unet.widgets.panel import CLOSED, OPEN_FIRST, Fold, Panel
+from napari_unet.widgets.panel import OPEN_FIRST, Fold, Panel
 from napari_unet.widgets.place import InView, in_view
 from napari_unet.widgets.prepare import Prepared, prepare, prepare_section, with_its_image
 from napari_unet.widgets.result import hide_preview, show_growing
@@ -62,13 +62,13 @@ class SegmentPanel(Panel):
         )
         self._preview, self._segment = QPushButton("Preview section"), QPushButton("Segment stack")
         self.wide(_side_by_side(self._preview, self._segment))
-        self.wide(self.reason)
+        self.answers()
         self._form = Form(SegmentConfig, _ADVANCED)
         self.wide(Fold("Advanced", self._form))
         self._view = self.wide(JobView("Resume"))
         self._command, self._earlier = QPushButton("Copy as command"), EarlierResults(self._library)
         self.wide(_side_by_side(self._command, self._earlier))
-        self.last_rows()
+        self.last_row()
         self._fill()
         self._connect()
         self.reset_choices()
@@ -119,7 +119,7 @@ class SegmentPanel(Panel):
         self._previewing.changed.connect(self.updated)
         self._segment.clicked.connect(self._on_segment)
         self._command.clicked.connect(self._on_command)
-        self._view.resumed.connect(lambda job: self._resume(job.config, job.image))
+        self._view.resumed.connect(lambda job: self._resume(job.config, self.image_of(job)))
         self._view.ended.connect(lambda _: self.updated())
         self._earlier.opened.connect(self._on_open)
         self._earlier.resumed.connect(self._on_earlier)
@@ -240,9 +240,9 @@ class SegmentPanel(Panel):
         Follow(self.viewer, image, job)
 
     def _resume(self, config: SegmentConfig, image: Image | None) -> None:
-        """Go on with the segmentation that was in view."""
+        """Go on with the segmentation that was in view, over whichever layer shows its image now."""
         if image is None:
-            self.say(CLOSED)
+            self._on_earlier(config)
         elif not self.preparing:
             self.prepare(with_its_image(config, image, self._library), lambda config: self._begin(config, image))
 

@@ -67,7 +67,6 @@ class Timeline(QWidget):
         self._use = QPushButton("Use", objectName="use-step")
         self._undo = QPushButton("Undo training", objectName="undo")
         self._show.setToolTip("Segments what is in view with this model.")
-        self._flip.setToolTip("Shows the other one of the two models that were shown last.")
         self._use.setToolTip("Makes this model one of its own, to segment with or to go on from.")
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -122,7 +121,10 @@ class Timeline(QWidget):
         stop = self._stops[self._slider.value()]
         self._title.setText(stop.title)
         self._show.setText("Stop" if self._preview.running else "Show")
-        self._flip.setEnabled(len(self._shown) == 2)
+        both = len(self._shown) == 2
+        self._flip.setEnabled(both)
+        tip = "Shows the other one of the two models that were shown last." if both else "Show two models first."
+        self._flip.setToolTip(tip)
         undone = (self._run / UNDONE).exists()
         self._undo.setText("Redo training" if undone else "Undo training")
         self._undo.setEnabled(not self._running)

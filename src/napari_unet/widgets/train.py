@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from qtpy.QtWidgets import QComboBox, QPushButton
 
 from napari_unet.config import TrainConfig
@@ -23,8 +23,8 @@ from napari_unet.widgets.looks import Look, show_look
 from napari_unet.widgets.minutes import Minutes
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
-from napari_unet.widgets.panel import CLOSED, OPEN_FIRST, Fold, Panel
-from napari_unet.widgets.prepare import Prepared, prepare, with_its_image
+from napari_unet.widgets.panel import OPEN_FIRST, Fold, Panel
+from napari_unet.widgets.prepare import Prepared, prepare, to_go_on
 from napari_unet.widgets.strokes import is_strokes, set_classes, take_over
 from napari_unet.widgets.timeline import Timeline
 from napari_unet.widgets.training import Trainings
@@ -60,14 +60,14 @@ class TrainPanel(Panel):
         self._start = self.row("Start from", ModelChoice(self._library, True), "The model that goes on learning.")
         self._minutes = self.row("Time", Minutes(), "How long; Stop works at any moment.")
         self._train = self.wide(QPushButton("Train", objectName="train"))
-        self.wide(self.reason)
+        self.answers()
         self._advanced = Advanced()
         self.wide(Fold("Advanced", self._advanced))
         self._curve = self.wide(Curve())
         self._view = self.wide(JobView("Continue"))
         self._timeline = self.wide(Timeline(self, self._library, lambda: self._image.value))
         self._live = self.wide(LiveSwitch())
-        self.last_rows()
+        self.last_row()
         self._fill()
         self._connect()
         self.reset_choices()
@@ -258,9 +258,9 @@ class TrainPanel(Panel):
         self.prepare(prepare(self._image.value, labels, self._library), taken_over, in_memory)
 
     def _where(self, files: Prepared) -> str:
-        """Return a sentence on layers that were in memory, if some were."""
+        """Return a sentence on layers that are painted in a copy from now on, if some are."""
         names = ", ".join(layer.name for layer, _ in files.moved)
-        return names and f"{names} was only in memory; it is now kept on disk in {self._library.labels}. "
+        return names and f"{names} is kept on disk from now on, in {self._library.labels}. "
 
     def _begin(self, start: Callable[[Trainings], Job]) -> None:
         """Start a training, or go on with one."""
@@ -277,12 +277,9 @@ class TrainPanel(Panel):
     def _on_continue(self, job: Job) -> None:
         """Go on with a training."""
         self.say("")  # what was said at its end
-        if job.image is None:
-            self.say(CLOSED)
-        elif not self.preparing:
-            image = job.image
-            work = with_its_image(job.config, image, self._library)
-            self.prepare(work, lambda config: self._begin(lambda trainings: trainings.go_on(config, image)))
+        if not self.preparing:
+            work = to_go_on(job.config, self.image_of(job), self.layers(Image), self._library)
+            self.prepare(work, lambda found: self._begin(lambda trainings: trainings.go_on(*found)))
 
     def began(self, job: Job) -> None:
         """Show a training that was started in this window."""
