@@ -125,10 +125,10 @@ class Loop:
                 continue
             if _same_labels(painted, self._painted):
                 continue
-            now = {section.z: section.labels for section in painted.sections if section.pair == pair}
+            now, corner = painted.to_keep(pair)
             image = open_volume(self._config.pairs[pair][0], self._config.channel)
             self._kept = self._run.keep_joined(
-                Kept(step, pair, tuple(sorted(new))), image, {z: now[z] for z in new & now.keys()}
+                Kept(step, pair, tuple(sorted(new))), image, {z: now[z] for z in new & now.keys()}, corner
             )
             if painted.strips != self._painted.strips:
                 self._run.keep_held(held_in(self._run.folder, "before"), painted.strips)

@@ -117,8 +117,7 @@ def _train(
         used |= {"learning_rate": peak, "start_from": where_it_is(config.start_from)}
         config = config.model_copy(update=used)
         for pair, (path, _) in enumerate(config.pairs):
-            labels = {section.z: section.labels for section in painted.sections if section.pair == pair}
-            run.keep_labels(pair, open_volume(path, config.channel), labels)
+            run.keep_labels(pair, open_volume(path, config.channel), *painted.to_keep(pair))
         run.keep_held(before, painted.strips)
         run.begin(config, fingerprints)
     card = Card(
