@@ -67,6 +67,11 @@ class Loop:
         self._take(painted)
 
     @property
+    def painted(self) -> Painted:
+        """What is painted by now."""
+        return self._painted
+
+    @property
     def average(self) -> UNet:
         """The network as it would be kept now."""
         return self._learner.average
@@ -173,7 +178,7 @@ class Loop:
             self._write(timeline.file_of(self._run.folder, step), self._learner.average, step, scores)
         if math.isnan(iou):
             return Score(step, None, None, trusted=False)
-        return Score(step, iou, self._best, trusted)
+        return Score(step, iou, self._best, trusted, self._painted.held)
 
     def _keep(self, step: int, net: UNet) -> None:
         """Write the weights of a step as the model."""
