@@ -1,6 +1,7 @@
-"""How fast the window answers: a preview, Stop, a view in use while a training runs, and the memory it takes.
+"""How fast the window answers: a preview, a stroke, Stop, a view in use while a training runs, and the memory it takes.
 
-    xvfb-run -a python benchmarks/window.py [--only preview stop stalls memory] [--tries N] [--minutes M] [--cycles N]
+    xvfb-run -a python benchmarks/window.py [--only preview stroke stop stalls memory]
+                                            [--tries N] [--minutes M] [--cycles N]
 
 It opens real napari windows with real worker processes and clicks the real buttons, on the bundled sample and on the
 processor; each part in a process of its own, with a library of its own. `benchmarks/README.md` says what each counts.
@@ -25,99 +26,20 @@ import napari
 import numpy as np
 import psutil
 import zarr
+from driver import Window, draw, pause, wait
 from napari.settings import get_settings
-from qtpy.QtCore import QEvent, QEventLoop, QPointF, Qt, QTimer
-from qtpy.QtGui import QMouseEvent
-from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPushButton, QToolButton, QWidget
+from qtpy.QtCore import QPointF, Qt, QTimer
+from qtpy.QtWidgets import QComboBox, QLabel, QWidget
 
-from napari_unet.events import Failed, Loss, Progress, Score
+from napari_unet.events import Event, Failed, Joined, Previewed
 from napari_unet.library import HOME
-from napari_unet.widgets.jobs import Job
 from napari_unet.widgets.livepreview import NAME as LIVE_PREVIEW
 
-LEFT = Qt.MouseButton.LeftButton
 PREVIEW = "U-Net preview"  # the layer that the Segment panel adds
 REPETITIONS = 5  # of each preview
-STEPS = 100_000  # a training that nobody waits for; with a number of steps it need not time any
+STROKES = 20  # while a training runs
 BEAT = 10  # milliseconds
 STALL = 0.1  # seconds: what a person notices
-
-
-def pause(seconds: float) -> None:
-    """Let Qt go on for a while."""
-    loop = QEventLoop()
-    QTimer.singleShot(round(1000 * seconds), Qt.TimerType.PreciseTimer, loop.quit)
-    loop.exec()
-
-
-def wait(condition: Callable[[], bool], seconds: float = 180) -> None:
-    """Let Qt go on until `condition` holds, looked at every millisecond."""
-    end = perf_counter() + seconds
-    while not condition():
-        if perf_counter() > end:
-            raise TimeoutError(f"nothing came of it within {seconds} s")
-        pause(0.001)
-
-
-class Window:
-    """A napari window with the bundled sample and our panels in it."""
-
-    def __init__(self) -> None:
-        self.viewer = napari.Viewer()
-        window = self.viewer.window._qt_window
-        window.resize(1280, 800)
-        QTest.qWaitForWindowExposed(window)
-        self.image, self.strokes = self.viewer.open_sample("napari-unet", "fly-medulla")
-
-    def panel(self, name: str) -> QWidget:
-        """Open the panel "Train" or "Segment"; in the first one, set the steps under Advanced."""
-        _, panel = self.viewer.window.add_plugin_dock_widget("napari-unet", name)
-        pause(0)  # it finds its window when it is shown
-        if name == "Train":
-            self.click(panel, "fold", QToolButton)
-            steps = panel.findChild(QWidget, "steps").findChild(QLineEdit)
-            steps.selectAll()
-            QTest.keyClicks(steps, str(STEPS))
-            QTest.keyClick(steps, Qt.Key.Key_Return)
-            self.click(panel, "fold", QToolButton)
-        return panel
-
-    def click(self, panel: QWidget, name: str, kind: type[QWidget] = QPushButton) -> None:
-        """Click a button that is in view and enabled."""
-        button = panel.findChild(kind, name)
-        assert button.isVisible() and button.isEnabled(), f"{name} cannot be pressed: {button.toolTip()}"  # noqa: PT018
-        QTest.mouseClick(button, LEFT)
-
-    def start(self, panel: QWidget, verb: str) -> Job:
-        """Press Train or Segment; return the job once it shows what it does."""
-        signs = (Loss, Score) if verb == "train" else Progress
-        wait(panel.findChild(QPushButton, verb).isEnabled)
-        panel.parentWidget().raise_()  # its dock: panels lie behind each other
-        self.click(panel, verb)
-        wait(lambda: (job := panel.jobs.latest(verb)) is not None and job.running)
-        job = panel.jobs.latest(verb)
-        wait(lambda: job.outcome is not None or any(isinstance(event, signs) for event in job.events))
-        assert job.running, job.outcome
-        return job
-
-    def stop(self, panel: QWidget, job: Job) -> tuple[float, float, float]:
-        """Press Stop; return the seconds until the button shows it, the job has stopped, its process is gone."""
-        began = perf_counter()
-        self.click(panel, "stop")
-        QApplication.processEvents()  # the button is drawn again
-        heard = perf_counter()
-        assert not panel.findChild(QPushButton, "stop").isEnabled(), "Stop was not heard"
-        wait(lambda: not job.running)
-        stopped = perf_counter()
-        assert isinstance(job.outcome, Failed) or job.outcome.stopped, "it was done before it was stopped"
-        wait(lambda: job._worker.returncode is not None)
-        return heard - began, stopped - began, perf_counter() - began
-
-    def close(self) -> None:
-        """Close it, and wait until its processes are gone."""
-        self.viewer.close()
-        wait(lambda: not psutil.Process().children())
 
 
 def preview_seconds(window: Window, panel: QWidget) -> float:
@@ -147,6 +69,37 @@ def preview(_: argparse.Namespace) -> dict:
         warm.append(preview_seconds(window, panel))
     window.close()
     return compared(cold=spread(cold), warm=spread(warm))
+
+
+def stroke(_: argparse.Namespace) -> dict:
+    """Time strokes while a training runs, from the lifted brush to what the model learned of them in the preview."""
+    window = Window()
+    panel = window.panel("Train")
+    job = window.start(panel, "train")
+    wait(lambda: LIVE_PREVIEW in window.viewer.layers)
+    window.viewer.layers.selection.active = window.strokes
+    window.strokes.mode = "paint"
+    canvas = window.viewer.window._qt_viewer.canvas.native
+    rng, size = np.random.default_rng(0), np.array([canvas.width(), canvas.height()])
+    heard: list[tuple[float, Event]] = []
+    job.happened.connect(lambda event: heard.append((perf_counter(), event)))
+    joined, shown = [], []
+    while len(shown) < STROKES:
+        pause(rng.uniform(0, 3))  # any moment between two previews is as likely
+        heard.clear()
+        window.strokes.selected_label = int(rng.integers(1, 3))
+        spots = rng.uniform(0.3, 0.7, 2) * size + np.cumsum(rng.normal(0, 8, (10, 2)), axis=0)
+        for seconds in draw(canvas, [QPointF(*spot) for spot in spots]):
+            pause(seconds)
+        began = perf_counter()
+        wait(lambda: any(isinstance(event, Joined) for _, event in heard))
+        at, step = next((at, event.step) for at, event in heard if isinstance(event, Joined))
+        joined.append(at - began)
+        wait(lambda: any(isinstance(event, Previewed) and event.step > step for _, event in heard))  # noqa: B023
+        shown.append(perf_counter() - began)
+    window.stop(panel, job)
+    window.close()
+    return {"joined": spread(joined), "shown": spread(shown)}
 
 
 def add_stack(window: Window) -> None:
@@ -203,20 +156,8 @@ def use(window: Window) -> Iterator[float]:
             case _:
                 window.strokes.selected_label = int(rng.integers(1, 3))
                 spots = rng.uniform(0.2, 0.8, 2) * size + np.cumsum(rng.normal(0, 8, (10, 2)), axis=0)
-                yield from stroke(canvas, [QPointF(*spot) for spot in spots])
+                yield from draw(canvas, [QPointF(*spot) for spot in spots])
         yield 0.1
-
-
-def stroke(canvas: QWidget, spots: list[QPointF]) -> Iterator[float]:
-    """Draw with the mouse, as fast as napari follows."""
-    move, none = QEvent.Type.MouseMove, Qt.MouseButton.NoButton
-    events = [(move, spots[0], none, none), (QEvent.Type.MouseButtonPress, spots[0], LEFT, LEFT)]
-    events += [(move, spot, none, LEFT) for spot in spots[1:]]
-    for kind, spot, button, held in [*events, (QEvent.Type.MouseButtonRelease, spots[-1], LEFT, none)]:
-        place = QPointF(canvas.mapToGlobal(spot.toPoint()))
-        event = QMouseEvent(kind, spot, place, button, held, Qt.KeyboardModifier.NoModifier)
-        QApplication.sendEvent(canvas, event)
-        yield 0.012
 
 
 def gaps(window: Window, minutes: float) -> dict[str, float]:
@@ -304,7 +245,7 @@ def measure(part: Callable[[argparse.Namespace], dict], options: argparse.Namesp
 
 def main() -> None:
     """Print the result: a table on stderr, one JSON object on stdout."""
-    parts = {each.__name__: each for each in (preview, stop, stalls, memory)}
+    parts = {each.__name__: each for each in (preview, stroke, stop, stalls, memory)}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="parts to measure")
     parser.add_argument("--tries", type=int, default=100, help="of Stop, half of them for each kind of job")

@@ -8,7 +8,7 @@ import pytest
 
 from napari_unet import console
 from napari_unet.console import print_events
-from napari_unet.events import Event, Failed, Finished, Loss, Notice, Progress, Score, Started, from_json
+from napari_unet.events import Compared, Event, Failed, Finished, Loss, Notice, Progress, Score, Started, from_json
 from napari_unet.problem import Problem
 
 TRAINING = [
@@ -69,6 +69,11 @@ def test_a_score_that_cannot_be_trusted_is_not_shown(capsys, monkeypatch):
     pretend_terminal(monkeypatch)
     print_events([Score(1, 0.5, 0.6, False), Progress(1, 2, "step", None)], as_json=False)
     assert "IoU" not in capsys.readouterr().err
+
+
+def test_a_training_that_made_it_worse_is_told(capsys):
+    print_events([Compared(0.9, 0.8, 1000, earlier=True)], as_json=False)
+    assert capsys.readouterr().out == "Worse on what you painted before: IoU 0.80, was 0.90, on 1,000 pixels.\n"
 
 
 def test_a_failure_is_told(capsys):

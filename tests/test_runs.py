@@ -11,9 +11,10 @@ import pytest
 
 from napari_unet.config import TrainConfig
 from napari_unet.events import Event, Finished, Loss
+from napari_unet.holdout import Strip
 from napari_unet.log import ERROR, LOG, read
 from napari_unet.problem import Problem
-from napari_unet.runs import CONFIG, INPUTS, LOCK, PAINTED, Run, open_run
+from napari_unet.runs import CONFIG, INPUTS, LOCK, PAINTED, STEPS, Run, open_run
 
 USED = {"steps": 300, "threads": 2, "device": "cpu", "precision": "float32", "learning_rate": 0.0005}
 DONE = Finished("run/model.safetensors", "300 of 300 steps")
@@ -213,3 +214,12 @@ def test_a_job_that_is_given_up_lets_the_next_one_write(tmp_path: Path) -> None:
     events.close()
     list(run.record([Loss(10, 0.5)]))
     assert logged(tmp_path) == [Loss(5, 1.0), Loss(10, 0.5)]
+
+
+def test_what_a_run_holds_out_is_known_of_its_models_on_the_way(tmp_path: Path) -> None:
+    strips = {tmp_path / "image.tif": {3: Strip(0, 5, 9)}}
+    Run(tmp_path / "run", None).folder.mkdir()
+    Run(tmp_path / "run", None).keep_held({}, strips)
+    following = Run(tmp_path / "following", None)
+    for model in ("model.safetensors", f"{STEPS}/000010.safetensors"):
+        assert following.held_before(tmp_path / "run" / model) == strips

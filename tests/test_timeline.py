@@ -14,7 +14,7 @@ from napari_unet.card import MODEL_FILE
 from napari_unet.config import TrainConfig
 from napari_unet.library import Library, undo
 from napari_unet.model import load
-from napari_unet.runs import HELD, held_in
+from napari_unet.runs import HELD, held_in, run_behind
 from napari_unet.train import train
 
 
@@ -53,6 +53,8 @@ def test_an_earlier_model_becomes_one_of_its_own_and_a_training_is_undone(tmp_pa
         assert (model / MODEL_FILE).read_bytes() == timeline.file_of(run, 20).read_bytes()
         assert held_in(model) == held_in(run)
         assert (run / HELD).exists()
+        assert run_behind(model / MODEL_FILE) == run
+    assert run_behind(timeline.file_of(run, 20)) == run_behind(run / MODEL_FILE) == run
 
     before = (run / MODEL_FILE).read_bytes()
     titles = [entry.title.split(" ")[0] for entry in library.models()]

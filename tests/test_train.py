@@ -369,6 +369,19 @@ def test_a_training_goes_on_with_the_labels_it_keeps_whatever_was_painted_since(
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
 
 
+def test_labels_of_a_part_that_go_on_say_nothing_of_the_rest(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    """Where 0 means background, it does so in the labels, not beside them."""
+    metadata = {"axes": "ZYX", "offset": (0, 8, 20)}
+    part = tifffile.imread(painted[1])[:, 8:72, 20:80]
+    tifffile.imwrite(painted[1], part, photometric="minisblack", metadata=metadata)
+    settings = {"steps": 4, "zero": "background", "classes": "ground,line"}
+    finish(small(painted, tmp_path / "whole", **settings))
+    config = small(painted, tmp_path / "run", **settings)
+    list(train(config, lambda: True))
+    finish(as_begun(config))
+    assert_same_weights(tmp_path / "whole", tmp_path / "run")
+
+
 def test_a_changed_start_model_is_refused_on_resuming(painted: tuple[Path, Path], tmp_path: Path) -> None:
     finish(small(painted, tmp_path / "first", steps=1))
     config = small(painted, tmp_path / "second", steps=3, start_from=str(tmp_path / "first"))

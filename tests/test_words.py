@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unet.words import counted, duration, for_window
+from napari_unet.events import Compared
+from napari_unet.words import counted, duration, for_window, verdict
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,34 @@ def test_a_window_names_no_flags(said, shown):
 def test_a_window_has_a_box_to_tick_instead_of_a_flag() -> None:
     text = "If the values are ids of objects, say so (--objects). Or run the same command again (--out)."
     assert for_window(text) == "If the values are ids of objects, tick Objects under Advanced. Or try again."
+
+
+LITTLE = "of the rest of the stack, only held-out pixels tell."
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "earlier", "words"),
+    [
+        (0.871, 0.832, True, "Worse on what you painted before: IoU 0.83, was 0.87, on 4,210 pixels."),
+        (0.871, 0.832, False, "Worse on what you painted: IoU 0.83, was 0.87, on 4,210 pixels."),
+        (
+            0.871,
+            0.862,
+            True,
+            f"On what you painted before: IoU 0.86, was 0.87, on 4,210 pixels. Both models learned from it; {LITTLE}",
+        ),
+        (
+            0.7,
+            0.9,
+            False,
+            f"On what you painted: IoU 0.90, was 0.70, on 4,210 pixels. The model learned from it; {LITTLE}",
+        ),
+    ],
+)
+def test_a_training_is_said_to_be_worse_or_what_its_score_says(before, after, earlier, words):
+    assert verdict(Compared(before, after, 4210, earlier)) == words
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_loss_that_chance_explains_is_none(before, after):
+    assert Compared(before, after, 1, True).worse == (before - after > 0.02) or abs(before - after - 0.02) < 1e-9

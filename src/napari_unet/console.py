@@ -8,9 +8,21 @@ import time
 from collections.abc import Iterable
 from typing import TextIO
 
-from napari_unet.events import Event, Failed, Finished, Joined, Loss, Notice, Progress, Score, Started, to_json
+from napari_unet.events import (
+    Compared,
+    Event,
+    Failed,
+    Finished,
+    Joined,
+    Loss,
+    Notice,
+    Progress,
+    Score,
+    Started,
+    to_json,
+)
 from napari_unet.problem import Problem
-from napari_unet.words import counted, duration
+from napari_unet.words import counted, duration, verdict
 
 _EVERY = 30  # seconds between two lines of progress where they cannot be drawn over
 
@@ -80,6 +92,8 @@ class _Line:
             case Joined(step, sections, pixels):
                 there = counted(sections, "section")
                 self._print(f"Strokes joined at step {step:,}: now {pixels:,} pixels in {there} to learn from.")
+            case Compared():
+                self._print(verdict(event))
             case Notice(text) | Failed(text):
                 self._print(text)
             case Finished(path, detail, stopped):

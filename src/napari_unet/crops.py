@@ -115,10 +115,10 @@ class Judged:
     target: np.ndarray
 
 
-def judged_tiles(sections: Sequence[PaintedSection], seed: int) -> list[Judged]:
-    """Return at most 12 tiles that show held-out pixels, drawn by the seed from all of them."""
+def judged_tiles(sections: Sequence[PaintedSection], seed: int, most: int = _JUDGED_TILES) -> list[Judged]:
+    """Return at most so many tiles that show held-out pixels, drawn by the seed from all of them."""
     candidates = [(section, tile) for section in sections for tile in _held_tiles(section)]
-    order = np.random.default_rng(seed).permutation(len(candidates))[:_JUDGED_TILES]
+    order = np.random.default_rng(seed).permutation(len(candidates))[:most]
     return [_judged(*candidates[i]) for i in sorted(order)]
 
 

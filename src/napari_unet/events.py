@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from napari_unet import jsonline
 
+WORSE = 0.02  # a mean IoU that fell by less may be the luck of the pixels that were looked at
+
 
 @dataclass(frozen=True)
 class Ready:
@@ -44,12 +46,16 @@ class Loss:
 
 @dataclass(frozen=True)
 class Score:
-    """Mean IoU on the held-out part, in [0, 1], None without one; `trusted` is False where it is too small to tell."""
+    """Mean IoU on the held-out part, in [0, 1], None without one; `trusted` is False where it is too small to tell.
+
+    `held` is how many pixels are held out.
+    """
 
     step: int
     iou: float | None
     best: float | None
     trusted: bool
+    held: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,24 @@ class Joined:
     step: int
     sections: int
     pixels: int
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Mean IoU of the model that a training began with and of the one that it keeps, on the same painted pixels.
+
+    `earlier` tells that these were painted for the former model or those behind it; else for this training.
+    """
+
+    before: float
+    after: float
+    pixels: int
+    earlier: bool
+
+    @property
+    def worse(self) -> bool:
+        """Whether the training lost more than chance explains."""
+        return self.after < self.before - WORSE
 
 
 @dataclass(frozen=True)
@@ -92,8 +116,8 @@ class Failed:
     text: str
 
 
-Event = Ready | Started | Progress | Loss | Score | Previewed | Joined | Notice | Finished | Failed
-_KINDS = (Ready, Started, Progress, Loss, Score, Previewed, Joined, Notice, Finished, Failed)
+Event = Ready | Started | Progress | Loss | Score | Previewed | Joined | Compared | Notice | Finished | Failed
+_KINDS = (Ready, Started, Progress, Loss, Score, Previewed, Joined, Compared, Notice, Finished, Failed)
 
 
 def to_json(event: Event) -> str:

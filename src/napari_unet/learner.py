@@ -63,7 +63,7 @@ class Learner:
         for module in self._net.modules():
             if isinstance(module, BatchNorm2d) and fixed_norm:
                 module.train(False)
-        self._held_to = folded(held_to).to(compute.kind, memory_format=torch.channels_last) if held_to else None
+        self._held_to = at_work(held_to, compute) if held_to else None
         self.average = copy.deepcopy(self._net).train(False).requires_grad_(False)
         self._optimizer = torch.optim.AdamW(self._net.parameters(), lr=peak, weight_decay=0.01)
 
@@ -90,25 +90,12 @@ class Learner:
         self._average(min(_AVERAGE, (1 + step) / (10 + step)))
         return loss.item()
 
-    @torch.inference_mode()
     def judge(self, tiles: Sequence[Judged], net: UNet | None = None) -> float:
         """Return the mean IoU over the classes held out in `tiles`, nan if there are none.
 
         It is that of `net`, or of the averaged network.
         """
-        if not tiles:
-            return math.nan
-        judged = folded(net).to(self._compute.kind, memory_format=torch.channels_last) if net else self.average
-        predicted, truth = [], []
-        for tile in tiles:
-            image = torch.from_numpy(tile.image)[None, None].to(self._compute.kind)
-            with self._compute.autocast():
-                logits = judged(image)[0, :, CUT:-CUT, CUT:-CUT]
-            predicted.append(logits.argmax(0).cpu().numpy().ravel())
-            truth.append(tile.target.ravel())
-        channels, targets = np.concatenate(predicted), np.concatenate(truth)
-        counted = targets != UNCOUNTED
-        return float(np.mean([overlap(channels, targets, c, counted).iou for c in np.unique(targets[counted])]))
+        return mean_iou(at_work(net, self._compute) if net else self.average, tiles, self._compute)
 
     def state(self) -> dict[str, Tensor]:
         """Return everything a training needs to go on exactly: weights, their average, the optimiser's moments.
@@ -149,6 +136,36 @@ class Learner:
                 mean.lerp_(now, 1 - decay)
             else:
                 mean.copy_(now)
+
+
+def at_work(net: UNet, compute: Compute) -> UNet:
+    """Return a copy of a network that learns no more, as it is fastest, on the device."""
+    return folded(net).to(compute.kind, memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def mean_iou(net: UNet, tiles: Sequence[Judged], compute: Compute) -> float:
+    """Return the mean IoU over the classes that `tiles` judge, nan if there are none.
+
+    Parameters
+    ----------
+    net : UNet
+        In evaluation mode, on the device of `compute`.
+    tiles : sequence of Judged
+    compute : Compute
+    """
+    if not tiles:
+        return math.nan
+    predicted, truth = [], []
+    for tile in tiles:
+        image = torch.from_numpy(tile.image)[None, None].to(compute.kind)
+        with compute.autocast():
+            logits = net(image)[0, :, CUT:-CUT, CUT:-CUT]
+        predicted.append(logits.argmax(0).cpu().numpy().ravel())
+        truth.append(tile.target.ravel())
+    channels, targets = np.concatenate(predicted), np.concatenate(truth)
+    counted = targets != UNCOUNTED
+    return float(np.mean([overlap(channels, targets, c, counted).iou for c in np.unique(targets[counted])]))
 
 
 def weighted_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from pathlib import Path
 from napari_unet.card import MODEL_FILE, Card, bundled, find, read_card
 from napari_unet.disk import disk_problems, locked
 from napari_unet.log import ERROR, LOG
+from napari_unet.naming import named
 from napari_unet.problem import Problem
 from napari_unet.runs import LOCK
 
@@ -34,6 +35,8 @@ class Entry:
         Whether some process, of this window or not, trains it just now.
     undone : bool
         Whether somebody undid its training.
+    note : str
+        What the user noted on it.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Entry:
     card: Card
     in_training: bool = False
     undone: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,9 @@ class Library:
             except Problem:
                 continue
             busy, undone = locked(file.with_name(LOCK)), file.with_name(UNDONE).exists()
-            title = f"{file.parent.name} ({'undone' if undone else _when(time)})"
-            yield Entry(str(file.parent), title, card, busy, undone)
+            called = named(file.parent)
+            title = f"{called.name or file.parent.name} ({'undone' if undone else _when(time)})"
+            yield Entry(str(file.parent), title, card, busy, undone, called.note)
 
 
 def undo(run: Path, undone: bool = True) -> None:

@@ -67,6 +67,11 @@ class Loop:
         self._take(painted)
 
     @property
+    def painted(self) -> Painted:
+        """What is painted by now."""
+        return self._painted
+
+    @property
     def average(self) -> UNet:
         """The network as it would be kept now."""
         return self._learner.average
@@ -125,10 +130,10 @@ class Loop:
                 continue
             if _same_labels(painted, self._painted):
                 continue
-            now = {section.z: section.labels for section in painted.sections if section.pair == pair}
+            now, corner = painted.to_keep(pair)
             image = open_volume(self._config.pairs[pair][0], self._config.channel)
             self._kept = self._run.keep_joined(
-                Kept(step, pair, tuple(sorted(new))), image, {z: now[z] for z in new & now.keys()}
+                Kept(step, pair, tuple(sorted(new))), image, {z: now[z] for z in new & now.keys()}, corner
             )
             if painted.strips != self._painted.strips:
                 self._run.keep_held(held_in(self._run.folder, "before"), painted.strips)
@@ -173,7 +178,7 @@ class Loop:
             self._write(timeline.file_of(self._run.folder, step), self._learner.average, step, scores)
         if math.isnan(iou):
             return Score(step, None, None, trusted=False)
-        return Score(step, iou, self._best, trusted)
+        return Score(step, iou, self._best, trusted, self._painted.held)
 
     def _keep(self, step: int, net: UNet) -> None:
         """Write the weights of a step as the model."""

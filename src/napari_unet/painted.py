@@ -12,6 +12,7 @@ from napari_unet import holdout, painting
 from napari_unet.grey import Grey, measure
 from napari_unet.holdout import Strips
 from napari_unet.painting import UNCOUNTED, Meaning
+from napari_unet.placing import corner_of, laid_on, refuse_other_voxels
 from napari_unet.problem import Problem
 from napari_unet.volume import Volume, open_volume
 
@@ -116,7 +117,7 @@ class Painted:
         """
         image = self._image(pair)
         known = {s.z: (s.image, s.grey) for s in self.sections if s.pair == pair}
-        new = _of_pair(pair, image, open_volume(labels, labels=True), self.rules.meaning, sections, known)
+        new = sections_of(pair, image, open_volume(labels, labels=True), self.rules.meaning, sections, known)
         kept = [s for s in self.sections if s.pair != pair or s.z not in sections]
         return _divided(self.pairs, self.rules, [*kept, *new], self.strips)
 
@@ -128,8 +129,21 @@ class Painted:
         Problem
             If there is no such pair, or the labels cannot be read or do not say where they lie.
         """
-        shift = _corner(self._image(pair), open_volume(labels, labels=True))[0]
+        shift = corner_of(self._image(pair), open_volume(labels, labels=True))[0]
         return {z + shift for z in sections}
+
+    def to_keep(self, pair: int) -> tuple[dict[int, np.ndarray], tuple[int, int]]:
+        """Return the labels of a pair by section, and the row and column of the image at which they begin.
+
+        Where 0 has a meaning they are no larger than they were: beyond them nothing is labelled.
+        """
+        sections = [section for section in self.sections if section.pair == pair]
+        if not sections or not self.rules.meaning.zero_counts:
+            return {section.z: section.labels for section in sections}, (0, 0)
+        counted = np.any([section.target != UNCOUNTED for section in sections], axis=0)
+        rows, columns = (np.flatnonzero(counted.any(axis)) for axis in (1, 0))
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        return {section.z: section.labels[box] for section in sections}, (int(rows[0]), int(columns[0]))
 
     def _image(self, pair: int) -> Volume:
         if not 0 <= pair < len(self.pairs):
@@ -156,7 +170,7 @@ def read_painted(pairs: Sequence[tuple[Path, Path]], rules: Rules, strips: Strip
     sections = []
     for pair, (image, path) in enumerate(pairs):
         labels = open_volume(path, labels=True)
-        found = _of_pair(pair, open_volume(image, rules.channel), labels, rules.meaning)
+        found = sections_of(pair, open_volume(image, rules.channel), labels, rules.meaning)
         if not found:
             raise Problem(f"{labels.name} has no painted pixel. Paint a few strokes of each class first.")
         sections += found
@@ -187,7 +201,7 @@ def _divided(
     return Painted(pairs, rules, tuple(weighed), held)
 
 
-def _of_pair(
+def sections_of(
     pair: int,
     image: Volume,
     labels: Volume,
@@ -195,12 +209,26 @@ def _of_pair(
     only: Collection[int] | None = None,
     known: Mapping[int, tuple[np.ndarray, Grey]] | None = None,
 ) -> list[PaintedSection]:
-    """Read the painted sections of one pair; all that is painted is to be learned.
+    """Read the painted sections of one pair; all that is painted is to be learned, nothing is weighed.
 
-    `only` names sections of the image to look at, `known` holds what was read of the image before.
+    Parameters
+    ----------
+    pair : int
+        Its number.
+    image, labels : Volume
+    meaning : Meaning
+    only : collection of int, optional
+        Sections of the image to look at.
+    known : mapping, optional
+        What was read of the image before, by section: pixels and grey values.
+
+    Raises
+    ------
+    Problem
+        As `read_painted`; not if nothing is painted.
     """
-    _refuse_other_voxels(image, labels)
-    dz, *corner = _corner(image, labels)
+    refuse_other_voxels(image, labels)
+    dz, *corner = corner_of(image, labels)
     looked_at = range(labels.shape[0]) if only is None else sorted({z - dz for z in only} & set(range(labels.shape[0])))
     found = [(z, painted) for z in looked_at if (painted := labels.section(z)).any()]
     if not found:
@@ -208,7 +236,7 @@ def _of_pair(
     if found[0][1].dtype.kind not in "iu":
         raise Problem(f"{labels.name} holds {found[0][1].dtype} values, not labels. Choose a layer of whole numbers.")
     sections = [z + dz for z, _ in found]
-    placed = [_placed(painted, corner, image, 0) for _, painted in found]
+    placed = [laid_on(painted, corner, image, 0) for _, painted in found]
     if any(not 0 <= z < image.shape[0] for z in sections) or not any(painted.any() for painted in placed):
         raise Problem(
             f"The painted pixels of {labels.name} do not lie on {image.name}, which is {image.shape} voxels large. "
@@ -216,7 +244,7 @@ def _of_pair(
         )
     # Beyond the labels nothing is labelled, also where 0 means background.
     targets = [
-        _placed(painting.targets(painted, meaning, f"Section {z} of {labels.name}"), corner, image, UNCOUNTED)
+        laid_on(painting.targets(painted, meaning, f"Section {z} of {labels.name}"), corner, image, UNCOUNTED)
         for z, painted in found
     ]
     nothing, unweighed = np.full(image.shape[1:], UNCOUNTED, np.uint8), np.empty(0, np.float32)
@@ -238,51 +266,6 @@ def _held_out(
         parts = holdout.split(numbers, targets, chosen[image])
         result += [replace(s, learn=learn, held=held) for s, (learn, held) in zip(same, parts, strict=True)]
     return sorted(result, key=lambda s: (s.pair, s.z)), chosen
-
-
-def _refuse_other_voxels(image: Volume, labels: Volume) -> None:
-    """Raise a Problem if the voxels are known to differ in size; the thickness of a single section does not matter."""
-    if image.voxel_size is None or labels.voxel_size is None:
-        return
-    axes = slice(1 if 1 in (image.shape[0], labels.shape[0]) else 0, None)
-    if not np.allclose(labels.voxel_size[axes], image.voxel_size[axes], rtol=0.01, atol=0):
-        there, here = (" x ".join(f"{n:g}" for n in v.voxel_size or ()) for v in (labels, image))
-        raise Problem(
-            f"{labels.name} has voxels of {there} nm, but {image.name} of {here} nm. "
-            "Resample the labels to the voxels of the image, or choose the level of the image that they belong to."
-        )
-
-
-def _corner(image: Volume, labels: Volume) -> tuple[int, int, int]:
-    """Return where the labels begin on the image, in voxels.
-
-    Labels of the image's very shape without a place of their own belong to it.
-    """
-    if labels.offset is not None:
-        z, y, x = (a - b for a, b in zip(labels.offset, image.offset or (0, 0, 0), strict=True))
-        return z, y, x
-    if labels.shape == image.shape:
-        return 0, 0, 0
-    there, here = (" x ".join(map(str, volume.shape)) for volume in (labels, image))
-    if any(a > b for a, b in zip(labels.shape, image.shape, strict=True)):
-        raise Problem(
-            f"{labels.name} is {there} voxels large, larger than {image.name} with {here}. "
-            "Choose the labels that were painted on this image."
-        )
-    raise Problem(
-        f"{labels.name} is {there} voxels large and does not say where it lies on {image.name} with {here}. "
-        "Save the labels at the full size of the image, or with an offset in their metadata."
-    )
-
-
-def _placed(section: np.ndarray, corner: Sequence[int], image: Volume, blank: int) -> np.ndarray:
-    """Put a section that begins at `corner`, and may cover a part of the image, on one full of `blank`."""
-    result = np.full(image.shape[1:], blank, section.dtype)
-    y0, x0 = (max(a, 0) for a in corner)
-    y1, x1 = (min(a + n, m) for a, n, m in zip(corner, section.shape, result.shape, strict=True))
-    if y0 < y1 and x0 < x1:
-        result[y0:y1, x0:x1] = section[y0 - corner[0] : y1 - corner[0], x0 - corner[1] : x1 - corner[1]]
-    return result
 
 
 def _seen(image: Volume, z: int) -> tuple[np.ndarray, Grey]:

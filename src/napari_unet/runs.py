@@ -14,6 +14,7 @@
       model.safetensors       the best weights so far, with their card
       steps/000120.safetensors ...  models on the way
       undone                  there if somebody undid the training
+      origin.json             of a model on the way of a run that became one of its own: which run
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ from napari_unet.problem import Problem
 from napari_unet.volume import Volume
 
 CONFIG, INPUTS, PAINTED, JOINED = "config.json", "inputs.json", "painted", "joined.json"
-HELD, LOCK = "held.json", "training.lock"
+HELD, LOCK, ORIGIN = "held.json", "training.lock", "origin.json"
+STEPS = "steps"  # folder of the models on the way
 # What a run killed before its settings were written may hold.
 _BEFORE_BEGIN = {INPUTS, HELD, LOG, ERROR, PAINTED, LOCK, *(f"{name}.partial" for name in (INPUTS, HELD, CONFIG))}
 _CHUNK = 512  # pixels, side of a chunk of the labels that are kept
@@ -94,7 +96,9 @@ class Run:
                 "Train on the new ones into another folder (--out), starting from this run (--start-from)."
             )
 
-    def keep_labels(self, pair: int, image: Volume, painted: Mapping[int, np.ndarray]) -> None:
+    def keep_labels(
+        self, pair: int, image: Volume, painted: Mapping[int, np.ndarray], corner: tuple[int, int] = (0, 0)
+    ) -> None:
         """Keep the painted sections of a pair as they are now.
 
         Parameters
@@ -105,13 +109,15 @@ class Run:
             What was painted on.
         painted : mapping
             Section to labels, integer (Y, X).
+        corner : (int, int)
+            The row and column of the image at which they begin.
 
         Raises
         ------
         Problem
             If the disk is full or cannot be written.
         """
-        self._keep(_kept(self.folder, pair), image, painted)
+        self._keep(_kept(self.folder, pair), image, painted, corner)
 
     def joined(self) -> list[Kept]:
         """Return what joined while it trained, in the order of the steps.
@@ -133,7 +139,9 @@ class Run:
         """Return where the labels are that joined."""
         return _kept(self.folder, kept.pair, f"-at-{kept.step}")
 
-    def keep_joined(self, kept: Kept, image: Volume, painted: Mapping[int, np.ndarray]) -> list[Kept]:
+    def keep_joined(
+        self, kept: Kept, image: Volume, painted: Mapping[int, np.ndarray], corner: tuple[int, int] = (0, 0)
+    ) -> list[Kept]:
         """Keep what joins, so that the training can be repeated; what joined its pair later is in it, and forgotten.
 
         Parameters
@@ -143,6 +151,8 @@ class Run:
             What was painted on.
         painted : mapping
             Section to labels, integer (Y, X); sections of `kept` that are not in it are empty now.
+        corner : (int, int)
+            The row and column of the image at which they begin.
 
         Returns
         -------
@@ -154,7 +164,7 @@ class Run:
         Problem
             If the disk is full or cannot be written.
         """
-        self._keep(self.where(kept), image, painted)
+        self._keep(self.where(kept), image, painted, corner)
         others = [each for each in self.joined() if each.pair != kept.pair or each.step < kept.step]
         joined = sorted([*others, kept], key=lambda each: (each.step, each.pair))
         write_json(self.folder / JOINED, [asdict(each) for each in joined])
@@ -174,13 +184,15 @@ class Run:
         """
         if self.config is not None:
             return held_in(self.folder, "before")
-        return held_in(start.parent) if start else {}
+        return held_in(start.parent) or held_in(run_behind(start)) if start else {}
 
-    def _keep(self, path: Path, image: Volume, painted: Mapping[int, np.ndarray]) -> None:
+    def _keep(self, path: Path, image: Volume, painted: Mapping[int, np.ndarray], corner: tuple[int, int]) -> None:
+        shape = image.shape[0], *next((labels.shape for labels in painted.values()), image.shape[1:])
+        offset = tuple(a + b for a, b in zip(image.offset or (0, 0, 0), (0, *corner), strict=True))
         dtype = max((labels.dtype for labels in painted.values()), default=np.dtype(np.uint8))
         with disk_problems(path):
             shutil.rmtree(path, ignore_errors=True)  # left by a kill
-            array = create_stack(path, image.shape, _CHUNK, dtype, image.voxel_size, image.offset or (0, 0, 0))
+            array = create_stack(path, shape, _CHUNK, dtype, image.voxel_size, offset)
             for z, labels in painted.items():
                 array[z] = labels
             sync(self.folder, [file for file in path.rglob("*") if file.is_file()])
@@ -242,6 +254,24 @@ def held_in(folder: Path, when: Literal["before", "now"] = "now") -> Strips:
         return holdout.from_json(json.loads(path.read_text())[when])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Problem(f"{path} cannot be read. Train again into another folder (--out), from another model.") from error
+
+
+def run_behind(model: Path) -> Path:
+    """Return the folder of the run that made a model file, which may be one on its way, or have become one of its own.
+
+    Raises
+    ------
+    Problem
+        If it is not known any more which it was.
+    """
+    folder = model.parent.parent if model.parent.name == STEPS else model.parent
+    path = folder / ORIGIN
+    if not path.exists():
+        return folder
+    try:
+        return Path(json.loads(path.read_text())["run"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Problem(f"{path} cannot be read. Start from another model.") from error
 
 
 def begun_in(folder: Path) -> TrainConfig:

@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 
 from napari_unet.card import MODEL_FILE
-from napari_unet.disk import disk_problems, sync
+from napari_unet.disk import disk_problems, sync, write_json
 from napari_unet.library import free
-from napari_unet.runs import HELD
+from napari_unet.runs import HELD, ORIGIN, STEPS
 
 MOST = 6  # models on the way; more would fill the disk
-_STEPS, _SUFFIX = "steps", ".safetensors"
+_SUFFIX = ".safetensors"
 
 
 def passes(step: int, every: int, steps: int) -> bool:
@@ -21,12 +21,12 @@ def passes(step: int, every: int, steps: int) -> bool:
 
 def file_of(run: Path, step: int) -> Path:
     """Return where the model of a step is kept."""
-    return run / _STEPS / f"{step:06d}{_SUFFIX}"
+    return run / STEPS / f"{step:06d}{_SUFFIX}"
 
 
 def kept(run: Path) -> list[tuple[int, Path]]:
     """Return the steps whose models are kept in a run folder, and their files; the earliest first."""
-    files = sorted((run / _STEPS).glob(f"*{_SUFFIX}"))
+    files = sorted((run / STEPS).glob(f"*{_SUFFIX}"))
     return [(int(file.stem), file) for file in files if file.stem.isdigit()]
 
 
@@ -53,5 +53,6 @@ def adopt(run: Path, step: int, folder: Path) -> Path:
         for source, name in ((run / HELD, HELD), (file_of(run, step), MODEL_FILE)):
             if source.exists():
                 shutil.copyfile(source, model / name)
+        write_json(model / ORIGIN, {"run": str(run.absolute())})
         sync(folder, list(model.iterdir()))
     return model

@@ -16,6 +16,7 @@ import numpy as np
 from napari_unet import requests
 from napari_unet.card import Card, find, where_it_is
 from napari_unet.classes import PixelClass
+from napari_unet.compare import compare
 from napari_unet.config import TrainConfig
 from napari_unet.crops import judged_tiles
 from napari_unet.device import choose, memory_problems
@@ -117,8 +118,7 @@ def _train(
         used |= {"learning_rate": peak, "start_from": where_it_is(config.start_from)}
         config = config.model_copy(update=used)
         for pair, (path, _) in enumerate(config.pairs):
-            labels = {section.z: section.labels for section in painted.sections if section.pair == pair}
-            run.keep_labels(pair, open_volume(path, config.channel), labels)
+            run.keep_labels(pair, open_volume(path, config.channel), *painted.to_keep(pair))
         run.keep_held(before, painted.strips)
         run.begin(config, fingerprints)
     card = Card(
@@ -134,7 +134,12 @@ def _train(
     )
     look = Lookout(open_volume(config.pairs[0][0], config.channel), classes, compute, run.folder / PREVIEW)
     loop = Loop(config, run, learner(config.steps), net, painted, card, compute.kind)
-    yield from loop.events(should_stop, lambda step: look.preview(loop.average, step, asked()), joins)
+    for event in loop.events(should_stop, lambda step: look.preview(loop.average, step, asked()), joins):
+        if isinstance(event, Finished) and start and known:
+            kept = load(event.path)
+            if said := compare(start, find(config.start_from), kept, loop.painted, config.seed, compute):
+                yield said
+        yield event
 
 
 def _what_is_painted(painted: Painted, classes: Sequence[PixelClass], meaning: Meaning) -> str:

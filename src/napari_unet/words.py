@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from napari_unet.events import Compared
+
 
 def duration(seconds: float) -> str:
     """Return a time in words, such as "1 min 12 s"."""
@@ -18,6 +20,16 @@ def duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number of things, such as "1 section" or "1,200 sections"."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def verdict(compared: Compared) -> str:
+    """Return what a comparison says of a training, and what it cannot say."""
+    where = "what you painted before" if compared.earlier else "what you painted"
+    scores = f"IoU {compared.after:.2f}, was {compared.before:.2f}, on {counted(compared.pixels, 'pixel')}."
+    if compared.worse:
+        return f"Worse on {where}: {scores}"
+    learned = "Both models" if compared.earlier else "The model"
+    return f"On {where}: {scores} {learned} learned from it; of the rest of the stack, only held-out pixels tell."
 
 
 def for_window(text: str) -> str:

@@ -23,6 +23,7 @@ from napari_unet import log
 from napari_unet.card import bundled, find, read_card
 from napari_unet.config import SegmentConfig, TrainConfig
 from napari_unet.events import (
+    Compared,
     Event,
     Failed,
     Finished,
@@ -36,6 +37,7 @@ from napari_unet.events import (
     Started,
     to_json,
 )
+from napari_unet.events import from_json as event_of
 from napari_unet.layout import CONFIG, Layout
 from napari_unet.preview import Preview as Shown
 from napari_unet.preview import save_preview
@@ -64,6 +66,10 @@ class FakeWorker:
         beside = self._folder / "does.new"
         beside.write_text(what)
         beside.replace(self._folder / "does")
+
+    def compares(self, compared: Compared) -> None:
+        """Let the trainings end with a comparison."""
+        (self._folder / "compared").write_text(to_json(compared))
 
     def asked(self, kind: type[Request]) -> list[Request]:
         """Return all requests of a kind, in their order."""
@@ -145,6 +151,8 @@ class _Process:
             if self._stop.is_set():
                 break
         shutil.copy(find(bundled()[0]), config.out / "model.safetensors")
+        if (self._folder / "compared").exists():
+            yield event_of((self._folder / "compared").read_text())
         yield Finished(str(config.out / "model.safetensors"), f"{step} steps", stopped=step < STEPS)
 
     def _shown(self, config: TrainConfig, step: int) -> Iterator[Event]:

@@ -94,6 +94,10 @@ def test_the_sentence_goes_with_the_first_point_and_comes_back(curve):
     assert losses(curve) == []
 
 
+def test_before_it_learns_it_says_how_much_a_score_needs(curve):
+    assert "A score can be trusted from about 13,000 painted pixels on" in curve._empty.text()
+
+
 def test_the_ring_is_at_the_best_with_its_value(curve):
     for step, iou, best in ((0, 0.5, 0.5), (10, 0.816, 0.816), (20, 0.7, 0.816), (30, 0.816, 0.816)):
         curve.add(Score(step, iou, best, True))
@@ -101,6 +105,7 @@ def test_the_ring_is_at_the_best_with_its_value(curve):
     assert dots(curve._ring) == [(10, 0.816)]
     assert curve._best.isVisible()
     assert curve._best.toPlainText() == "0.82"
+    assert not curve._doubt.isVisible()
     assert curve._best.pos() == QPointF(10, 0.816)
 
 
@@ -111,6 +116,8 @@ def test_an_untrusted_score_is_hollow_and_dashed_and_never_best(curve):
     assert dots(curve._untrusted) == [(10, 0.9), (20, 0.9)]
     assert dots(curve._trusted) == dots(curve._ring) == []
     assert not curve._best.isVisible()
+    assert curve._doubt.isVisible()
+    assert curve._doubt.toPlainText() == "IoU not to be trusted yet"
     styles = [line.opts["pen"].style() for line in (curve._trusted, curve._untrusted)]
     assert styles == [Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine]
     inside = [line.opts["symbolBrush"].color().name() for line in (curve._trusted, curve._untrusted)]

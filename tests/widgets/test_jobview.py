@@ -72,8 +72,10 @@ def test_it_says_how_far_the_job_is(view):
     assert (bar.value(), bar.maximum(), bar.isVisible()) == (212, 3072, True)
     job.say(Score(3, 0.812, 0.83, True), Progress(3, 600, "step", 5.0))
     assert seen(view) == ("step 3 of 600, 5 s left · IoU 0.81, best 0.83", "Stop")
-    job.say(Score(4, 0.1, 0.2, False), Score(4, None, None, True), Progress(4, 600, "step", 5.0))
+    job.say(Score(4, None, None, True), Progress(4, 600, "step", 5.0))
     assert "IoU 0.81" in seen(view)[0]
+    job.say(Score(5, 0.1, 0.2, False, 412), Progress(5, 600, "step", 5.0))
+    assert seen(view)[0] == "step 5 of 600, 5 s left · no score to trust yet: 412 of 2,000 pixels held out"
     job.say(*(Notice(f"Notice {n}.") for n in range(4)))
     assert seen(view)[1] == "Notice 1.\nNotice 2.\nNotice 3."
     job.say(Finished("path", "40 sections segmented"))

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 import pytest
 from qtpy.QtCore import QObject, QPoint, QPointF, Qt, Signal
 from qtpy.QtGui import QGuiApplication, QWheelEvent
-from qtpy.QtWidgets import QApplication, QComboBox, QDialog, QFileDialog, QLabel, QPushButton, QTextEdit
+from qtpy.QtWidgets import QApplication, QComboBox, QDialog, QFileDialog, QLabel, QLineEdit, QPushButton, QTextEdit
 
 from napari_unet.card import KEY, MODEL_FILE, find, read_card
 from napari_unet.config import TrainConfig
@@ -332,6 +332,66 @@ def test_a_card_of_ones_own_is_short(make, qtbot, tmp_path):
     labels = window.findChildren(QLabel)
     assert labels[0].textFormat() == Qt.TextFormat.PlainText
     assert window.findChild(QTextEdit) is None
+
+
+def opened(qtbot, choice):
+    """Open the card of the chosen model."""
+    qtbot.mouseClick(button(choice), LEFT)
+    (window,) = (each for each in choice.findChildren(QDialog) if each.isVisible())
+    return window
+
+
+def fill(qtbot, window, name, text):
+    field = window.findChild(QLineEdit, name)
+    qtbot.mouseClick(field, LEFT)
+    field.selectAll()
+    qtbot.keyClicks(field, text)
+    return field
+
+
+def test_a_model_of_ones_own_is_named_and_noted_on(make, qtbot, tmp_path):
+    mine = a_run(tmp_path, "mine")
+    model = (Library(tmp_path).runs / "mine" / MODEL_FILE).read_bytes()
+    QGuiApplication.clipboard().setText("nothing")
+    choice = make()
+    window = opened(qtbot, choice)
+    qtbot.keyClick(fill(qtbot, window, "name", "Best of May"), Qt.Key.Key_Return)
+    assert titles(choice)[0].startswith("Best of May (today ")
+    assert window.isVisible()
+    assert QGuiApplication.clipboard().text() == "nothing"
+    fill(qtbot, window, "note", "weak at vesicles")
+    with qtbot.waitSignal(window.destroyed):
+        window.close()  # with the cursor in the field
+    assert choice.name() == mine
+    assert box(choice).toolTip().endswith(f"{mine}\nweak at vesicles")
+    assert box(choice).itemData(0, Qt.ItemDataRole.ToolTipRole) == f"{mine}\nweak at vesicles"
+    assert (Library(tmp_path).runs / "mine" / MODEL_FILE).read_bytes() == model
+    another = make()
+    assert titles(another)[0] == titles(choice)[0]
+    window = opened(qtbot, another)
+    assert [window.findChild(QLineEdit, name).text() for name in ("name", "note")] == [
+        "Best of May",
+        "weak at vesicles",
+    ]
+    qtbot.keyClick(fill(qtbot, window, "name", " "), Qt.Key.Key_Return)
+    assert titles(another)[0].startswith("mine (today ")
+
+
+def test_a_bundled_model_keeps_its_name(make, qtbot):
+    assert opened(qtbot, make()).findChild(QLineEdit) is None
+
+
+def test_a_folder_that_cannot_be_written_is_said(make, qtbot, tmp_path, monkeypatch):
+    def refused(*_):
+        raise Problem("The disk is full.")
+
+    a_run(tmp_path, "mine")
+    choice = make()
+    window = opened(qtbot, choice)
+    monkeypatch.setattr("napari_unet.naming.name", refused)
+    with qtbot.waitSignal(choice.said) as signal:
+        qtbot.keyClick(fill(qtbot, window, "note", "good"), Qt.Key.Key_Return)
+    assert signal.args == ["The disk is full."]
 
 
 # ---- in a panel

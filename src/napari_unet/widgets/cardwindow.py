@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QFontDatabase, QGuiApplication
 from qtpy.QtWidgets import (
     QDialog,
@@ -15,6 +16,7 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPushButton,
     QScrollArea,
     QTextEdit,
@@ -22,16 +24,31 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_unet import naming
 from napari_unet.card import Card
+from napari_unet.naming import Named
+from napari_unet.problem import Problem
 from napari_unet.widgets.classes import legend
 
 
 class CardWindow(QDialog):
-    """The card of a model, to read and to copy from."""
+    """The card of a model, to read and to copy from; one of the user's own can be named, and noted on.
 
-    def __init__(self, card: Card, parent: QWidget) -> None:
+    Parameters
+    ----------
+    card : Card
+    parent : QWidget
+    folder : Path, optional
+        Of the model, if it is one of the user's own.
+    """
+
+    named = Signal()  # the model has another name or note now
+    said = Signal(str)  # a sentence for the user
+
+    def __init__(self, card: Card, parent: QWidget, folder: Path | None = None) -> None:
         super().__init__(parent, windowTitle=f"Model {card.name}")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._folder = folder
         sheet = QWidget()
         grid = QGridLayout(sheet)
         grid.setHorizontalSpacing(12)
@@ -41,7 +58,7 @@ class CardWindow(QDialog):
         font.setBold(True)
         name.setFont(font)
         grid.addWidget(name, 0, 0, 1, 2)
-        for line, (label, field) in enumerate(_fields(card), start=1):
+        for line, (label, field) in enumerate([*self._own_fields(), *_fields(card)], start=1):
             if label:
                 grid.addWidget(QLabel(label), line, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(field, line, 1 if label else 0, 1, 1 if label else 2)
@@ -54,6 +71,35 @@ class CardWindow(QDialog):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(scroll)
         self.resize(520, 600)
+
+    def _own_fields(self) -> Iterator[tuple[str, QWidget]]:
+        """Return the fields that the user fills in."""
+        if self._folder is None:
+            return
+        now = naming.named(self._folder)
+        self._name = QLineEdit(now.name, objectName="name", placeholderText=self._folder.name)
+        self._note = QLineEdit(now.note, objectName="note", placeholderText="What it is good for, or not")
+        for field, longest in ((self._name, naming.LONGEST_NAME), (self._note, naming.LONGEST_NOTE)):
+            field.setMaxLength(longest)
+            field.editingFinished.connect(self._save)
+        self._name.setToolTip("What the lists call the model; its folder keeps its name.")
+        self._note.setToolTip("Kept beside the model, and shown where it is chosen.")
+        self.finished.connect(self._save)  # closed with the cursor in a field
+        yield "Name", self._name
+        yield "Note", self._note
+
+    def _save(self) -> None:
+        """Keep what was typed, if it is something else."""
+        assert self._folder is not None
+        typed = Named(self._name.text().strip(), self._note.text().strip())
+        if typed == naming.named(self._folder):
+            return
+        try:
+            naming.name(self._folder, typed)
+        except Problem as problem:
+            self.said.emit(str(problem))
+        else:
+            self.named.emit()
 
 
 def _fields(card: Card) -> Iterator[tuple[str, QWidget]]:
@@ -110,6 +156,7 @@ def _command(command: str) -> QWidget:
     text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
     text.setFixedHeight(4 * text.fontMetrics().height())
     copy.setToolTip("Copy the command that made this model.")
+    copy.setAutoDefault(False)  # Enter in a field is not for it
     copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(command))
     line = QHBoxLayout(box)
     line.setContentsMargins(0, 0, 0, 0)

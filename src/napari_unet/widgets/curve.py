@@ -9,11 +9,13 @@ from qtpy.QtGui import QColor, QFontInfo, QFontMetrics, QPalette
 from qtpy.QtWidgets import QLabel, QStackedLayout, QWidget
 
 from napari_unet.events import Event, Loss, Progress, Score
+from napari_unet.holdout import SHARE, TRUSTED
 from napari_unet.widgets.jobs import Job
 
 _WIDTH, _HEIGHT = 300, 150  # pixels
 _REDRAW_MS = 200
 _HEADROOM = 1.2  # the value of the best score is written above it, even where the IoU is 1
+_ENOUGH = round(TRUSTED / SHARE, -3)  # painted pixels from which on enough is held out
 _ORANGE = QColor("#e8590c")
 
 
@@ -38,7 +40,11 @@ class Curve(QWidget):
         self._later = QTimer(self, singleShot=True, interval=_REDRAW_MS)
         self._later.timeout.connect(self.draw)
 
-        self._empty = QLabel("The curve appears here while it learns.", alignment=Qt.AlignmentFlag.AlignCenter)
+        self._empty = QLabel(
+            "The curve appears here while it learns. A score can be trusted from about "
+            f"{_ENOUGH:,.0f} painted pixels on; a part of them is held out for it.",
+            alignment=Qt.AlignmentFlag.AlignCenter,
+        )
         self._empty.setWordWrap(True)
         self._plot = _bare_plot()
         self._loss = self._plot.plot(antialias=True, autoDownsampleFactor=1)
@@ -48,6 +54,8 @@ class Curve(QWidget):
         self._ring = self._plot.plot(antialias=True, pen=None, symbol="o", symbolSize=11, symbolBrush=None)
         self._best = pg.TextItem()
         self._plot.addItem(self._best)
+        self._doubt = pg.TextItem("IoU not to be trusted yet", anchor=(1, 1))
+        self._plot.addItem(self._doubt)
 
         self._pages = QStackedLayout(self)
         self._pages.addWidget(self._empty)
@@ -56,7 +64,7 @@ class Curve(QWidget):
         self.setFixedHeight(_HEIGHT)
         self.setToolTip(
             "While it learns, the loss (thin line) falls and the IoU on the held-out part (dots) rises; "
-            "the ring is the best so far."
+            "the ring is the best so far. Hollow dots cannot be trusted yet: too little is held out."
         )
         self._follow_theme()
 
@@ -125,6 +133,8 @@ class Curve(QWidget):
             line.setData([s.step for s in points], [s.iou for s in points])
         best = next((s for s in trusted if s.iou == trusted[-1].best), None)
         self._ring.setData([best.step] if best else [], [best.iou] if best else [])
+        self._doubt.setVisible(bool(scores) and not scores[-1].trusted)
+        self._doubt.setPos(end, 0)
         self._best.setVisible(best is not None)
         if best:
             self._best.setPlainText(f"{best.iou:.2f}")
@@ -168,8 +178,9 @@ class Curve(QWidget):
             dots.setSymbolPen(orange)
             dots.setSymbolBrush(inside)
         self._ring.setSymbolPen(text, width=1.5)
-        self._best.setFont(font)
-        self._best.setColor(text)
+        for words, colour in ((self._best, text), (self._doubt, orange)):
+            words.setFont(font)
+            words.setColor(colour)
 
 
 def _bare_plot() -> pg.PlotWidget:

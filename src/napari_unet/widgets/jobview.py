@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.events import Event, Failed, Finished, Joined, Notice, Progress, Score, Started
+from napari_unet.holdout import TRUSTED
 from napari_unet.widgets.jobs import Job
 from napari_unet.widgets.panel import Sentences
 from napari_unet.words import counted
@@ -103,6 +104,8 @@ class JobView(QWidget):
                     self._line.setText(f"{_of_tiles(self._job.state)}{self._score}")
             case Score(_, iou, best, trusted) if trusted and iou is not None and best is not None:
                 self._score = f" · IoU {iou:.2f}, best {best:.2f}"
+            case Score(trusted=False, held=held):
+                self._score = f" · no score to trust yet: {held:,} of {TRUSTED:,} pixels held out"
             case Notice(text):
                 self._notices = [*self._notices, _of_tiles(text)][-_NOTICES:]
                 self._said.setText("\n".join(self._notices))

@@ -21,6 +21,7 @@ from napari_unet.card import MODEL_FILE, Card, find, read_card
 from napari_unet.disk import locked
 from napari_unet.events import Event, Failed, Finished
 from napari_unet.library import Entry, Library
+from napari_unet.naming import Named, named
 from napari_unet.problem import Problem
 from napari_unet.runs import LOCK
 from napari_unet.widgets.cardwindow import CardWindow
@@ -146,7 +147,7 @@ class ModelChoice(QWidget):
         for entry in self._entries.values():
             mark = " (in training)" if entry.name in self._in_training else ""
             self._box.addItem(entry.title + mark, entry.name)
-            self._box.setItemData(self._box.count() - 1, entry.name, Qt.ItemDataRole.ToolTipRole)
+            self._box.setItemData(self._box.count() - 1, _tip(entry), Qt.ItemDataRole.ToolTipRole)
         if self._scratch:
             self._box.addItem("from scratch", SCRATCH)
         self._box.insertSeparator(self._box.count())
@@ -157,7 +158,7 @@ class ModelChoice(QWidget):
         """Make one of the offered models the choice."""
         entry = self._entries.get(name)
         self._box.setCurrentIndex(self._box.findData(name))
-        self._box.setToolTip(self._box.currentText() if entry is None else f"{entry.title}: {entry.name}")
+        self._box.setToolTip(self._box.currentText() if entry is None else f"{entry.title}: {_tip(entry)}")
         self._button.setEnabled(entry is not None)
         self._button.setToolTip(
             "What the model is and what it was trained on." if entry else "A network from scratch has no card."
@@ -182,7 +183,15 @@ class ModelChoice(QWidget):
             former.close()
         card = self.card()
         assert card is not None
-        CardWindow(card, self).show()
+        window = CardWindow(card, self, self._own(self.name()))
+        window.named.connect(self.refresh)
+        window.said.connect(self.said)
+        window.show()
+
+    def _own(self, name: str) -> Path | None:
+        """Return the folder of a model that the user may name: none of a bundled one, nor of a file alone."""
+        folder = Path(name)
+        return folder if folder.is_absolute() and (folder / MODEL_FILE).exists() else None
 
 
 class _Box(QComboBox):
@@ -218,9 +227,15 @@ class _Box(QComboBox):
         self.model().item(self.count() - 1).setEnabled(enabled)
 
 
+def _tip(entry: Entry) -> str:
+    """Return where a model is, and what the user noted on it."""
+    return f"{entry.name}\n{entry.note}" if entry.note else entry.name
+
+
 def _of_file(name: str) -> Entry:
     """Return the model of a file or a run folder, by its full path."""
     file = find(name)
-    title = file.parent.name if file.name == MODEL_FILE else file.stem
+    called = named(file.parent) if file.name == MODEL_FILE else Named(file.stem)
+    title = f"{called.name or file.parent.name} (file)"
     path = str(Path(name).expanduser().absolute())
-    return Entry(path, f"{title} (file)", read_card(file), locked(file.with_name(LOCK)))
+    return Entry(path, title, read_card(file), locked(file.with_name(LOCK)), note=called.note)

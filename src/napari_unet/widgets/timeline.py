@@ -15,6 +15,7 @@ from napari_unet.card import MODEL_FILE, read_card
 from napari_unet.config import SegmentConfig
 from napari_unet.events import Event, Finished, Score
 from napari_unet.library import UNDONE, Library, free, undo
+from napari_unet.naming import name_of
 from napari_unet.problem import Problem
 from napari_unet.runs import begun_in
 from napari_unet.timeline import adopt, kept
@@ -105,6 +106,11 @@ class Timeline(QWidget):
         self.show()
         self._update()
 
+    def go_back(self, run: Path) -> None:
+        """Undo the training of a run folder."""
+        self.show_run(run)
+        self._let_be(run, undone=True)
+
     @property
     def _running(self) -> bool:
         return self._job is not None and self._job.running and self._job.config.out == self._run
@@ -178,11 +184,14 @@ class Timeline(QWidget):
             self._panel.say(str(problem))
             return
         self.chosen.emit(model)
-        self._panel.say(f"{Path(model).name} is chosen: the next training starts from it, and Segment offers it.")
+        self._panel.say(f"{name_of(model)} is chosen: the next training starts from it, and Segment offers it.")
 
     def _on_undo(self) -> None:
         assert self._run is not None
-        run, undone = self._run, not (self._run / UNDONE).exists()
+        self._let_be(self._run, undone=not (self._run / UNDONE).exists())
+
+    def _let_be(self, run: Path, undone: bool) -> None:
+        """Undo a training, or take that back."""
         try:
             undo(run, undone)
             start = _in_library(begun_in(run).start_from)
@@ -190,8 +199,9 @@ class Timeline(QWidget):
             self._panel.say(str(problem))
             return
         self.chosen.emit(start if undone else str(run))
-        said = f"Undone: {Path(start).name} is chosen again, as it was. {run.name} is kept, behind all others."
-        self._panel.say(said if undone else f"{run.name} is chosen again.")
+        this = name_of(str(run))
+        said = f"Undone: {name_of(start)} is chosen again, as it was. {this} is kept, behind all others."
+        self._panel.say(said if undone else f"{this} is chosen again.")
         self._update()
 
 
@@ -202,7 +212,7 @@ def _stops(run: Path) -> list[_Stop]:
         final = read_card(run / MODEL_FILE)
     except Problem:
         return []
-    before = [] if start == "scratch" else [_Stop(f"Before: {Path(start).name}", start, None)]
+    before = [] if start == "scratch" else [_Stop(f"Before: {name_of(start)}", start, None)]
     on_the_way = []
     for step, file in kept(run):
         with contextlib.suppress(Problem):  # a damaged one is not offered

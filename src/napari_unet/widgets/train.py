@@ -14,6 +14,7 @@ from napari_unet.library import free, library
 from napari_unet.problem import Problem
 from napari_unet.widgets.advanced import Advanced
 from napari_unet.widgets.classes import ClassList
+from napari_unet.widgets.comparison import Comparison
 from napari_unet.widgets.curve import Curve
 from napari_unet.widgets.jobs import Job
 from napari_unet.widgets.jobview import JobView
@@ -65,7 +66,9 @@ class TrainPanel(Panel):
         self.wide(Fold("Advanced", self._advanced))
         self._curve = self.wide(Curve())
         self._view = self.wide(JobView("Continue"))
-        self._timeline = self.wide(Timeline(self, self._library, lambda: self._image.value))
+        self._timeline = Timeline(self, self._library, lambda: self._image.value)
+        self._compared = self.wide(Comparison(self._timeline))
+        self.wide(self._timeline)
         self._live = self.wide(LiveSwitch())
         self.last_row()
         self._fill()
@@ -285,7 +288,7 @@ class TrainPanel(Panel):
         """Show a training that was started in this window."""
         if job.verb != "train":
             return
-        for each in (self._curve, self._view, self._timeline, self._live):
+        for each in (self._curve, self._view, self._compared, self._timeline, self._live):
             each.watch(job)
         self.updated()
 
