@@ -28,7 +28,19 @@ events = st.one_of(list(map(of_kind, KINDS)))
 
 
 def test_there_are_events_of_every_kind():
-    names = {"Ready", "Started", "Progress", "Loss", "Score", "Previewed", "Joined", "Notice", "Finished", "Failed"}
+    names = {
+        "Ready",
+        "Started",
+        "Progress",
+        "Loss",
+        "Score",
+        "Previewed",
+        "Joined",
+        "Finding",
+        "Notice",
+        "Finished",
+        "Failed",
+    }
     assert names == {k.__name__ for k in KINDS}
 
 

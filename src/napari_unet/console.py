@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import TextIO
 
-from napari_unet.events import Event, Failed, Finished, Joined, Loss, Notice, Progress, Score, Started, to_json
+from napari_unet.events import Event, Failed, Finding, Finished, Joined, Loss, Notice, Progress, Score, Started, to_json
 from napari_unet.problem import Problem
 from napari_unet.words import counted, duration
 
@@ -80,6 +80,8 @@ class _Line:
             case Joined(step, sections, pixels):
                 there = counted(sections, "section")
                 self._print(f"Strokes joined at step {step:,}: now {pixels:,} pixels in {there} to learn from.")
+            case Finding(text=text, z=z, y=y, x=x):
+                self._print(f"{text} [{z}, {y}, {x}]")
             case Notice(text) | Failed(text):
                 self._print(text)
             case Finished(path, detail, stopped):
