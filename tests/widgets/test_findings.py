@@ -10,6 +10,7 @@ from napari_unet.config import CheckConfig
 from napari_unet.requests import Begin
 from napari_unet.widgets import proofreader
 from napari_unet.widgets.findings import Findings
+from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.strokes import new_strokes, path_of
 
 from .conftest import close_panel, panel_of, said
@@ -161,6 +162,20 @@ def test_a_check_can_be_stopped_and_can_fail(driver, fake, home) -> None:
     driver.click(button)
     close_panel(driver, panel)
     driver.qtbot.wait(500)
+
+
+def test_other_labels_end_the_check_of_the_former(driver, fake, home) -> None:
+    panel, layer = _panel(driver, home, [*GOOD, (2, 150, 151, 10, 11, 1)])
+    driver.wait(lambda: len(_lines(panel)) == 1, 20)
+    driver.click(panel.findChild(QPushButton, "check"))
+    driver.wait(lambda: said(panel, "checked").startswith("Looking for slips: section"), 20)
+    (job,) = panel.jobs.running()
+    layer = driver.viewer.add_layer(new_strokes(driver.viewer.layers["stack"], home.labels, "others"))
+    panel.findChild(LabelsChoice).choose_only(layer)
+    driver.wait(lambda: not job.running, 20)
+    assert _lines(panel) == []
+    assert (panel.findChild(QPushButton, "check").text(), said(panel, "checked")) == ("Check", "")
+    assert panel.findChild(QPushButton, "check").isEnabled()
 
 
 def test_the_list_is_short_and_nothing_is_said_without_labels(driver, home) -> None:

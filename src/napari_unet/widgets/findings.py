@@ -51,6 +51,7 @@ class Findings(QWidget):
         self._panel = panel
         self._image: Image | None = None
         self._layers: Sequence[Labels] = ()
+        self._about: list[str] = []  # the ids of these layers
         self._job: Job | None = None
         self._plain: list[Finding] = []  # what the labels alone tell
         self._slips: list[tuple[Finding, Any]] = []  # with what was painted there
@@ -73,9 +74,10 @@ class Findings(QWidget):
 
     def follow(self, image: Image | None, layers: Sequence[Labels], settings: Mapping[str, Any], reason: str) -> None:
         """Look at these labels of an image, as `settings` of a training read them; `reason` forbids a check."""
-        if [*layers] != [*self._layers] or image is not self._image:
-            self._slips = []
-            self._say("")
+        about = [layer.unique_id for layer in (image, *layers) if layer is not None]
+        if about != self._about:
+            self._about = about
+            self._forget()
         self._image, self._layers = image, layers
         names = dict(enumerate(settings["classes"], start=1))
         self._reader.follow(image, layers, Rules(names, settings["zero"] == "background", settings["objects"]))
@@ -102,12 +104,25 @@ class Findings(QWidget):
         fields = {name: settings[name] for name in CheckSettings.model_fields.keys() & settings}
         inputs = tuple(path for labels in files.labels for path in (files.image, labels))
         config = CheckConfig(inputs=inputs, out=free(jobs.scratch, "check"), **fields)
+        if self._job is not None:
+            self._job.happened.disconnect(self._on_event)
         self._job = jobs.start("check", config, "U-Net: looking for slips", image)
         self._job.happened.connect(self._on_event)
         self._button.setText("Stop")
         self._slips = []
         self._show()
         self._say("Looking for slips ...")
+
+    def _forget(self) -> None:
+        """Forget what was found on other layers, and what is looked for there."""
+        if self._job is not None:
+            self._job.happened.disconnect(self._on_event)
+            self._job.stop()
+            self._job = None
+        self._button.setText("Check")
+        self._plain, self._slips = [], []
+        self._show()
+        self._say("")
 
     @property
     def _running(self) -> bool:
@@ -117,6 +132,8 @@ class Findings(QWidget):
         if self._running:
             assert self._job is not None
             self._job.stop()
+            self._button.setEnabled(False)
+            self._button.setToolTip("It stops after what it is doing now.")
             self._say("Stopping ...")
         else:
             self.pressed.emit()
@@ -130,7 +147,7 @@ class Findings(QWidget):
         match event:
             case Finding(kind=kind) if kind == SLIP:
                 self._slips.append((event, self._value(event)))
-            case Progress():
+            case Progress() if self._button.isEnabled():
                 self._say(f"Looking for slips: {self._job.state}.")
             case Notice(text) | Failed(text):
                 self._say(text)

@@ -74,6 +74,7 @@ class Proofreader(QObject):
 
     def look(self) -> None:
         """Read what changed, as soon as nothing more changes."""
+        self._outdated = self._reading
         self._timer.start()
 
     def _on_update(self, event: Any) -> None:
@@ -100,9 +101,11 @@ class Proofreader(QObject):
 
     def _job(self, layer: Labels) -> _Job | None:
         """Return what is to be read of a layer, None if it is none that can be trained on."""
+        if self._image is None:
+            return None
         try:
-            volume = volume_of(layer)
-            corner = corner_on(layer, self._image) if self._image is not None else (0, 0, 0)
+            volume_of(self._image)  # else no labels lie on it
+            volume, corner = volume_of(layer), corner_on(layer, self._image)
         except Problem:  # the training will say it
             return None
         edits = {z: self._edits[layer.unique_id, z] for z in range(volume.shape[0])}
@@ -120,7 +123,7 @@ class Proofreader(QObject):
 
     def _failed(self, _: str) -> None:
         """Say nothing of labels that cannot be read: the training will."""
-        self._reading = False
+        self._done(({}, []))
 
 
 def _findings(
