@@ -80,7 +80,7 @@ def _check(config: CheckConfig, should_stop: Callable[[], bool]) -> Iterator[Eve
     compute = choose(config)
     yield Started("check", str(compute), counted(len(config.pairs), "painted layer"))
     start = None if config.start_from == "scratch" else load(config.start_from)
-    classes, meaning = plan_classes(TrainConfig(**config.model_dump()), start)
+    classes, meaning = plan_classes(TrainConfig(**config.model_dump(exclude={"precision"})), start)
     pairs = []
     for number in range(len(config.pairs)):
         pair = _read(config, number, meaning.objects, should_stop)
