@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from napari_unet import cli
-from napari_unet.events import Event, Failed, Finished, Notice, Progress, Started, from_json
+from napari_unet.events import Event, Failed, Finding, Finished, Notice, Progress, Started, from_json
 from napari_unet.samples import IMAGE, STROKES, TRUTH
 from napari_unet.volume import open_volume
 
@@ -25,6 +27,7 @@ STOPPING = "Stopping after this step; press Ctrl-C again to end at once.\n"
 def test_help_of_every_command_names_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
     flags = {
         "train": "--out --start-from --classes --zero --objects --steps --minutes --seed --threads --device --json",
+        "check": "--start-from --classes --zero --objects --device --json",
         "examples": "--out --classes --colors --crop --seed --json",
         "segment": "--model --region --tile --threads --device --precision --probabilities --json",
         "convert": "--probabilities --json",
@@ -80,6 +83,20 @@ def test_train_segment_score(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         capsys.readouterr().err
         == f"Error: {tmp_path / 'a.tif'} already exists. Choose another name, or delete it first.\n"
     )
+
+
+def test_check_prints_findings_with_their_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = np.zeros(open_volume(IMAGE).shape, np.uint8)
+    labels[3, 40, 50] = 1
+    tifffile.imwrite(tmp_path / "labels.tif", labels, metadata={"axes": "ZYX"})
+    command = ["check", str(IMAGE), str(tmp_path / "labels.tif"), "--start-from", "em-membrane-small", *QUICK]
+    assert cli.main(command) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "Section 3: a dot of 1 pixel of interior. Erase it, if it is a slip of the brush. [3, 40, 50]" in printed
+    assert "3 findings" in printed
+    assert cli.main([*command[:3], "--json", "--start-from", "scratch", "--classes", "cell"]) == 0
+    events = [from_json(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event.kind for event in events if isinstance(event, Finding)] == ["few", "strays"]
 
 
 def test_examples_show_what_a_training_would_see(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,19 @@ import pytest
 
 from napari_unet import console
 from napari_unet.console import print_events
-from napari_unet.events import Compared, Event, Failed, Finished, Loss, Notice, Progress, Score, Started, from_json
+from napari_unet.events import (
+    Compared,
+    Event,
+    Failed,
+    Finding,
+    Finished,
+    Loss,
+    Notice,
+    Progress,
+    Score,
+    Started,
+    from_json,
+)
 from napari_unet.problem import Problem
 
 TRAINING = [
@@ -36,6 +48,11 @@ def test_sentences_without_a_terminal(capsys):
         "run/model.safetensors",
     ]
     assert err == ""
+
+
+def test_a_finding_is_a_sentence_with_its_voxel(capsys):
+    print_events([Finding("strays", "Section 3: a dot.", 0, 3, 40, 50)], as_json=False)
+    assert capsys.readouterr().out == "Section 3: a dot. [3, 40, 50]\n"
 
 
 def test_without_a_terminal_there_is_a_line_of_progress_every_half_minute(capsys, monkeypatch):

@@ -242,6 +242,15 @@ def test_what_should_not_happen_is_a_sentence_with_details_beside_it(
     assert doing(Begin("train", training(run, 1))) == [0]
 
 
+def test_a_check_is_logged_and_stops_when_asked(doing: Callable[..., list[Any]], tmp_path: Path) -> None:
+    fields = {"inputs": [str(IMAGE), str(STROKES)], "out": str(tmp_path / "check"), "start_from": "em-membrane-small"}
+    assert doing(KeepGoing(), Begin("check", fields | {"threads": 1})) == [0]
+    events = read(tmp_path / "check" / LOG)[0]
+    assert (type(events[0]), type(events[-1]), events[-1].stopped) == (Started, Finished, False)
+    assert doing(Stop(), Begin("check", fields | {"threads": 1})) == [0]
+    assert read(tmp_path / "check" / LOG)[0][-1].stopped
+
+
 def test_a_job_without_a_folder_is_refused(doing: Callable[..., list[Any]]) -> None:
     for config in ({}, {"out": 3}):
         code, failed = doing(Begin("train", config))

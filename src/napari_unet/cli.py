@@ -1,4 +1,4 @@
-"""The command line: napari-unet train | examples | segment | convert | score | models | doctor | demo."""
+"""The command line: napari-unet train | check | examples | segment | convert | score | models | doctor | demo."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -17,7 +18,15 @@ from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, Unused
 from pydantic import TypeAdapter, ValidationError
 
 from napari_unet import __version__
-from napari_unet.config import FullPath, SegmentConfig, SegmentSettings, TrainConfig, TrainSettings
+from napari_unet.config import (
+    CheckConfig,
+    CheckSettings,
+    FullPath,
+    SegmentConfig,
+    SegmentSettings,
+    TrainConfig,
+    TrainSettings,
+)
 from napari_unet.console import print_events, say
 from napari_unet.events import Event
 from napari_unet.problem import Problem
@@ -46,6 +55,16 @@ def train(*inputs: Pairs, settings: Annotated[TrainSettings, Flat], as_json: Jso
 
     config = TrainConfig(inputs=inputs, **settings.model_dump())
     return print_events(_until_interrupted(lambda stop: train(config, stop)), as_json)
+
+
+@app.command(usage="Usage: napari-unet check IMAGE LABELS [IMAGE LABELS ...] [OPTIONS]")
+def check(*inputs: Pairs, settings: Annotated[CheckSettings | None, Flat] = None, as_json: Json = False) -> int:
+    """Look for what may be wrong with painted labels; after each finding stands its voxel [z, y, x]."""
+    from napari_unet.check import check
+
+    with tempfile.TemporaryDirectory() as folder:  # nobody needs the log
+        config = CheckConfig(inputs=inputs, out=folder, **(settings or CheckSettings()).model_dump())
+        return print_events(_until_interrupted(lambda stop: check(config, stop)), as_json)
 
 
 @app.command(usage="Usage: napari-unet examples IMAGE LABELS [IMAGE LABELS ...] --out FOLDER [OPTIONS]")

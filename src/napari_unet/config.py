@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Set
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -75,17 +75,45 @@ class Settings(BaseModel):
     )
 
 
-class TrainSettings(Settings):
-    """What a user may choose for a training."""
+class _OnPairs(BaseModel):
+    """What a job reads."""
 
-    out: FullPath = Field(description="Run folder: everything this training makes.")
+    inputs: tuple[FullPath, ...] = Field(description="Image, labels, image, labels, ...")
+
+    @model_validator(mode="after")
+    def _in_pairs(self) -> Self:
+        if not self.inputs or len(self.inputs) % 2:
+            raise ValueError("give images and labels in pairs: IMAGE LABELS [IMAGE LABELS ...]")
+        return self
+
+    @property
+    def pairs(self) -> tuple[tuple[Path, Path], ...]:
+        """Each image with its labels."""
+        return tuple(zip(self.inputs[::2], self.inputs[1::2], strict=True))
+
+
+class CheckSettings(Settings):
+    """What a user may choose for a check of what is painted: what it means, and the model to compare it with."""
+
     start_from: str = Field("em-membrane", description="Model to start from: a name, a file, a run, or scratch.")
     classes: Names = Field((), description="Class names by label value: the first is 1. Empty: the start model's.")
-    colors: Colors = Field((), description="Class colours as #rrggbb, one a class. Empty: chosen by the program.")
     zero: Literal["unlabelled", "background"] = Field(
         "unlabelled", description="What the label value 0 means on a painted section."
     )
     objects: bool = Field(False, description="The values are object ids; touching ones are kept apart.")
+
+
+class CheckConfig(CheckSettings, _OnPairs):
+    """A check: its settings, its images and labels, and the folder of its log."""
+
+    out: FullPath
+
+
+class TrainSettings(CheckSettings):
+    """What a user may choose for a training."""
+
+    out: FullPath = Field(description="Run folder: everything this training makes.")
+    colors: Colors = Field((), description="Class colours as #rrggbb, one a class. Empty: chosen by the program.")
     minutes: float = Field(5.0, gt=0, description="How long to train; turned into steps and recorded as steps.")
     steps: int = Field(
         0,
@@ -115,16 +143,8 @@ class TrainSettings(Settings):
     border_weight: float = Field(10.0, ge=0, description="Extra loss weight between touching objects; paper: 10.")
 
 
-class TrainConfig(TrainSettings):
+class TrainConfig(TrainSettings, _OnPairs):
     """A training: its settings and its images and labels."""
-
-    inputs: tuple[FullPath, ...] = Field(description="Image, labels, image, labels, ...")
-
-    @model_validator(mode="after")
-    def _in_pairs(self) -> TrainConfig:
-        if not self.inputs or len(self.inputs) % 2:
-            raise ValueError("give images and labels in pairs: IMAGE LABELS [IMAGE LABELS ...]")
-        return self
 
     @field_validator("precision")
     @classmethod
@@ -137,11 +157,6 @@ class TrainConfig(TrainSettings):
         """Return the command that does this training again."""
         left_out = {"minutes"} if self.steps else set()
         return _command(["train", *map(str, self.inputs)], self, TrainSettings.model_fields.keys() - left_out)
-
-    @property
-    def pairs(self) -> tuple[tuple[Path, Path], ...]:
-        """Each image with its labels."""
-        return tuple(zip(self.inputs[::2], self.inputs[1::2], strict=True))
 
 
 class SegmentSettings(Settings):

@@ -12,6 +12,7 @@ from napari_unet.events import (
     Compared,
     Event,
     Failed,
+    Finding,
     Finished,
     Joined,
     Loss,
@@ -94,6 +95,8 @@ class _Line:
                 self._print(f"Strokes joined at step {step:,}: now {pixels:,} pixels in {there} to learn from.")
             case Compared():
                 self._print(verdict(event))
+            case Finding(text=text, z=z, y=y, x=x):
+                self._print(f"{text} [{z}, {y}, {x}]")
             case Notice(text) | Failed(text):
                 self._print(text)
             case Finished(path, detail, stopped):

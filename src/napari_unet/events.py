@@ -94,6 +94,18 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """Something painted that may be wrong, of a kind; where: a voxel of the image of pair number `pair`, from 0 on."""
+
+    kind: str
+    text: str
+    pair: int
+    z: int
+    y: int
+    x: int
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the user should know; the job goes on."""
 
@@ -116,8 +128,8 @@ class Failed:
     text: str
 
 
-Event = Ready | Started | Progress | Loss | Score | Previewed | Joined | Compared | Notice | Finished | Failed
-_KINDS = (Ready, Started, Progress, Loss, Score, Previewed, Joined, Compared, Notice, Finished, Failed)
+Event = Ready | Started | Progress | Loss | Score | Previewed | Joined | Compared | Finding | Notice | Finished | Failed
+_KINDS = (Ready, Started, Progress, Loss, Score, Previewed, Joined, Compared, Finding, Notice, Finished, Failed)
 
 
 def to_json(event: Event) -> str:

@@ -22,7 +22,8 @@ from pathlib import Path
 # Threads that wait without spinning: otherwise a second busy program makes torch ten times slower. Before torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from napari_unet.config import SegmentConfig, Settings, TrainConfig
+from napari_unet.check import check
+from napari_unet.config import CheckConfig, SegmentConfig, Settings, TrainConfig
 from napari_unet.console import say
 from napari_unet.device import choose, why_no_gpu
 from napari_unet.disk import write_whole
@@ -135,6 +136,7 @@ def _job(begin: Begin, inbox: Inbox) -> Iterator[Event]:
         "train": lambda: train(TrainConfig(**begin.config), inbox.should_stop, inbox.asked, inbox.painted),
         "segment": lambda: segment(SegmentConfig(**begin.config), inbox.should_stop, inbox.looked_at),
         "examples": lambda: examples(TrainConfig(**begin.config)),
+        "check": lambda: check(CheckConfig(**begin.config), inbox.should_stop),
     }
     return jobs[begin.verb]()
 

@@ -21,11 +21,12 @@ import zarr
 
 from napari_unet import log
 from napari_unet.card import bundled, find, read_card
-from napari_unet.config import SegmentConfig, TrainConfig
+from napari_unet.config import CheckConfig, SegmentConfig, TrainConfig
 from napari_unet.events import (
     Compared,
     Event,
     Failed,
+    Finding,
     Finished,
     Joined,
     Loss,
@@ -43,6 +44,7 @@ from napari_unet.preview import Preview as Shown
 from napari_unet.preview import save_preview
 from napari_unet.requests import Begin, Join, KeepGoing, Preview, Request, Stop, from_json
 from napari_unet.requests import to_json as to_line
+from napari_unet.slips import SLIP
 from napari_unet.store import open_store
 from napari_unet.timeline import file_of
 from napari_unet.volume import open_volume
@@ -95,7 +97,7 @@ class _Process:
             if self._stop.is_set():
                 return
             time.sleep(0.01)
-        jobs = {"train": self._train, "segment": self._segment, "examples": self._examples}
+        jobs = {"train": self._train, "segment": self._segment, "examples": self._examples, "check": self._check}
         out = Path(self._begin.config["out"])
         out.mkdir(parents=True, exist_ok=True)
         for event in jobs[self._begin.verb](self._begin.config):
@@ -215,6 +217,26 @@ class _Process:
         weights[0] = 2
         weights.attrs["highest"] = 2.0
         yield Finished(str(config.out), "drawn")
+
+    def _check(self, fields: dict) -> Iterator[Event]:
+        """In the first painted section, the first painted pixel is a slip."""
+        config = CheckConfig(**fields)
+        yield Started("check", DEVICE, str(os.getpid()))
+        labels = open_volume(config.inputs[1], labels=True)
+        z = next(z for z in range(labels.shape[0]) if labels.section(z).any())
+        yield Progress(1, 2, "section", 60.0)
+        while self._does() == "wait" and not self._stop.is_set():
+            time.sleep(0.01)
+        if self._goes_wrong():
+            yield Failed("Section 1 cannot be read. Copy it again.")
+            sys.exit(1)
+        if self._stop.is_set():
+            yield Finished(str(config.out), "nothing found", True)
+            return
+        y, x = np.argwhere(labels.section(z))[0].tolist()
+        yield Finding("hole", "Said by the window itself.", 0, z, y, x)
+        yield Finding(SLIP, f"Section {z}: painted a, but the model is 98 % sure of b. A slip?", 0, z, y, x)
+        yield Finished(str(config.out), "2 findings")
 
 
 def _ring(line: str = "") -> None:

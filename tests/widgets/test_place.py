@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Image, Labels
 
-from napari_unet.widgets.place import InView, in_view, placed, voxel_size
+from napari_unet.widgets.place import InView, fly_to, in_view, placed, voxel_size
 
 small = st.floats(-3, 3)
 sizes = st.floats(0.1, 50)
@@ -162,3 +162,36 @@ def test_a_section_beside_the_image(make_napari_viewer: Any) -> None:
     viewer.add_image(STACK[:, :20, :20])
     viewer.dims.set_point(0, 5)
     assert in_view(viewer, layer) is None
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"scale": (50, 4, 4), "translate": (0, 8, 12), "units": "nm"},
+        {"scale": (0.05, 0.004, 0.004), "units": "um"},
+        {"rotate": (0, 0, 90)},
+    ],
+)
+def test_flying_to_a_voxel_brings_it_into_the_middle_and_nearer(make_napari_viewer: Any, place: dict) -> None:
+    viewer = make_napari_viewer()
+    layer = viewer.add_image(STACK, **place)
+    viewer.add_image(STACK, scale=(50, 4, 4), units=place.get("units") and "nm")
+    viewer.canvas.size, viewer.scene.camera.zoom = (100, 100), 1e-3
+    fly_to(viewer, layer, 7, 150, 200)
+    assert in_view(viewer, layer) == InView(7, 125, 176, 175, 226)  # 50 pixels, 2 screen pixels each
+    viewer.scene.camera.zoom *= 5
+    fly_to(viewer, layer, 3, 20, 30)
+    assert in_view(viewer, layer) == InView(3, 15, 26, 25, 36)
+
+
+def test_flying_on_one_image_or_where_no_section_is_in_view(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    layer = viewer.add_image(STACK[0])
+    viewer.canvas.size, viewer.scene.camera.zoom = (100, 100), 1e-3
+    fly_to(viewer, layer, 0, 150, 200)
+    assert in_view(viewer, layer) == InView(0, 125, 176, 175, 226)
+    viewer.add_image(STACK)
+    viewer.dims.ndisplay = 3
+    center = viewer.scene.camera.center
+    fly_to(viewer, layer, 0, 20, 30)
+    assert viewer.scene.camera.center == center

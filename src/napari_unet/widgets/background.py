@@ -30,7 +30,7 @@ def in_background(
     work
         Yields what it is doing, as a sentence; returns its result, or raises Problem.
     title
-        What napari's activity bar calls it.
+        What napari's activity bar calls it; empty for work so short that it does not show it.
     said, done, failed
         Called in the thread of the window: with each sentence; with the result, or what went wrong in a sentence.
     owner
@@ -74,9 +74,10 @@ def in_background(
         if not abandoned.is_set():
             said(text)
 
-    bar = progress(total=0, desc=title, gui=True)  # gui: in the bar only, nothing in the terminal
+    # gui: in the bar only, nothing in the terminal.
+    close = progress(total=0, desc=title, gui=True).close if title else lambda: None
     # Aborted when napari quits; what is half done goes then, too.
-    heard = {"yielded": yielded, "returned": returned, "finished": bar.close, "aborted": work.close}
+    heard = {"yielded": yielded, "returned": returned, "finished": close, "aborted": work.close}
     # Not napari's own: the window keeps that, and with it the layers, as long as it lives.
     create_worker(steps, _connect=heard)
     return cancelled.set

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 
+_NEAR = 2  # pixels of the screen a pixel of the image takes, at least, where somebody is to look
+
+
 @dataclass(frozen=True)
 class InView:
     """The visible part of a section, in voxels; ends are excluded."""
@@ -88,6 +91,28 @@ def show_section(viewer: Viewer, layer: Layer, z: int) -> None:
         dims.set_point(dims.ndim - 3, layer.data_to_world((z, *corner[-2:]))[-3])
 
 
+def fly_to(viewer: Viewer, layer: Layer, z: int, y: int, x: int) -> None:
+    """Show a voxel of `layer` in the middle of the view, near enough to see pixels, if the view shows sections.
+
+    Parameters
+    ----------
+    viewer
+    layer
+        An image of 2 or 3 dimensions.
+    z, y, x
+        The voxel, at the finest level.
+    """
+    dims, camera = viewer.dims, viewer.scene.camera
+    if sorted(dims.displayed) != [dims.ndim - 2, dims.ndim - 1]:
+        return
+    voxels = np.array([(z, y, x), (z, y, x + 1)])[:, -layer.ndim :]
+    here, beside = (np.array(layer.data_to_world(voxel)) / _units(viewer, layer) for voxel in voxels)
+    if layer.ndim == 3:
+        dims.set_point(dims.ndim - 3, here[0])
+    camera.center = (*camera.center[:-2], *here[-2:])
+    camera.zoom = max(camera.zoom, _NEAR / np.linalg.norm(beside - here))
+
+
 def in_view(viewer: Viewer, layer: Layer, largest: int = 1024) -> InView | None:
     """Return which part of which section of `layer` the view shows, in voxels of its finest level.
 
@@ -135,11 +160,14 @@ def _matrix(shear: np.ndarray) -> np.ndarray:
 
 def _voxel(viewer: Viewer, layer: Layer, point: np.ndarray) -> np.ndarray:
     """Return where a point of the world lies in `layer`, in voxels (Z, Y, X)."""
-    # The world is in the smallest unit of all layers, and a layer counts in its own.
-    units = zip((viewer.dims.units or layer.units)[-layer.ndim :], layer.units, strict=True)
-    ratio = [(nanometres(str(world)) or 1) / (nanometres(str(own)) or 1) for world, own in units]
-    voxel = layer.world_to_data(point[-layer.ndim :] * ratio)
+    voxel = layer.world_to_data(point[-layer.ndim :] * _units(viewer, layer))
     return np.concatenate([np.zeros(3 - layer.ndim), voxel])
+
+
+def _units(viewer: Viewer, layer: Layer) -> np.ndarray:
+    """Return the units of the world in those of `layer`: the world counts in the smallest of all layers."""
+    units = zip((viewer.dims.units or layer.units)[-layer.ndim :], layer.units, strict=True)
+    return np.array([(nanometres(str(world)) or 1) / (nanometres(str(own)) or 1) for world, own in units])
 
 
 def _cut(low: float, high: float, side: int, largest: int) -> tuple[int, int]:

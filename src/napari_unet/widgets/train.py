@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
-from qtpy.QtWidgets import QComboBox, QPushButton
+from qtpy.QtWidgets import QPushButton
 
 from napari_unet.config import TrainConfig
 from napari_unet.events import Finished
@@ -16,6 +16,7 @@ from napari_unet.widgets.advanced import Advanced
 from napari_unet.widgets.classes import ClassList
 from napari_unet.widgets.comparison import Comparison
 from napari_unet.widgets.curve import Curve
+from napari_unet.widgets.findings import Findings
 from napari_unet.widgets.jobs import Job
 from napari_unet.widgets.jobview import JobView
 from napari_unet.widgets.labelschoice import LabelsChoice
@@ -29,14 +30,12 @@ from napari_unet.widgets.prepare import Prepared, prepare, to_go_on
 from napari_unet.widgets.strokes import is_strokes, set_classes, take_over
 from napari_unet.widgets.timeline import Timeline
 from napari_unet.widgets.training import Trainings
-from napari_unet.widgets.wheel import only_with_focus
+from napari_unet.widgets.zero import ZeroMeaning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari import Viewer
-
-_ZERO = {"not labelled": "unlabelled", "background": "background"}
 
 
 class TrainPanel(Panel):
@@ -54,12 +53,11 @@ class TrainPanel(Panel):
         self._image = self.image_choice("The stack that was painted on.")
         labels = LabelsChoice(self._library.painted)
         self._labels = self.row("Labels", labels, "Painted layers: a few strokes of each class are enough.")
-        self._zero = self.row(
-            "0 means", QComboBox(objectName="zero"), "What an unpainted pixel on a painted section is."
-        )
+        self._zero = self.row("0 means", ZeroMeaning(), "What an unpainted pixel on a painted section is.")
         self._classes = self.row("Classes", ClassList(), "What the label values mean. Press a number to paint it.")
         self._start = self.row("Start from", ModelChoice(self._library, True), "The model that goes on learning.")
         self._minutes = self.row("Time", Minutes(), "How long; Stop works at any moment.")
+        self._findings = self.wide(Findings(self))
         self._train = self.wide(QPushButton("Train", objectName="train"))
         self.answers()
         self._advanced = Advanced()
@@ -84,6 +82,8 @@ class TrainPanel(Panel):
         """Show the training that is under way, or was."""
         assert self.jobs is not None
         self._start.watch(self.jobs)
+        assert self.watch is not None
+        self.watch.painted.connect(self._findings.painted)
         if job := self.jobs.latest("train"):
             self.began(job)
         self.updated()
@@ -91,8 +91,6 @@ class TrainPanel(Panel):
     # ---- building
 
     def _fill(self) -> None:
-        self._zero.addItems(list(_ZERO))
-        only_with_focus(self._zero)
         self._start.choose(TrainConfig.model_fields["start_from"].default)
         self._classes.set_classes(self._known_classes())
 
@@ -102,6 +100,9 @@ class TrainPanel(Panel):
         self._labels.new_for_stack.connect(lambda: self._new_labels(in_view_only=False))
         self._labels.new_for_view.connect(lambda: self._new_labels(in_view_only=True))
         self._labels.reopened.connect(self._on_reopened)
+        self._zero.changed.connect(self.updated)
+        self._findings.flipped.connect(self._zero.choose)
+        self._findings.pressed.connect(self._on_check)
         self._classes.changed.connect(self._on_classes)
         self._classes.picked.connect(self._on_picked)
         self._start.changed.connect(self._on_start)
@@ -137,6 +138,7 @@ class TrainPanel(Panel):
         self._minutes.offer(self._advanced.form.asdict()["steps"])
         self._train.setEnabled(not reason)
         self._advanced.offer_looks(reason)
+        self._findings.follow(self._image.value, self._labels.chosen(), self._settings(), reason)
         self._train.setToolTip(reason or "Fine-tune the model on what is painted.")
         self.explain(reason)
 
@@ -231,7 +233,7 @@ class TrainPanel(Panel):
             "start_from": self._start.name(),
             "classes": tuple(each.name for each in classes),
             "colors": tuple(each.color for each in classes),
-            "zero": _ZERO[self._zero.currentText()],
+            "zero": self._zero.value(),
             "minutes": self._minutes.value(),
             **self._advanced.form.asdict(),
         }
@@ -298,6 +300,11 @@ class TrainPanel(Panel):
         self.updated()
 
     # ---- looking before training
+
+    def _on_check(self) -> None:
+        """Let the start model look for slips."""
+        image, settings = self._image.value, self._settings()
+        self._prepare(lambda files: self._findings.begin(files, image, settings))
 
     def _on_look(self, what: Look) -> None:
         """Let the examples and weights be drawn, then show one of them."""

@@ -1,0 +1,243 @@
+"""What should be looked at before a training: a short list in the panel, each line of which goes to its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_unet.config import CheckConfig, CheckSettings
+from napari_unet.events import Event, Failed, Finding, Finished, Notice, Progress
+from napari_unet.library import free
+from napari_unet.lint import DENSE, SPARSE, Rules
+from napari_unet.problem import Problem
+from napari_unet.slips import SLIP
+from napari_unet.widgets.handover import volume_of
+from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.panel import Panel, Sentences
+from napari_unet.widgets.place import fly_to
+from napari_unet.widgets.prepare import Prepared
+from napari_unet.widgets.proofreader import Proofreader
+from napari_unet.widgets.strokes import corner_on
+from napari_unet.words import for_window
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+_MOST = 6  # lines in view
+_FLIP = {DENSE: ("background", "Let 0 mean background"), SPARSE: ("unlabelled", "Let 0 mean not labelled")}
+_TIP = "Lets the model to start from look for places where it is sure of another class than the one that is painted."
+
+
+class Findings(QWidget):
+    """A line for each finding, and a button that lets the model look for slips.
+
+    What the labels alone tell is said by itself while somebody paints.
+
+    Parameters
+    ----------
+    panel : Panel
+        Prepares the layers, and knows the jobs.
+    """
+
+    flipped = Signal(str)  # what 0 should mean instead: "unlabelled" or "background"
+    pressed = Signal()  # slips are to be looked for
+
+    def __init__(self, panel: Panel) -> None:
+        super().__init__()
+        self._panel = panel
+        self._image: Image | None = None
+        self._layers: Sequence[Labels] = ()
+        self._about: list[str] = []  # the ids of these layers
+        self._job: Job | None = None
+        self._plain: list[Finding] = []  # what the labels alone tell
+        self._slips: list[tuple[Finding, Any]] = []  # with what was painted there
+        self._shown: list[Finding] = []
+        self._reader = Proofreader(panel.viewer, self)
+        self._list = QVBoxLayout()
+        self._list.setSpacing(2)
+        self._button = QPushButton("Check", objectName="check")
+        self._said = Sentences()
+        self._said.setObjectName("checked")
+        row = QHBoxLayout()
+        row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self._said, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(self._list)
+        column.addLayout(row)
+        self._button.clicked.connect(self._on_button)
+        self._reader.found.connect(self._on_found)
+
+    def follow(self, image: Image | None, layers: Sequence[Labels], settings: Mapping[str, Any], reason: str) -> None:
+        """Look at these labels of an image, as `settings` of a training read them; `reason` forbids a check."""
+        about = [layer.unique_id for layer in (image, *layers) if layer is not None]
+        if about != self._about:
+            self._about = about
+            self._forget()
+        self._image, self._layers = image, layers
+        names = dict(enumerate(settings["classes"], start=1))
+        self._reader.follow(image, layers, Rules(names, settings["zero"] == "background", settings["objects"]))
+        self._button.setEnabled(self._running or not reason)
+        self._button.setToolTip("Gives the check up." if self._running else reason or _TIP)
+        self.setVisible(bool(layers))
+
+    def painted(self, *_: object) -> None:
+        """Read labels on disk that were painted on; a slip that was painted over is none any more."""
+        self._slips = [(slip, value) for slip, value in self._slips if self._value(slip) == value]
+        self._show()
+        self._reader.look()
+
+    def begin(self, files: Prepared, image: Image, settings: Mapping[str, Any]) -> None:
+        """Let a job look for slips on prepared layers.
+
+        Raises
+        ------
+        Problem
+            If the system starts no more processes.
+        """
+        jobs = self._panel.jobs
+        assert jobs is not None
+        fields = {name: settings[name] for name in CheckSettings.model_fields.keys() & settings}
+        inputs = tuple(path for labels in files.labels for path in (files.image, labels))
+        config = CheckConfig(inputs=inputs, out=free(jobs.scratch, "check"), **fields)
+        if self._job is not None:
+            self._job.happened.disconnect(self._on_event)
+        self._job = jobs.start("check", config, "U-Net: looking for slips", image)
+        self._job.happened.connect(self._on_event)
+        self._button.setText("Stop")
+        self._slips = []
+        self._show()
+        self._say("Looking for slips ...")
+
+    def _forget(self) -> None:
+        """Forget what was found on other layers, and what is looked for there."""
+        if self._job is not None:
+            self._job.happened.disconnect(self._on_event)
+            self._job.stop()
+            self._job = None
+        self._button.setText("Check")
+        self._plain, self._slips = [], []
+        self._show()
+        self._say("")
+
+    @property
+    def _running(self) -> bool:
+        return self._job is not None and self._job.running
+
+    def _on_button(self) -> None:
+        if self._running:
+            assert self._job is not None
+            self._job.stop()
+            self._button.setEnabled(False)
+            self._button.setToolTip("It stops after what it is doing now.")
+            self._say("Stopping ...")
+        else:
+            self.pressed.emit()
+
+    def _on_found(self, found: list[Finding]) -> None:
+        self._plain = found
+        self._show()
+
+    def _on_event(self, event: Event) -> None:
+        assert self._job is not None
+        match event:
+            case Finding(kind=kind) if kind == SLIP:
+                self._slips.append((event, self._value(event)))
+            case Progress() if self._button.isEnabled():
+                self._say(f"Looking for slips: {self._job.state}.")
+            case Notice(text) | Failed(text):
+                self._say(text)
+            case Finished(stopped=True):
+                self._say("The check was stopped.")
+            case Finished() if self._slips:
+                self._say("")
+            case Finished() if not any(isinstance(each, Notice) for each in self._job.events):
+                self._say("No slips: the model agrees with what is painted, or is not sure.")
+        if isinstance(event, Finished | Failed):
+            self._button.setText("Check")
+            self._show()
+            self._panel.updated()
+
+    def _say(self, text: str) -> None:
+        self._said.setText(for_window(text))
+
+    def _show(self) -> None:
+        """Show a line for each finding, those that matter most first."""
+        zero = [each for each in self._plain if each.kind in _FLIP]
+        found = [*zero, *(slip for slip, _ in self._slips), *(each for each in self._plain if each not in zero)]
+        if found == self._shown:
+            return
+        self._shown = found
+        while (item := self._list.takeAt(0)) is not None:
+            old = item.widget()
+            old.setParent(None)
+            old.deleteLater()
+        for each in found[:_MOST]:
+            line = _Line(each)
+            line.clicked.connect(lambda _=False, each=each: self._go(each))
+            self._list.addWidget(line)
+            if each.kind in _FLIP:
+                value, title = _FLIP[each.kind]
+                flip = QPushButton(title, objectName="flip-zero")
+                flip.setToolTip("Changes what 0 means, above.")
+                flip.clicked.connect(lambda _=False, value=value: self.flipped.emit(value))
+                self._list.addWidget(flip, 0, Qt.AlignmentFlag.AlignRight)
+        if len(found) > _MOST:
+            more = Sentences()
+            more.setText(f"{len(found) - _MOST} more are listed when some of these are mended.")
+            self._list.addWidget(more)
+
+    def _go(self, finding: Finding) -> None:
+        """Show the place of a finding, with its labels selected."""
+        there = {layer.unique_id for layer in self._panel.viewer.layers}
+        layer = self._layers[finding.pair]
+        if self._image is None or not {self._image.unique_id, layer.unique_id} <= there:
+            self._panel.say("The image or the labels of this finding were closed.")
+            return
+        fly_to(self._panel.viewer, self._image, finding.z, finding.y, finding.x)
+        self._panel.viewer.layers.selection.active = layer
+        layer.visible = True
+
+    def _value(self, finding: Finding) -> Any:
+        """Return what is painted at the place of a finding, None if that cannot be told."""
+        try:
+            layer, image = self._layers[finding.pair], self._image
+            if image is None:
+                return None
+            z, y, x = (a - b for a, b in zip((finding.z, finding.y, finding.x), corner_on(layer, image), strict=True))
+            return volume_of(layer).section(z, slice(y, y + 1), slice(x, x + 1)).item()
+        except (Problem, LookupError, ValueError):
+            return None
+
+
+class _Line(QPushButton):
+    """A button as high as its text, which wraps."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(objectName=f"finding-{finding.kind}")
+        self.setToolTip("Goes there.")
+        text = QLabel(for_window(finding.text))
+        text.setWordWrap(True)
+        text.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        row = QVBoxLayout(self)
+        row.setContentsMargins(6, 3, 6, 3)
+        row.addWidget(text)
+        policy = self.sizePolicy()
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return the size of the text."""
+        return self.layout().sizeHint()
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Return a size that any panel has."""
+        return QSize(1, self.layout().minimumSize().height())
+
+    def heightForWidth(self, width: int) -> int:  # noqa: N802
+        """Return how high the text is when it wraps."""
+        return self.layout().heightForWidth(width)
