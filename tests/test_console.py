@@ -8,7 +8,7 @@ import pytest
 
 from napari_unet import console
 from napari_unet.console import print_events
-from napari_unet.events import Event, Failed, Finished, Loss, Notice, Progress, Score, Started, from_json
+from napari_unet.events import Event, Failed, Finished, Loss, Notice, Progress, Score, Started, Suggested, from_json
 from napari_unet.problem import Problem
 
 TRAINING = [
@@ -36,6 +36,12 @@ def test_sentences_without_a_terminal(capsys):
         "run/model.safetensors",
     ]
     assert err == ""
+
+
+def test_a_place_to_paint_is_a_sentence(capsys):
+    print_events([Suggested(3, 7, 128, 256, 0, 120, "This looks unlike the rest.")], as_json=False)
+    expected = "3. Section 7, rows 128 to 255, columns 0 to 119. This looks unlike the rest.\n"
+    assert capsys.readouterr().out == expected
 
 
 def test_without_a_terminal_there_is_a_line_of_progress_every_half_minute(capsys, monkeypatch):

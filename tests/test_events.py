@@ -29,6 +29,7 @@ events = st.one_of(list(map(of_kind, KINDS)))
 
 def test_there_are_events_of_every_kind():
     names = {"Ready", "Started", "Progress", "Loss", "Score", "Previewed", "Joined", "Notice", "Finished", "Failed"}
+    names.add("Suggested")
     assert names == {k.__name__ for k in KINDS}
 
 

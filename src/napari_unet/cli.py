@@ -1,4 +1,4 @@
-"""The command line: napari-unet train | examples | segment | convert | score | models | doctor | demo."""
+"""The command line: napari-unet train | examples | suggest | segment | convert | score | models | doctor | demo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, Unused
 from pydantic import TypeAdapter, ValidationError
 
 from napari_unet import __version__
-from napari_unet.config import FullPath, SegmentConfig, SegmentSettings, TrainConfig, TrainSettings
+from napari_unet.config import (
+    FullPath,
+    SegmentConfig,
+    SegmentSettings,
+    SuggestConfig,
+    SuggestSettings,
+    TrainConfig,
+    TrainSettings,
+)
 from napari_unet.console import print_events, say
 from napari_unet.events import Event
 from napari_unet.problem import Problem
@@ -54,6 +62,25 @@ def examples(*inputs: Pairs, settings: Annotated[TrainSettings, Flat], as_json: 
     from napari_unet.examples import examples
 
     return print_events(examples(TrainConfig(inputs=inputs, **settings.model_dump())), as_json)
+
+
+@app.command(usage="Usage: napari-unet suggest IMAGE [LABELS ...] [OPTIONS]")
+def suggest(
+    image: Path, *labels: Path, settings: Annotated[SuggestSettings | None, Flat] = None, as_json: Json = False
+) -> int:
+    """Name places worth painting next: where the model hesitates, unlike what is painted, far from each other.
+
+    Parameters
+    ----------
+    image
+        The stack that is painted on.
+    labels
+        What is painted on it so far.
+    """
+    from napari_unet.suggest import suggest
+
+    config = SuggestConfig(image=image, labels=labels, **(settings or SuggestSettings()).model_dump())
+    return print_events(_until_interrupted(lambda stop: suggest(config, stop)), as_json)
 
 
 @app.command

@@ -8,7 +8,19 @@ import time
 from collections.abc import Iterable
 from typing import TextIO
 
-from napari_unet.events import Event, Failed, Finished, Joined, Loss, Notice, Progress, Score, Started, to_json
+from napari_unet.events import (
+    Event,
+    Failed,
+    Finished,
+    Joined,
+    Loss,
+    Notice,
+    Progress,
+    Score,
+    Started,
+    Suggested,
+    to_json,
+)
 from napari_unet.problem import Problem
 from napari_unet.words import counted, duration
 
@@ -80,6 +92,8 @@ class _Line:
             case Joined(step, sections, pixels):
                 there = counted(sections, "section")
                 self._print(f"Strokes joined at step {step:,}: now {pixels:,} pixels in {there} to learn from.")
+            case Suggested(rank, z, y0, y1, x0, x1, why):
+                self._print(f"{rank}. Section {z}, rows {y0} to {y1 - 1}, columns {x0} to {x1 - 1}. {why}")
             case Notice(text) | Failed(text):
                 self._print(text)
             case Finished(path, detail, stopped):

@@ -70,6 +70,19 @@ class Joined:
 
 
 @dataclass(frozen=True)
+class Suggested:
+    """A place worth painting next, number `rank` from 1 on, and why in one sentence; voxels, ends excluded."""
+
+    rank: int
+    z: int
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+    why: str
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the user should know; the job goes on."""
 
@@ -92,8 +105,8 @@ class Failed:
     text: str
 
 
-Event = Ready | Started | Progress | Loss | Score | Previewed | Joined | Notice | Finished | Failed
-_KINDS = (Ready, Started, Progress, Loss, Score, Previewed, Joined, Notice, Finished, Failed)
+Event = Ready | Started | Progress | Loss | Score | Previewed | Joined | Suggested | Notice | Finished | Failed
+_KINDS = (Ready, Started, Progress, Loss, Score, Previewed, Joined, Suggested, Notice, Finished, Failed)
 
 
 def to_json(event: Event) -> str:

@@ -128,7 +128,7 @@ class Painted:
         Problem
             If there is no such pair, or the labels cannot be read or do not say where they lie.
         """
-        shift = _corner(self._image(pair), open_volume(labels, labels=True))[0]
+        shift = corner_on_image(self._image(pair), open_volume(labels, labels=True))[0]
         return {z + shift for z in sections}
 
     def _image(self, pair: int) -> Volume:
@@ -200,7 +200,7 @@ def _of_pair(
     `only` names sections of the image to look at, `known` holds what was read of the image before.
     """
     _refuse_other_voxels(image, labels)
-    dz, *corner = _corner(image, labels)
+    dz, *corner = corner_on_image(image, labels)
     looked_at = range(labels.shape[0]) if only is None else sorted({z - dz for z in only} & set(range(labels.shape[0])))
     found = [(z, painted) for z in looked_at if (painted := labels.section(z)).any()]
     if not found:
@@ -253,7 +253,7 @@ def _refuse_other_voxels(image: Volume, labels: Volume) -> None:
         )
 
 
-def _corner(image: Volume, labels: Volume) -> tuple[int, int, int]:
+def corner_on_image(image: Volume, labels: Volume) -> tuple[int, int, int]:
     """Return where the labels begin on the image, in voxels.
 
     Labels of the image's very shape without a place of their own belong to it.

@@ -117,7 +117,7 @@ def test_the_core_finds_the_strokes_where_they_were_painted(tmp_path: Path, imag
     volume, labels = open_volume(path), open_volume(path_of(layer), labels=True)
     assert labels.voxel_size == volume.voxel_size
     painted._refuse_other_voxels(volume, labels)
-    assert painted._corner(volume, labels) == ((0, 0, 0) if whole else (0, 20, 30))
+    assert painted.corner_on_image(volume, labels) == ((0, 0, 0) if whole else (0, 20, 30))
 
 
 def test_what_is_on_disk_is_a_valid_label_image(tmp_path: Path) -> None:
