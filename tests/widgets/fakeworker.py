@@ -21,7 +21,7 @@ import zarr
 
 from napari_unet import log
 from napari_unet.card import bundled, find, read_card
-from napari_unet.config import SegmentConfig, TrainConfig
+from napari_unet.config import SegmentConfig, SuggestJob, TrainConfig
 from napari_unet.events import (
     Event,
     Failed,
@@ -34,6 +34,7 @@ from napari_unet.events import (
     Ready,
     Score,
     Started,
+    Suggested,
     to_json,
 )
 from napari_unet.layout import CONFIG, Layout
@@ -89,7 +90,8 @@ class _Process:
             if self._stop.is_set():
                 return
             time.sleep(0.01)
-        jobs = {"train": self._train, "segment": self._segment, "examples": self._examples}
+        jobs = {"train": self._train, "segment": self._segment}
+        jobs |= {"examples": self._examples, "suggest": self._suggest}
         out = Path(self._begin.config["out"])
         out.mkdir(parents=True, exist_ok=True)
         for event in jobs[self._begin.verb](self._begin.config):
@@ -207,6 +209,25 @@ class _Process:
         weights[0] = 2
         weights.attrs["highest"] = 2.0
         yield Finished(str(config.out), "drawn")
+
+    def _suggest(self, fields: dict) -> Iterator[Event]:
+        """Three places, in the corners of the last section and of the first one."""
+        config = SuggestJob(**fields)
+        depth, height, width = open_volume(config.image).shape
+        yield Started("suggest", DEVICE, str(os.getpid()))
+        yield Progress(1, 2, "view", 1.0)
+        while self._does() == "wait" and not self._stop.is_set():
+            time.sleep(0.01)
+        if self._goes_wrong():
+            yield Failed("The model cannot be read. Choose another one.")
+            sys.exit(1)
+        if self._stop.is_set():
+            yield Finished(str(config.image), "no place was named", stopped=True)
+            return
+        places = [(depth - 1, height - 32, width - 32), (0, 0, 0), (depth - 1, 0, 0)]
+        for rank, (z, y, x) in enumerate(places, start=1):
+            yield Suggested(rank, z, y, y + 32, x, x + 32, f"Reason {rank}.")
+        yield Finished(str(config.image), "3 places to paint next")
 
 
 def _ring(line: str = "") -> None:

@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject, QTimer, Signal, Slot
 from qtpy.QtWidgets import QMainWindow
 
 from napari_unet import log
-from napari_unet.config import SegmentConfig, TrainConfig
+from napari_unet.config import SegmentConfig, SuggestJob, TrainConfig
 from napari_unet.events import Event, Failed, Finished, Notice, Progress, Ready
 from napari_unet.log import ERROR, LOG
 from napari_unet.problem import Problem
@@ -25,12 +25,19 @@ from napari_unet.widgets.closing import Closing
 from napari_unet.widgets.process import WORKER, Worker, let_go
 from napari_unet.words import duration, for_window
 
+_Config = TrainConfig | SegmentConfig | SuggestJob
 _PATIENCE = 10.0  # seconds
-_NOUNS = {"train": "training", "segment": "segmentation", "examples": "drawing of examples"}
+_NOUNS = {
+    "train": "training",
+    "segment": "segmentation",
+    "examples": "drawing of examples",
+    "suggest": "search for places",
+}
 _REMEDIES = {
     "train": "Press Continue: it goes on where it was.",
     "segment": "Press Resume: it goes on where it was.",
     "examples": "Try again.",
+    "suggest": "Try again.",
 }
 
 
@@ -84,8 +91,8 @@ class Jobs(QObject):
         """A folder for what nobody keeps, such as previews; it goes with the window."""
         return Path(self._scratch.name)
 
-    def start(self, verb: str, config: TrainConfig | SegmentConfig, title: str, image: Any = None) -> Job:
-        """Start a job: "train", "segment" or "examples"; `title` names it, `image` is the layer it is about.
+    def start(self, verb: str, config: _Config, title: str, image: Any = None) -> Job:
+        """Start a job: "train", "segment", "examples" or "suggest"; `title` names it, `image` is what it is about.
 
         Raises
         ------
@@ -164,7 +171,7 @@ class Job(QObject):
         parent: QObject,
         worker: Worker,
         verb: str,
-        config: TrainConfig | SegmentConfig,
+        config: _Config,
         title: str,
         image: Any,
         kept: bool,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
 
+_TINY, _COMFORTABLE = 1 / 6, 1 / 2  # shares of the view that a part takes
+
 
 @dataclass(frozen=True)
 class InView:
@@ -83,9 +85,31 @@ def show_section(viewer: Viewer, layer: Layer, z: int) -> None:
     """Go to section `z` of a 3-D layer, if the view shows sections."""
     dims = viewer.dims
     if sorted(dims.displayed) == [dims.ndim - 2, dims.ndim - 1]:
+        ratio = _own_in_world(viewer, layer)
         _, *middle = dims.point[-3:]
-        corner = layer.world_to_data((0, *middle))
-        dims.set_point(dims.ndim - 3, layer.data_to_world((z, *corner[-2:]))[-3])
+        corner = layer.world_to_data(np.array((0, *middle)) * ratio)
+        dims.set_point(dims.ndim - 3, layer.data_to_world((z, *corner[-2:]))[-3] / ratio[-3])
+
+
+def show_part(viewer: Viewer, layer: Layer, part: InView) -> None:
+    """Put a part of a section of `layer` into the middle of the view, if that shows sections.
+
+    The zoom changes only where the part would not fit, or would be less than a sixth of the view.
+    """
+    dims, camera = viewer.dims, viewer.scene.camera
+    shown = list(dims.displayed)
+    if sorted(shown) != [dims.ndim - 2, dims.ndim - 1]:
+        return
+    if layer.ndim > 2:
+        show_section(viewer, layer, part.z)
+    corners = product((part.y0 - 0.5, part.y1 - 0.5), (part.x0 - 0.5, part.x1 - 0.5))
+    ratio = _own_in_world(viewer, layer)
+    world = np.array([layer.data_to_world((part.z, *corner)[-layer.ndim :]) / ratio for corner in corners])
+    low, high = (end[[axis - dims.ndim for axis in shown]] for end in (world.min(0), world.max(0)))
+    share = max((high - low) * camera.zoom / viewer.canvas.size)
+    if not _TINY <= share <= 1:
+        camera.zoom *= _COMFORTABLE / share
+    camera.center = (*camera.center[:-2], *((low + high) / 2))
 
 
 def in_view(viewer: Viewer, layer: Layer, largest: int = 1024) -> InView | None:
@@ -135,11 +159,14 @@ def _matrix(shear: np.ndarray) -> np.ndarray:
 
 def _voxel(viewer: Viewer, layer: Layer, point: np.ndarray) -> np.ndarray:
     """Return where a point of the world lies in `layer`, in voxels (Z, Y, X)."""
-    # The world is in the smallest unit of all layers, and a layer counts in its own.
-    units = zip((viewer.dims.units or layer.units)[-layer.ndim :], layer.units, strict=True)
-    ratio = [(nanometres(str(world)) or 1) / (nanometres(str(own)) or 1) for world, own in units]
-    voxel = layer.world_to_data(point[-layer.ndim :] * ratio)
+    voxel = layer.world_to_data(point[-layer.ndim :] * _own_in_world(viewer, layer))
     return np.concatenate([np.zeros(3 - layer.ndim), voxel])
+
+
+def _own_in_world(viewer: Viewer, layer: Layer) -> np.ndarray:
+    """Return how many units of `layer` a unit of the world is on each of its axes: that is the smallest of all."""
+    units = zip((viewer.dims.units or layer.units)[-layer.ndim :], layer.units, strict=True)
+    return np.array([(nanometres(str(world)) or 1) / (nanometres(str(own)) or 1) for world, own in units])
 
 
 def _cut(low: float, high: float, side: int, largest: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from napari_unet.problem import Problem
 from napari_unet.widgets.advanced import Advanced
 from napari_unet.widgets.classes import ClassList
 from napari_unet.widgets.curve import Curve
+from napari_unet.widgets.enough import Enough
 from napari_unet.widgets.jobs import Job
 from napari_unet.widgets.jobview import JobView
 from napari_unet.widgets.labelschoice import LabelsChoice
@@ -23,6 +24,7 @@ from napari_unet.widgets.looks import Look, show_look
 from napari_unet.widgets.minutes import Minutes
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
+from napari_unet.widgets.nextplace import NextPlace
 from napari_unet.widgets.panel import CLOSED, OPEN_FIRST, Fold, Panel
 from napari_unet.widgets.prepare import Prepared, prepare, with_its_image
 from napari_unet.widgets.strokes import is_strokes, set_classes, take_over
@@ -65,6 +67,8 @@ class TrainPanel(Panel):
         self.wide(Fold("Advanced", self._advanced))
         self._curve = self.wide(Curve())
         self._view = self.wide(JobView("Continue"))
+        self._enough = self.wide(Enough())
+        self._next = self.wide(NextPlace(self, self._prepare, self._settings, lambda: self._image.value))
         self._timeline = self.wide(Timeline(self, self._library, lambda: self._image.value))
         self._live = self.wide(LiveSwitch())
         self.last_rows()
@@ -134,6 +138,7 @@ class TrainPanel(Panel):
         self._minutes.offer(self._advanced.form.asdict()["steps"])
         self._train.setEnabled(not reason)
         self._advanced.offer_looks(reason)
+        self._next.offer()
         self._train.setToolTip(reason or "Fine-tune the model on what is painted.")
         self.explain(reason)
 
@@ -288,7 +293,7 @@ class TrainPanel(Panel):
         """Show a training that was started in this window."""
         if job.verb != "train":
             return
-        for each in (self._curve, self._view, self._timeline, self._live):
+        for each in (self._curve, self._view, self._enough, self._next, self._timeline, self._live):
             each.watch(job)
         self.updated()
 
