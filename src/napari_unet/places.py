@@ -13,7 +13,7 @@ from napari_unet import tiles
 from napari_unet.tiles import Box
 
 SIDE, _WINDOW = 128, 512  # pixels: of a place; of what is read at once, which the network sees for less than in places
-_WINDOWS = 8  # are looked at, at most: seconds, however large the stack
+_WINDOWS = 8  # are looked at, at most, however large the stack
 _SCALES = (1.0, 2.0, 4.0, 8.0)  # pixels, standard deviations of the blurs between which texture is measured
 _SURE = 0.01  # a place without doubt still counts so much: far from all others it is worth a look
 _NOWHERE = 1e6  # the distance to what is painted, if nothing is

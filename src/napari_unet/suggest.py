@@ -32,8 +32,8 @@ _COMPARED = 32  # painted places, and sections that hold them, at most
 def suggest(config: SuggestConfig, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
     """Name places worth painting next: where the model hesitates, unlike what is painted, far from each other.
 
-    At most eight parts of the stack, of 512 pixels a side, are looked at: seconds on a small model, whatever the
-    size of the stack. What the model says of them is what a segmentation would say. See `places.choose` for the order.
+    At most eight parts of the stack, of 512 pixels a side, are looked at, whatever its size. What the model says of
+    them is what a segmentation would say. See `places.choose` for the order.
 
     Parameters
     ----------
@@ -95,9 +95,8 @@ def _unpainted(box: Box, window: Window, grey: Grey, hesitates: np.ndarray, pain
 
 def _painted(sections: Sections, strokes: _Strokes) -> list[Place]:
     """Return places that are painted, spread over all of them."""
-    boxes = strokes.places()
     result = []
-    for box in boxes:
+    for box in strokes.places():
         window, grey = sections.read(box)
         result.append(Place(box, look_of(grey.normalise(_pixels(window, box)))))
     return result
