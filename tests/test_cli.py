@@ -29,6 +29,7 @@ def test_help_of_every_command_names_its_flags(capsys: pytest.CaptureFixture[str
         "train": "--out --start-from --classes --zero --objects --steps --minutes --seed --threads --device --json",
         "check": "--start-from --classes --zero --objects --device --json",
         "examples": "--out --classes --colors --crop --seed --json",
+        "suggest": "--model --count --zero --seed --threads --device --json",
         "segment": "--model --region --tile --threads --device --precision --probabilities --json",
         "convert": "--probabilities --json",
         "score": "--boundary",
@@ -44,7 +45,7 @@ def test_help_of_every_command_names_its_flags(capsys: pytest.CaptureFixture[str
 
 def test_help_has_no_flags_that_say_no_and_names_what_train_needs(capsys: pytest.CaptureFixture[str]) -> None:
     needs = {"train": "PATH", "examples": "FOLDER"}
-    for command in (*needs, "segment", "convert", "models", "demo"):
+    for command in (*needs, "suggest", "segment", "convert", "models", "demo"):
         assert cli.main([command, "--help"]) == 0
         printed = capsys.readouterr().out
         assert "--no-" not in printed
@@ -53,6 +54,17 @@ def test_help_has_no_flags_that_say_no_and_names_what_train_needs(capsys: pytest
             usage = f" {command} IMAGE LABELS [IMAGE LABELS ...] --out {needs[command]} [OPTIONS] "
             assert usage in " ".join(printed.split())
             assert "IMAGE LABELS [IMAGE LABELS ...]: each image with its painted labels." in printed
+
+
+def test_suggest_prints_places_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = tmp_path / "image.tif"
+    tifffile.imwrite(image, tifffile.imread(IMAGE)[:1])
+    command = ["suggest", str(image), "--model", "em-membrane-small", "--count", "2", *QUICK]
+    assert cli.main(command) == 0
+    first, second = (line for line in capsys.readouterr().out.splitlines() if line[:2] in ("1.", "2."))
+    assert first.startswith("1. Section 0, rows ")
+    assert first != second
+    assert cli.main([*command, str(tmp_path / "nothing.tif")]) == cli.FAILED
 
 
 def test_train_segment_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from napari_unet.config import Device, Precision, SegmentConfig, SegmentSettings, TrainConfig, TrainSettings
+from napari_unet.config import (
+    Device,
+    Precision,
+    SegmentConfig,
+    SegmentSettings,
+    SuggestSettings,
+    TrainConfig,
+    TrainSettings,
+)
 
 words = st.text("abcxyz äß-_.~ 0", min_size=1, max_size=8).filter(lambda text: text.strip())
 paths = st.lists(words.filter(lambda word: not word.startswith("~")), min_size=1, max_size=3).map(lambda p: Path(*p))
@@ -51,6 +59,16 @@ segmentations = st.fixed_dictionaries(
         "region": st.just("") | st.tuples(ends, ends, ends).map(",".join),
         "tile": sixteens,
         "probabilities": st.booleans(),
+    }
+)
+
+questions = st.fixed_dictionaries(
+    on_machine
+    | {
+        "model": words,
+        "count": st.integers(1, 100),
+        "zero": st.sampled_from(["unlabelled", "background"]),
+        "seed": st.integers(0, 2**32 - 1),
     }
 )
 
@@ -100,6 +118,13 @@ def test_a_training_comes_back_from_json_and_from_flags(choices):
     assert parsed(TrainSettings, flags(settings)) == settings
 
 
+@given(questions)
+def test_a_question_where_to_paint_comes_back_from_its_flags(choices):
+    settings = SuggestSettings(**choices)
+    assert parsed(SuggestSettings, flags(settings)) == settings
+    assert SuggestSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
 @given(segmentations)
 @settings(max_examples=30)
 def test_a_segmentation_comes_back_from_json_and_from_flags(choices):
@@ -114,7 +139,7 @@ def test_the_defaults_are_allowed(config):
     assert type(config).model_validate(config.model_dump()) == config
 
 
-@pytest.mark.parametrize("kind", [TrainSettings, SegmentSettings])
+@pytest.mark.parametrize("kind", [TrainSettings, SegmentSettings, SuggestSettings])
 def test_every_setting_is_described_in_a_sentence(kind):
     for name, field in kind.model_fields.items():
         assert field.description, name

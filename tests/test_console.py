@@ -19,6 +19,7 @@ from napari_unet.events import (
     Progress,
     Score,
     Started,
+    Suggested,
     from_json,
 )
 from napari_unet.problem import Problem
@@ -53,6 +54,12 @@ def test_sentences_without_a_terminal(capsys):
 def test_a_finding_is_a_sentence_with_its_voxel(capsys):
     print_events([Finding("strays", "Section 3: a dot.", 0, 3, 40, 50)], as_json=False)
     assert capsys.readouterr().out == "Section 3: a dot. [3, 40, 50]\n"
+
+
+def test_a_place_to_paint_is_a_sentence(capsys):
+    print_events([Suggested(3, 7, 128, 256, 0, 120, "This looks unlike the rest.")], as_json=False)
+    expected = "3. Section 7, rows 128 to 255, columns 0 to 119. This looks unlike the rest.\n"
+    assert capsys.readouterr().out == expected
 
 
 def test_without_a_terminal_there_is_a_line_of_progress_every_half_minute(capsys, monkeypatch):

@@ -29,7 +29,7 @@ events = st.one_of(list(map(of_kind, KINDS)))
 
 def test_there_are_events_of_every_kind():
     names = {"Ready", "Started", "Progress", "Loss", "Score", "Previewed", "Joined", "Compared", "Finding"}
-    names |= {"Notice", "Finished", "Failed"}
+    names |= {"Suggested", "Notice", "Finished", "Failed"}
     assert names == {k.__name__ for k in KINDS}
 
 

@@ -13,11 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tifffile
 import torch
 
 from napari_unet import worker
-from napari_unet.config import TrainConfig
-from napari_unet.events import Event, Failed, Finished, Loss, Notice, Previewed, Ready, Started, from_json
+from napari_unet.config import SuggestJob, TrainConfig
+from napari_unet.events import (
+    Event,
+    Failed,
+    Finished,
+    Loss,
+    Notice,
+    Previewed,
+    Progress,
+    Ready,
+    Started,
+    Suggested,
+    from_json,
+)
 from napari_unet.log import ERROR, LOG, read
 from napari_unet.loop import CHECKPOINT
 from napari_unet.model import load
@@ -82,6 +95,22 @@ def training(out: Path, steps: int, **changes: object) -> dict[str, Any]:
 
 
 # ---- a process
+
+
+def test_where_to_paint_next_is_told_in_the_log(tmp_path: Path) -> None:
+    image, out = tmp_path / "image.tif", tmp_path / "places"
+    tifffile.imwrite(image, tifffile.imread(IMAGE)[:1, :64, :64])
+    fields = {"image": image, "model": "em-membrane-small", "threads": 1, "out": out}
+    with child() as asked:
+        asked.ask(Begin("suggest", SuggestJob.model_validate(fields).model_dump(mode="json")))
+        code, said = asked.end()
+    assert (code, said) == (0, [])
+    started, progress, place, finished = read(out / LOG)[0]
+    assert isinstance(started, Started)
+    assert isinstance(progress, Progress)
+    assert isinstance(place, Suggested)
+    assert (place.rank, place.z, place.y0, place.y1, place.x0, place.x1) == (1, 0, 0, 64, 0, 64)
+    assert isinstance(finished, Finished)
 
 
 def test_previews_are_shown_while_it_trains_and_stop_ends_it_in_good_order(tmp_path: Path) -> None:

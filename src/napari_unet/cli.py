@@ -1,4 +1,4 @@
-"""The command line: napari-unet train | check | examples | segment | convert | score | models | doctor | demo."""
+"""The command line: napari-unet train, check, examples, suggest, segment, convert, score, models, doctor, demo."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from napari_unet.config import (
     FullPath,
     SegmentConfig,
     SegmentSettings,
+    SuggestConfig,
+    SuggestSettings,
     TrainConfig,
     TrainSettings,
 )
@@ -73,6 +75,25 @@ def examples(*inputs: Pairs, settings: Annotated[TrainSettings, Flat], as_json: 
     from napari_unet.examples import examples
 
     return print_events(examples(TrainConfig(inputs=inputs, **settings.model_dump())), as_json)
+
+
+@app.command(usage="Usage: napari-unet suggest IMAGE [LABELS ...] [OPTIONS]")
+def suggest(
+    image: Path, *labels: Path, settings: Annotated[SuggestSettings | None, Flat] = None, as_json: Json = False
+) -> int:
+    """Name places worth painting next: where the model hesitates, unlike what is painted, far from each other.
+
+    Parameters
+    ----------
+    image
+        The stack that is painted on.
+    labels
+        What is painted on it so far.
+    """
+    from napari_unet.suggest import suggest
+
+    config = SuggestConfig(image=image, labels=labels, **(settings or SuggestSettings()).model_dump())
+    return print_events(_until_interrupted(lambda stop: suggest(config, stop)), as_json)
 
 
 @app.command

@@ -56,6 +56,10 @@ Colors = Annotated[
 # The command line gives text.
 Width = Annotated[Literal[16, 32, 64], BeforeValidator(lambda n: int(n) if str(n).isdecimal() else n)]
 FullPath = Annotated[Path, AfterValidator(_full)]
+Zero = Annotated[
+    Literal["unlabelled", "background"], Field(description="What the label value 0 means on a painted section.")
+]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Start of all random draws: same seed, same result.")]
 
 
 class Settings(BaseModel):
@@ -97,9 +101,7 @@ class CheckSettings(Settings):
 
     start_from: str = Field("em-membrane", description="Model to start from: a name, a file, a run, or scratch.")
     classes: Names = Field((), description="Class names by label value: the first is 1. Empty: the start model's.")
-    zero: Literal["unlabelled", "background"] = Field(
-        "unlabelled", description="What the label value 0 means on a painted section."
-    )
+    zero: Zero = "unlabelled"
     objects: bool = Field(False, description="The values are object ids; touching ones are kept apart.")
 
 
@@ -121,7 +123,7 @@ class TrainSettings(CheckSettings):
         description="How many steps to train; 0 takes the minutes.",
         json_schema_extra={"zero": "from the time"},
     )
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="Start of all random draws: same seed, same result.")
+    seed: Seed = 0
     width: Width | None = Field(None, description="From scratch: channels of the first level (16, 32, 64; paper: 64).")
     crop: Annotated[int, AfterValidator(_multiple_of_16)] = Field(
         112, ge=16, description="Side of the part of a training crop that counts, in pixels."
@@ -192,6 +194,28 @@ class SegmentConfig(SegmentSettings):
     def command(self) -> str:
         """Return the command that does this segmentation again."""
         return _command(["segment", str(self.image), str(self.out)], self, SegmentSettings.model_fields.keys())
+
+
+class SuggestSettings(Settings):
+    """What a user may choose when asking where to paint next."""
+
+    model: str = Field("em-membrane", description="Model whose doubts count: a name, a file or a run.")
+    count: int = Field(10, ge=1, le=100, description="How many places to name.")
+    zero: Zero = "unlabelled"
+    seed: Seed = 0
+
+
+class SuggestConfig(SuggestSettings):
+    """A question where to paint next: its settings, its image and what is painted on it."""
+
+    image: FullPath
+    labels: tuple[FullPath, ...] = ()
+
+
+class SuggestJob(SuggestConfig):
+    """The same question in a process of its own, which answers in the log of a folder."""
+
+    out: FullPath
 
 
 def _command(words: list[str], config: Settings, flags: Set[str]) -> str:

@@ -20,6 +20,7 @@ from napari_unet.events import (
     Progress,
     Score,
     Started,
+    Suggested,
     to_json,
 )
 from napari_unet.problem import Problem
@@ -97,6 +98,8 @@ class _Line:
                 self._print(verdict(event))
             case Finding(text=text, z=z, y=y, x=x):
                 self._print(f"{text} [{z}, {y}, {x}]")
+            case Suggested(rank, z, y0, y1, x0, x1, why):
+                self._print(f"{rank}. Section {z}, rows {y0} to {y1 - 1}, columns {x0} to {x1 - 1}. {why}")
             case Notice(text) | Failed(text):
                 self._print(text)
             case Finished(path, detail, stopped):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from napari_unet import jsonline
 
@@ -106,6 +107,19 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Suggested:
+    """A place worth painting next, number `rank` from 1 on, and why in one sentence; voxels, ends excluded."""
+
+    rank: int
+    z: int
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+    why: str
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the user should know; the job goes on."""
 
@@ -128,8 +142,22 @@ class Failed:
     text: str
 
 
-Event = Ready | Started | Progress | Loss | Score | Previewed | Joined | Compared | Finding | Notice | Finished | Failed
-_KINDS = (Ready, Started, Progress, Loss, Score, Previewed, Joined, Compared, Finding, Notice, Finished, Failed)
+Event = (
+    Ready
+    | Started
+    | Progress
+    | Loss
+    | Score
+    | Previewed
+    | Joined
+    | Compared
+    | Finding
+    | Suggested
+    | Notice
+    | Finished
+    | Failed
+)
+_KINDS = get_args(Event)
 
 
 def to_json(event: Event) -> str:

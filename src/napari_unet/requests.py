@@ -12,7 +12,7 @@ from napari_unet import jsonline
 
 @dataclass(frozen=True)
 class Begin:
-    """Do this job: "train", "segment", "examples" or "check", with the fields of its configuration."""
+    """Do this job: "train", "segment", "examples", "check" or "suggest", with the fields of its configuration."""
 
     verb: str
     config: dict[str, Any]

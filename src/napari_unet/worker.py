@@ -23,16 +23,17 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from napari_unet.check import check
-from napari_unet.config import CheckConfig, SegmentConfig, Settings, TrainConfig
+from napari_unet.config import CheckConfig, SegmentConfig, Settings, SuggestJob, TrainConfig
 from napari_unet.console import say
 from napari_unet.device import choose, why_no_gpu
-from napari_unet.disk import write_whole
+from napari_unet.disk import disk_problems, write_whole
 from napari_unet.events import Event, Failed, Notice, Ready, to_json
 from napari_unet.examples import examples
-from napari_unet.log import ERROR, LOG, append
+from napari_unet.log import ERROR, LOG, append, record
 from napari_unet.problem import Problem
 from napari_unet.requests import Begin, Join, KeepGoing, Look, Preview, Request, Stop, from_json
 from napari_unet.segment import segment
+from napari_unet.suggest import suggest
 from napari_unet.train import train
 
 _COURTESY = 5  # how far it steps back behind the window, which shares the processor
@@ -137,8 +138,15 @@ def _job(begin: Begin, inbox: Inbox) -> Iterator[Event]:
         "segment": lambda: segment(SegmentConfig(**begin.config), inbox.should_stop, inbox.looked_at),
         "examples": lambda: examples(TrainConfig(**begin.config)),
         "check": lambda: check(CheckConfig(**begin.config), inbox.should_stop),
+        "suggest": lambda: _suggest(SuggestJob(**begin.config), inbox),
     }
     return jobs[begin.verb]()
+
+
+def _suggest(config: SuggestJob, inbox: Inbox) -> Iterator[Event]:
+    with disk_problems(config.out):
+        config.out.mkdir(parents=True, exist_ok=True)
+    yield from record(config.out / LOG, suggest(config, inbox.should_stop))
 
 
 def _unexpected(error: Exception, folder: Path) -> str:

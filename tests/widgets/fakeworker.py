@@ -21,7 +21,7 @@ import zarr
 
 from napari_unet import log
 from napari_unet.card import bundled, find, read_card
-from napari_unet.config import CheckConfig, SegmentConfig, TrainConfig
+from napari_unet.config import CheckConfig, SegmentConfig, SuggestJob, TrainConfig
 from napari_unet.events import (
     Compared,
     Event,
@@ -36,6 +36,7 @@ from napari_unet.events import (
     Ready,
     Score,
     Started,
+    Suggested,
     to_json,
 )
 from napari_unet.events import from_json as event_of
@@ -97,7 +98,8 @@ class _Process:
             if self._stop.is_set():
                 return
             time.sleep(0.01)
-        jobs = {"train": self._train, "segment": self._segment, "examples": self._examples, "check": self._check}
+        jobs = {"train": self._train, "segment": self._segment}
+        jobs |= {"examples": self._examples, "check": self._check, "suggest": self._suggest}
         out = Path(self._begin.config["out"])
         out.mkdir(parents=True, exist_ok=True)
         for event in jobs[self._begin.verb](self._begin.config):
@@ -237,6 +239,25 @@ class _Process:
         yield Finding("hole", "Said by the window itself.", 0, z, y, x)
         yield Finding(SLIP, f"Section {z}: painted a, but the model is 98 % sure of b. A slip?", 0, z, y, x)
         yield Finished(str(config.out), "2 findings")
+
+    def _suggest(self, fields: dict) -> Iterator[Event]:
+        """Three places, in the corners of the last section and of the first one."""
+        config = SuggestJob(**fields)
+        depth, height, width = open_volume(config.image).shape
+        yield Started("suggest", DEVICE, str(os.getpid()))
+        yield Progress(1, 2, "view", 1.0)
+        while self._does() == "wait" and not self._stop.is_set():
+            time.sleep(0.01)
+        if self._goes_wrong():
+            yield Failed("The model cannot be read. Choose another one.")
+            sys.exit(1)
+        if self._stop.is_set():
+            yield Finished(str(config.image), "no place was named", stopped=True)
+            return
+        places = [(depth - 1, height - 32, width - 32), (0, 0, 0), (depth - 1, 0, 0)]
+        for rank, (z, y, x) in enumerate(places, start=1):
+            yield Suggested(rank, z, y, y + 32, x, x + 32, f"Reason {rank}.")
+        yield Finished(str(config.image), "3 places to paint next")
 
 
 def _ring(line: str = "") -> None:

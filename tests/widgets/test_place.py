@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Image, Labels
 
-from napari_unet.widgets.place import InView, fly_to, in_view, placed, voxel_size
+from napari_unet.widgets.place import InView, fly_to, in_view, placed, show_part, voxel_size
 
 small = st.floats(-3, 3)
 sizes = st.floats(0.1, 50)
@@ -195,3 +195,38 @@ def test_flying_on_one_image_or_where_no_section_is_in_view(make_napari_viewer: 
     center = viewer.scene.camera.center
     fly_to(viewer, layer, 0, 20, 30)
     assert viewer.scene.camera.center == center
+
+
+@pytest.mark.parametrize("kind", ["stack", "section", "micrometres"])
+@pytest.mark.parametrize("zoom", [0.01, 1.0, 400.0])
+def test_a_part_comes_into_the_middle_of_the_view(make_napari_viewer: Any, kind: str, zoom: float) -> None:
+    viewer = make_napari_viewer()
+    pixels = np.zeros((400, 600) if kind == "section" else (6, 400, 600), np.uint8)
+    image = viewer.add_image(pixels, scale=(5, 2, 2)[-pixels.ndim :], translate=(7, 8, 9)[-pixels.ndim :])
+    if kind == "micrometres":
+        image.units = ("um",) * 3
+        viewer.add_labels(np.zeros((3, 3, 3), int), units=("nm",) * 3)
+    part = InView(0 if kind == "section" else 4, 100, 228, 300, 428)
+    viewer.scene.camera.zoom = zoom
+    show_part(viewer, image, part)
+    view = in_view(viewer, image)
+    assert view is not None
+    assert view.z == part.z
+    assert view.y0 <= part.y0 < part.y1 <= view.y1
+    assert view.x0 <= part.x0 < part.x1 <= view.x1
+    height, width = np.array(viewer.canvas.size) / viewer.scene.camera.zoom / 2  # in pixels of the image
+    if kind != "micrometres":
+        assert (width < 6 * 128 + 1) or (height < 6 * 128 + 1)
+    assert abs((view.y0 + view.y1) / 2 - 164) <= max(1, abs(view.y1 - view.y0 - height))
+    zoomed = viewer.scene.camera.zoom
+    show_part(viewer, image, part)
+    assert viewer.scene.camera.zoom == zoomed
+
+
+def test_nothing_moves_while_the_view_shows_other_axes(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    image = viewer.add_image(np.zeros((6, 40, 60), np.uint8))
+    viewer.dims.ndisplay = 3
+    before = viewer.scene.camera.center, viewer.dims.point
+    show_part(viewer, image, InView(4, 0, 9, 0, 9))
+    assert (viewer.scene.camera.center, viewer.dims.point) == before

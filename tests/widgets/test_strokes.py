@@ -13,7 +13,7 @@ from napari.layers import Image, Labels, Layer
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import QPoint, Qt
 
-from napari_unet import painted
+from napari_unet import placing
 from napari_unet.classes import PixelClass
 from napari_unet.layout import Layout, create
 from napari_unet.problem import Problem
@@ -116,8 +116,8 @@ def test_the_core_finds_the_strokes_where_they_were_painted(tmp_path: Path, imag
     path = on_disk(shown) or last(copied(shown, tmp_path))
     volume, labels = open_volume(path), open_volume(path_of(layer), labels=True)
     assert labels.voxel_size == volume.voxel_size
-    painted._refuse_other_voxels(volume, labels)
-    assert painted._corner(volume, labels) == ((0, 0, 0) if whole else (0, 20, 30))
+    placing.refuse_other_voxels(volume, labels)
+    assert placing.corner_of(volume, labels) == ((0, 0, 0) if whole else (0, 20, 30))
 
 
 def test_what_is_on_disk_is_a_valid_label_image(tmp_path: Path) -> None:

@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Shapes
 from qtpy.QtCore import QObject
 
 from napari_unet.events import Event, Finished, Joined, Score
 from napari_unet.holdout import Strip
 from napari_unet.problem import Problem
-from napari_unet.reader import OURS
 from napari_unet.runs import held_in
 from napari_unet.widgets.jobs import Job
-from napari_unet.widgets.place import placed
-from napari_unet.widgets.result import selection_kept
+from napari_unet.widgets.outline import corners, outline, shape_of
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -62,31 +59,12 @@ class HeldOut(QObject):
         image = there.get(self._image)
         if image is None or (self._layer and self._layer not in there):
             return
-        old = [layer for layer in there.values() if layer.metadata.get(OURS, {}).get("held out")]
-        shape = image.level_shapes[0][-2:] if image.multiscale else image.data.shape[-2:]
-        layer = Shapes(
-            [_corners(z, strip, shape) for z, strip in sorted(strips.items())],
-            shape_type="rectangle",
-            edge_width=max(shape) / 500,
-            edge_color="white",
-            face_color="#ffffff26",
-            name=NAME,
-            metadata={OURS: {"held out": True}},
-            **placed(image),
-        )
-        layer.visible = all(each.visible for each in old)
-        with selection_kept(self._viewer):
-            for each in old:
-                self._viewer.layers.remove(each)
-            self._viewer.layers.append(layer)
-        layer.editable = False
+        rectangles = [_corners(z, strip, shape_of(image)) for z, strip in sorted(strips.items())]
+        layer = outline(self._viewer, image, "held out", NAME, rectangles, "white", "#ffffff26")
         self._layer = layer.unique_id
 
 
-def _corners(z: int, strip: Strip, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the corners of a strip on a section (Z, Y, X); voxel 0 reaches from -0.5 to 0.5."""
-    along, across = strip.axis, 1 - strip.axis
-    corners = np.full((4, 3), float(z))
-    corners[:, 1 + along] = np.array([strip.start, strip.start, strip.stop, strip.stop]) - 0.5
-    corners[:, 1 + across] = np.array([0, shape[across], shape[across], 0]) - 0.5
-    return corners
+def _corners(z: int, strip: Strip, shape: tuple[int, int]) -> np.ndarray:
+    """Return the corners of a strip on a section (Z, Y, X)."""
+    along, across = (strip.start, strip.stop), (0, shape[1 - strip.axis])
+    return corners(z, *((across, along) if strip.axis else (along, across)))

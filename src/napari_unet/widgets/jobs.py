@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject, QTimer, Signal, Slot
 from qtpy.QtWidgets import QMainWindow
 
 from napari_unet import log
-from napari_unet.config import CheckConfig, SegmentConfig, TrainConfig
+from napari_unet.config import CheckConfig, SegmentConfig, SuggestJob, TrainConfig
 from napari_unet.events import Event, Failed, Finished, Notice, Progress, Ready
 from napari_unet.layout import CONFIG
 from napari_unet.log import ERROR, LOG
@@ -26,9 +26,15 @@ from napari_unet.widgets.closing import Closing
 from napari_unet.widgets.process import WORKER, Worker, let_go
 from napari_unet.words import duration, for_window
 
-_Config = TrainConfig | SegmentConfig | CheckConfig
+_Config = TrainConfig | SegmentConfig | CheckConfig | SuggestJob
 _PATIENCE = 10.0  # seconds
-_NOUNS = {"train": "training", "segment": "segmentation", "examples": "drawing of examples", "check": "check"}
+_NOUNS = {
+    "train": "training",
+    "segment": "segmentation",
+    "examples": "drawing of examples",
+    "check": "check",
+    "suggest": "search for places",
+}
 _REMEDIES = {
     "train": "Press Continue: it goes on where it was.",
     "segment": "Press Resume: it goes on where it was.",
@@ -86,7 +92,7 @@ class Jobs(QObject):
         return Path(self._scratch.name)
 
     def start(self, verb: str, config: _Config, title: str, image: Any = None) -> Job:
-        """Start a job: "train", "segment", "examples" or "check"; `title` names it, `image` is the layer it is about.
+        """Start a job, one of the verbs of `Begin`; `title` names it, `image` is the layer it is about.
 
         Raises
         ------

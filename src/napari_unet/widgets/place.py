@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
 
+_TINY, _COMFORTABLE = 1 / 6, 1 / 2  # shares of the view that a part takes
+
 
 _NEAR = 2  # pixels of the screen a pixel of the image takes, at least, where somebody is to look
 
@@ -86,9 +88,31 @@ def show_section(viewer: Viewer, layer: Layer, z: int) -> None:
     """Go to section `z` of a 3-D layer, if the view shows sections."""
     dims = viewer.dims
     if sorted(dims.displayed) == [dims.ndim - 2, dims.ndim - 1]:
+        ratio = _units(viewer, layer)
         _, *middle = dims.point[-3:]
-        corner = layer.world_to_data((0, *middle))
-        dims.set_point(dims.ndim - 3, layer.data_to_world((z, *corner[-2:]))[-3])
+        corner = layer.world_to_data(np.array((0, *middle)) * ratio)
+        dims.set_point(dims.ndim - 3, layer.data_to_world((z, *corner[-2:]))[-3] / ratio[-3])
+
+
+def show_part(viewer: Viewer, layer: Layer, part: InView) -> None:
+    """Put a part of a section of `layer` into the middle of the view, if that shows sections.
+
+    The zoom changes only where the part would not fit, or would be less than a sixth of the view.
+    """
+    dims, camera = viewer.dims, viewer.scene.camera
+    shown = list(dims.displayed)
+    if sorted(shown) != [dims.ndim - 2, dims.ndim - 1]:
+        return
+    if layer.ndim > 2:
+        show_section(viewer, layer, part.z)
+    corners = product((part.y0 - 0.5, part.y1 - 0.5), (part.x0 - 0.5, part.x1 - 0.5))
+    ratio = _units(viewer, layer)
+    world = np.array([layer.data_to_world((part.z, *corner)[-layer.ndim :]) / ratio for corner in corners])
+    low, high = (end[[axis - dims.ndim for axis in shown]] for end in (world.min(0), world.max(0)))
+    share = max((high - low) * camera.zoom / viewer.canvas.size)
+    if not _TINY <= share <= 1:
+        camera.zoom *= _COMFORTABLE / share
+    camera.center = (*camera.center[:-2], *((low + high) / 2))
 
 
 def fly_to(viewer: Viewer, layer: Layer, z: int, y: int, x: int) -> None:

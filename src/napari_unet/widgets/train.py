@@ -16,6 +16,7 @@ from napari_unet.widgets.advanced import Advanced
 from napari_unet.widgets.classes import ClassList
 from napari_unet.widgets.comparison import Comparison
 from napari_unet.widgets.curve import Curve
+from napari_unet.widgets.enough import Enough
 from napari_unet.widgets.findings import Findings
 from napari_unet.widgets.jobs import Job
 from napari_unet.widgets.jobview import JobView
@@ -25,6 +26,7 @@ from napari_unet.widgets.looks import Look, show_look
 from napari_unet.widgets.minutes import Minutes
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
+from napari_unet.widgets.nextplace import NextPlace
 from napari_unet.widgets.panel import OPEN_FIRST, Fold, Panel
 from napari_unet.widgets.prepare import Prepared, prepare, to_go_on
 from napari_unet.widgets.strokes import is_strokes, set_classes, take_over
@@ -64,6 +66,8 @@ class TrainPanel(Panel):
         self.wide(Fold("Advanced", self._advanced))
         self._curve = self.wide(Curve())
         self._view = self.wide(JobView("Continue"))
+        self._enough = self.wide(Enough())
+        self._next = self.wide(NextPlace(self, self._prepare, self._settings, lambda: self._image.value))
         self._timeline = Timeline(self, self._library, lambda: self._image.value)
         self._compared = self.wide(Comparison(self._timeline))
         self.wide(self._timeline)
@@ -139,6 +143,7 @@ class TrainPanel(Panel):
         self._train.setEnabled(not reason)
         self._advanced.offer_looks(reason)
         self._findings.follow(self._image.value, self._labels.chosen(), self._settings(), reason)
+        self._next.offer()
         self._train.setToolTip(reason or "Fine-tune the model on what is painted.")
         self.explain(reason)
 
@@ -290,7 +295,8 @@ class TrainPanel(Panel):
         """Show a training that was started in this window."""
         if job.verb != "train":
             return
-        for each in (self._curve, self._view, self._compared, self._timeline, self._live):
+        shown = self._curve, self._view, self._enough, self._next, self._compared, self._timeline, self._live
+        for each in shown:
             each.watch(job)
         self.updated()
 
