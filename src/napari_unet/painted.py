@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_unet import holdout, painting
+from napari_unet.corrections import corrected
 from napari_unet.grey import Grey, measure
 from napari_unet.holdout import Strips
 from napari_unet.painting import UNCOUNTED, Meaning
@@ -29,6 +30,8 @@ class PaintedSection:
     grey : Grey
     labels : ndarray, shape (Y, X), integer
         As painted, placed on the image.
+    corrected : ndarray, shape (Y, X), bool
+        Where a prediction that said another class was painted over.
     target : ndarray, shape (Y, X), uint8
         What is painted, as channels; 255 where a pixel does not count.
     learn, held : ndarray, shape (Y, X), uint8
@@ -42,6 +45,7 @@ class PaintedSection:
     image: np.ndarray
     grey: Grey
     labels: np.ndarray
+    corrected: np.ndarray
     target: np.ndarray
     learn: np.ndarray
     held: np.ndarray
@@ -89,6 +93,11 @@ class Painted:
         return sum(int((section.learn != UNCOUNTED).sum()) for section in self.sections)
 
     @property
+    def corrected(self) -> int:
+        """How many of those correct a prediction."""
+        return sum(int((section.corrected & (section.learn != UNCOUNTED)).sum()) for section in self.sections)
+
+    @property
     def trusted(self) -> bool:
         """Whether enough is held out for a score to say something."""
         return self.held >= holdout.TRUSTED
@@ -116,7 +125,7 @@ class Painted:
         """
         image = self._image(pair)
         known = {s.z: (s.image, s.grey) for s in self.sections if s.pair == pair}
-        new = _of_pair(pair, image, open_volume(labels, labels=True), self.rules.meaning, sections, known)
+        new = _of_pair(pair, image, labels, self.rules.meaning, sections, known)
         kept = [s for s in self.sections if s.pair != pair or s.z not in sections]
         return _divided(self.pairs, self.rules, [*kept, *new], self.strips)
 
@@ -155,10 +164,9 @@ def read_painted(pairs: Sequence[tuple[Path, Path]], rules: Rules, strips: Strip
     """
     sections = []
     for pair, (image, path) in enumerate(pairs):
-        labels = open_volume(path, labels=True)
-        found = _of_pair(pair, open_volume(image, rules.channel), labels, rules.meaning)
+        found = _of_pair(pair, open_volume(image, rules.channel), path, rules.meaning)
         if not found:
-            raise Problem(f"{labels.name} has no painted pixel. Paint a few strokes of each class first.")
+            raise Problem(f"{path} has no painted pixel. Paint a few strokes of each class first.")
         sections += found
     return _divided(pairs, rules, sections, strips or {})
 
@@ -180,25 +188,25 @@ def _divided(
             "Only one class is painted, so there is nothing to tell it from. Paint a few strokes of another class too."
         )
     per_class = painting.class_weights(counts, rules.balance)
-    weighed = (
-        replace(s, weights=painting.loss_weights(s.labels, s.learn, meaning, per_class, rules.border_weight))
-        for s in divided
+    weights = (
+        painting.loss_weights(s.labels, s.learn, meaning, per_class, rules.border_weight, s.corrected) for s in divided
     )
-    return Painted(pairs, rules, tuple(weighed), held)
+    return Painted(pairs, rules, tuple(replace(s, weights=w) for s, w in zip(divided, weights, strict=True)), held)
 
 
 def _of_pair(
     pair: int,
     image: Volume,
-    labels: Volume,
+    path: Path,
     meaning: Meaning,
     only: Collection[int] | None = None,
     known: Mapping[int, tuple[np.ndarray, Grey]] | None = None,
 ) -> list[PaintedSection]:
-    """Read the painted sections of one pair; all that is painted is to be learned.
+    """Read the painted sections of one pair from its labels in `path`; all that is painted is to be learned.
 
     `only` names sections of the image to look at, `known` holds what was read of the image before.
     """
+    labels = open_volume(path, labels=True)
     _refuse_other_voxels(image, labels)
     dz, *corner = _corner(image, labels)
     looked_at = range(labels.shape[0]) if only is None else sorted({z - dz for z in only} & set(range(labels.shape[0])))
@@ -219,10 +227,13 @@ def _of_pair(
         _placed(painting.targets(painted, meaning, f"Section {z} of {labels.name}"), corner, image, UNCOUNTED)
         for z, painted in found
     ]
+    marks = [_placed(corrected(path, z, painted), corner, image, 0) for z, painted in found]
     nothing, unweighed = np.full(image.shape[1:], UNCOUNTED, np.uint8), np.empty(0, np.float32)
     return [
-        PaintedSection(pair, z, *((known or {}).get(z) or _seen(image, z)), painted, target, target, nothing, unweighed)
-        for z, painted, target in zip(sections, placed, targets, strict=True)
+        PaintedSection(
+            pair, z, *((known or {}).get(z) or _seen(image, z)), painted, mark, target, target, nothing, unweighed
+        )
+        for z, painted, mark, target in zip(sections, placed, marks, targets, strict=True)
     ]
 
 

@@ -5,7 +5,7 @@
     RUN/
       config.json             the settings, with seed, threads, device, number format and steps as used
       inputs.json             fingerprints of the painted sections and their images
-      painted/1.zarr ...      the painted sections of each pair, as they were: labels like any others
+      painted/1.zarr ...      the painted sections of each pair, as they were: labels like any others, with corrections
       painted/1-at-240.zarr   sections of a pair that were painted on meanwhile, learned after step 240
       joined.json             when which sections joined
       held.json               which strips of which sections are held out: before the training, and now
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,11 +29,13 @@ import numpy as np
 
 from napari_unet import holdout, log
 from napari_unet.config import TrainConfig
+from napari_unet.corrections import CORRECTED, create_marks
 from napari_unet.disk import disk_problems, lock, sync, write_json
 from napari_unet.events import Event, Finished
 from napari_unet.holdout import Strips
 from napari_unet.log import ERROR, LOG
 from napari_unet.omezarr import create_stack, refuse_inside
+from napari_unet.painted import PaintedSection
 from napari_unet.problem import Problem
 from napari_unet.volume import Volume
 
@@ -94,7 +96,7 @@ class Run:
                 "Train on the new ones into another folder (--out), starting from this run (--start-from)."
             )
 
-    def keep_labels(self, pair: int, image: Volume, painted: Mapping[int, np.ndarray]) -> None:
+    def keep_labels(self, pair: int, image: Volume, painted: Sequence[PaintedSection]) -> None:
         """Keep the painted sections of a pair as they are now.
 
         Parameters
@@ -103,8 +105,8 @@ class Run:
             Its number, from 0 on.
         image : Volume
             What was painted on.
-        painted : mapping
-            Section to labels, integer (Y, X).
+        painted : sequence of PaintedSection
+            Of this pair.
 
         Raises
         ------
@@ -133,7 +135,7 @@ class Run:
         """Return where the labels are that joined."""
         return _kept(self.folder, kept.pair, f"-at-{kept.step}")
 
-    def keep_joined(self, kept: Kept, image: Volume, painted: Mapping[int, np.ndarray]) -> list[Kept]:
+    def keep_joined(self, kept: Kept, image: Volume, painted: Sequence[PaintedSection]) -> list[Kept]:
         """Keep what joins, so that the training can be repeated; what joined its pair later is in it, and forgotten.
 
         Parameters
@@ -141,8 +143,8 @@ class Run:
         kept : Kept
         image : Volume
             What was painted on.
-        painted : mapping
-            Section to labels, integer (Y, X); sections of `kept` that are not in it are empty now.
+        painted : sequence of PaintedSection
+            What is painted now; sections of `kept` that are not in it are empty.
 
         Returns
         -------
@@ -154,7 +156,8 @@ class Run:
         Problem
             If the disk is full or cannot be written.
         """
-        self._keep(self.where(kept), image, painted)
+        joining = [each for each in painted if each.pair == kept.pair and each.z in kept.sections]
+        self._keep(self.where(kept), image, joining)
         others = [each for each in self.joined() if each.pair != kept.pair or each.step < kept.step]
         joined = sorted([*others, kept], key=lambda each: (each.step, each.pair))
         write_json(self.folder / JOINED, [asdict(each) for each in joined])
@@ -176,13 +179,17 @@ class Run:
             return held_in(self.folder, "before")
         return held_in(start.parent) if start else {}
 
-    def _keep(self, path: Path, image: Volume, painted: Mapping[int, np.ndarray]) -> None:
-        dtype = max((labels.dtype for labels in painted.values()), default=np.dtype(np.uint8))
+    def _keep(self, path: Path, image: Volume, painted: Sequence[PaintedSection]) -> None:
+        dtype = max((each.labels.dtype for each in painted), default=np.dtype(np.uint8))
         with disk_problems(path):
             shutil.rmtree(path, ignore_errors=True)  # left by a kill
             array = create_stack(path, image.shape, _CHUNK, dtype, image.voxel_size, image.offset or (0, 0, 0))
-            for z, labels in painted.items():
-                array[z] = labels
+            for each in painted:
+                array[each.z] = each.labels
+            if any(each.corrected.any() for each in painted):
+                marks = create_marks(path / CORRECTED, array)
+                for each in painted:
+                    marks[each.z] = np.where(each.corrected, each.labels, 0)
             sync(self.folder, [file for file in path.rglob("*") if file.is_file()])
 
     def record(self, events: Iterable[Event]) -> Iterator[Event]:
