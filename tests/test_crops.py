@@ -30,9 +30,8 @@ def section(image: np.ndarray, learn: np.ndarray, pair: int = 0, held: np.ndarra
     """A section painted with channels, without a file."""
     held = np.full_like(learn, UNCOUNTED) if held is None else held
     weights = np.where(learn == UNCOUNTED, 0, 1 + learn).astype(np.float32)
-    return PaintedSection(
-        pair, 0, image, Grey(float(image.mean()), float(image.std()) or 1.0), learn, learn, learn, held, weights
-    )
+    grey, corrected = Grey(float(image.mean()), float(image.std()) or 1.0), np.zeros(learn.shape, bool)
+    return PaintedSection(pair, 0, image, grey, learn, corrected, learn, learn, held, weights)
 
 
 def painted(section: PaintedSection) -> np.ndarray:

@@ -98,8 +98,8 @@ def _earlier(lessons: Mapping[Place, Sequence[Lesson]], painted: Painted, seed: 
 
 def _sections(lesson: Lesson) -> list[PaintedSection]:
     """Read a section that was painted for a model; none if all of it was erased."""
-    image, labels = open_volume(lesson.image, lesson.channel), open_volume(lesson.labels, labels=True)
-    return sections_of(0, image, labels, lesson.meaning, (lesson.z,))
+    image = open_volume(lesson.image, lesson.channel)
+    return sections_of(0, image, lesson.labels, lesson.meaning, (lesson.z,))
 
 
 def _to_judge(section: PaintedSection, now: Sequence[np.ndarray]) -> PaintedSection:

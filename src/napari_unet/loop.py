@@ -130,11 +130,9 @@ class Loop:
                 continue
             if _same_labels(painted, self._painted):
                 continue
-            now, corner = painted.to_keep(pair)
             image = open_volume(self._config.pairs[pair][0], self._config.channel)
-            self._kept = self._run.keep_joined(
-                Kept(step, pair, tuple(sorted(new))), image, {z: now[z] for z in new & now.keys()}, corner
-            )
+            kept = Kept(step, pair, tuple(sorted(new)))
+            self._kept = self._run.keep_joined(kept, image, painted.sections, painted.extent(pair))
             if painted.strips != self._painted.strips:
                 self._run.keep_held(held_in(self._run.folder, "before"), painted.strips)
             yield self._take(painted, step)
@@ -236,7 +234,8 @@ def _same(one: Sequence[Judged], other: Sequence[Judged]) -> bool:
 
 
 def _same_labels(one: Painted, other: Painted) -> bool:
-    """Tell whether the same is painted."""
+    """Tell whether the same is painted, and the same of it corrects a prediction."""
     return [(s.pair, s.z) for s in one.sections] == [(s.pair, s.z) for s in other.sections] and all(
-        np.array_equal(a.labels, b.labels) for a, b in zip(one.sections, other.sections, strict=True)
+        np.array_equal(a.labels, b.labels) and np.array_equal(a.corrected, b.corrected)
+        for a, b in zip(one.sections, other.sections, strict=True)
     )

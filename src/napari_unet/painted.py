@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_unet import holdout, painting
+from napari_unet.corrections import corrected
 from napari_unet.grey import Grey, measure
 from napari_unet.holdout import Strips
 from napari_unet.painting import UNCOUNTED, Meaning
@@ -30,6 +31,8 @@ class PaintedSection:
     grey : Grey
     labels : ndarray, shape (Y, X), integer
         As painted, placed on the image.
+    corrected : ndarray, shape (Y, X), bool
+        Where a prediction that said another class was painted over.
     target : ndarray, shape (Y, X), uint8
         What is painted, as channels; 255 where a pixel does not count.
     learn, held : ndarray, shape (Y, X), uint8
@@ -43,6 +46,7 @@ class PaintedSection:
     image: np.ndarray
     grey: Grey
     labels: np.ndarray
+    corrected: np.ndarray
     target: np.ndarray
     learn: np.ndarray
     held: np.ndarray
@@ -90,6 +94,11 @@ class Painted:
         return sum(int((section.learn != UNCOUNTED).sum()) for section in self.sections)
 
     @property
+    def corrected(self) -> int:
+        """How many of those correct a prediction."""
+        return sum(int((section.corrected & (section.learn != UNCOUNTED)).sum()) for section in self.sections)
+
+    @property
     def trusted(self) -> bool:
         """Whether enough is held out for a score to say something."""
         return self.held >= holdout.TRUSTED
@@ -117,7 +126,7 @@ class Painted:
         """
         image = self._image(pair)
         known = {s.z: (s.image, s.grey) for s in self.sections if s.pair == pair}
-        new = sections_of(pair, image, open_volume(labels, labels=True), self.rules.meaning, sections, known)
+        new = sections_of(pair, image, labels, self.rules.meaning, sections, known)
         kept = [s for s in self.sections if s.pair != pair or s.z not in sections]
         return _divided(self.pairs, self.rules, [*kept, *new], self.strips)
 
@@ -132,18 +141,17 @@ class Painted:
         shift = corner_of(self._image(pair), open_volume(labels, labels=True))[0]
         return {z + shift for z in sections}
 
-    def to_keep(self, pair: int) -> tuple[dict[int, np.ndarray], tuple[int, int]]:
-        """Return the labels of a pair by section, and the row and column of the image at which they begin.
+    def extent(self, pair: int) -> tuple[slice, slice]:
+        """Return the rows and columns of the image on which the labels of a pair are to be kept.
 
-        Where 0 has a meaning they are no larger than they were: beyond them nothing is labelled.
+        Where 0 has a meaning these are the ones that they cover: beyond them nothing is labelled.
         """
-        sections = [section for section in self.sections if section.pair == pair]
-        if not sections or not self.rules.meaning.zero_counts:
-            return {section.z: section.labels for section in sections}, (0, 0)
-        counted = np.any([section.target != UNCOUNTED for section in sections], axis=0)
+        targets = [section.target for section in self.sections if section.pair == pair]
+        if not targets or not self.rules.meaning.zero_counts:
+            return slice(None), slice(None)
+        counted = np.any([target != UNCOUNTED for target in targets], axis=0)
         rows, columns = (np.flatnonzero(counted.any(axis)) for axis in (1, 0))
-        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        return {section.z: section.labels[box] for section in sections}, (int(rows[0]), int(columns[0]))
+        return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
     def _image(self, pair: int) -> Volume:
         if not 0 <= pair < len(self.pairs):
@@ -169,10 +177,9 @@ def read_painted(pairs: Sequence[tuple[Path, Path]], rules: Rules, strips: Strip
     """
     sections = []
     for pair, (image, path) in enumerate(pairs):
-        labels = open_volume(path, labels=True)
-        found = sections_of(pair, open_volume(image, rules.channel), labels, rules.meaning)
+        found = sections_of(pair, open_volume(image, rules.channel), path, rules.meaning)
         if not found:
-            raise Problem(f"{labels.name} has no painted pixel. Paint a few strokes of each class first.")
+            raise Problem(f"{path} has no painted pixel. Paint a few strokes of each class first.")
         sections += found
     return _divided(pairs, rules, sections, strips or {})
 
@@ -194,17 +201,16 @@ def _divided(
             "Only one class is painted, so there is nothing to tell it from. Paint a few strokes of another class too."
         )
     per_class = painting.class_weights(counts, rules.balance)
-    weighed = (
-        replace(s, weights=painting.loss_weights(s.labels, s.learn, meaning, per_class, rules.border_weight))
-        for s in divided
+    weights = (
+        painting.loss_weights(s.labels, s.learn, meaning, per_class, rules.border_weight, s.corrected) for s in divided
     )
-    return Painted(pairs, rules, tuple(weighed), held)
+    return Painted(pairs, rules, tuple(replace(s, weights=w) for s, w in zip(divided, weights, strict=True)), held)
 
 
 def sections_of(
     pair: int,
     image: Volume,
-    labels: Volume,
+    path: Path,
     meaning: Meaning,
     only: Collection[int] | None = None,
     known: Mapping[int, tuple[np.ndarray, Grey]] | None = None,
@@ -215,7 +221,9 @@ def sections_of(
     ----------
     pair : int
         Its number.
-    image, labels : Volume
+    image : Volume
+    path : Path
+        Its labels.
     meaning : Meaning
     only : collection of int, optional
         Sections of the image to look at.
@@ -227,6 +235,7 @@ def sections_of(
     Problem
         As `read_painted`; not if nothing is painted.
     """
+    labels = open_volume(path, labels=True)
     refuse_other_voxels(image, labels)
     dz, *corner = corner_of(image, labels)
     looked_at = range(labels.shape[0]) if only is None else sorted({z - dz for z in only} & set(range(labels.shape[0])))
@@ -247,10 +256,13 @@ def sections_of(
         laid_on(painting.targets(painted, meaning, f"Section {z} of {labels.name}"), corner, image, UNCOUNTED)
         for z, painted in found
     ]
+    marks = [laid_on(corrected(path, z, painted), corner, image, 0) for z, painted in found]
     nothing, unweighed = np.full(image.shape[1:], UNCOUNTED, np.uint8), np.empty(0, np.float32)
     return [
-        PaintedSection(pair, z, *((known or {}).get(z) or _seen(image, z)), painted, target, target, nothing, unweighed)
-        for z, painted, target in zip(sections, placed, targets, strict=True)
+        PaintedSection(
+            pair, z, *((known or {}).get(z) or _seen(image, z)), painted, mark, target, target, nothing, unweighed
+        )
+        for z, painted, mark, target in zip(sections, placed, marks, targets, strict=True)
     ]
 
 

@@ -12,6 +12,7 @@ from napari_unet.problem import Problem
 UNCOUNTED = 255  # target of a pixel that is neither learned from nor scored
 _MANY = 10  # values without a class, from which on the labels look like an image
 _DENSE = 0.9  # a section counts as painted whole from this share of its painted bounding box on
+CORRECTION = 3.0  # weight of a corrected pixel: it shows where the model errs, strokes mostly what it knows
 _REACH = 6  # in sigmas: where d1 + d2 is larger, the border term is zero
 
 
@@ -113,9 +114,14 @@ def class_weights(target_counts: np.ndarray, balance: float) -> np.ndarray:
 
 
 def loss_weights(
-    labels: np.ndarray, target: np.ndarray, meaning: Meaning, per_class: np.ndarray, border: float
+    labels: np.ndarray,
+    target: np.ndarray,
+    meaning: Meaning,
+    per_class: np.ndarray,
+    border: float,
+    corrected: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return w(x) = w_c(x) + the border term of equation 2 of arXiv 1505.04597.
+    """Return w(x) = w_c(x) + the border term of equation 2 of arXiv 1505.04597, three times that where corrected.
 
     The border term is added where a section was painted whole: between strokes, the distance to the next
     stroke says nothing about objects that touch.
@@ -129,6 +135,8 @@ def loss_weights(
     per_class : ndarray, shape (channels,), float32
     border : float
         w0, the border term where two objects touch; the paper takes 10.
+    corrected : ndarray, shape (Y, X), bool, optional
+        Pixels that were painted where a prediction said another class.
 
     Returns
     -------
@@ -142,6 +150,8 @@ def loss_weights(
         objects = counted & ~separating
         ids = np.where(objects, labels, 0) if meaning.objects else ndimage.label(objects)[0]
         weights[separating] += border_term(ids, border)[separating]
+    if corrected is not None:
+        weights[corrected] *= CORRECTION
     return weights
 
 

@@ -5,7 +5,7 @@
     RUN/
       config.json             the settings, with seed, threads, device, number format and steps as used
       inputs.json             fingerprints of the painted sections and their images
-      painted/1.zarr ...      the painted sections of each pair, as they were: labels like any others
+      painted/1.zarr ...      the painted sections of each pair, as they were: labels like any others, with corrections
       painted/1-at-240.zarr   sections of a pair that were painted on meanwhile, learned after step 240
       joined.json             when which sections joined
       held.json               which strips of which sections are held out: before the training, and now
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,11 +30,13 @@ import numpy as np
 
 from napari_unet import holdout, log
 from napari_unet.config import TrainConfig
+from napari_unet.corrections import CORRECTED, create_marks
 from napari_unet.disk import disk_problems, lock, sync, write_json
 from napari_unet.events import Event, Finished
 from napari_unet.holdout import Strips
 from napari_unet.log import ERROR, LOG
 from napari_unet.omezarr import create_stack, refuse_inside
+from napari_unet.painted import PaintedSection
 from napari_unet.problem import Problem
 from napari_unet.volume import Volume
 
@@ -97,7 +99,7 @@ class Run:
             )
 
     def keep_labels(
-        self, pair: int, image: Volume, painted: Mapping[int, np.ndarray], corner: tuple[int, int] = (0, 0)
+        self, pair: int, image: Volume, painted: Sequence[PaintedSection], extent: tuple[slice, slice]
     ) -> None:
         """Keep the painted sections of a pair as they are now.
 
@@ -107,17 +109,17 @@ class Run:
             Its number, from 0 on.
         image : Volume
             What was painted on.
-        painted : mapping
-            Section to labels, integer (Y, X).
-        corner : (int, int)
-            The row and column of the image at which they begin.
+        painted : sequence of PaintedSection
+            Of this pair.
+        extent : (slice, slice)
+            Rows and columns of the image that are kept.
 
         Raises
         ------
         Problem
             If the disk is full or cannot be written.
         """
-        self._keep(_kept(self.folder, pair), image, painted, corner)
+        self._keep(_kept(self.folder, pair), image, painted, extent)
 
     def joined(self) -> list[Kept]:
         """Return what joined while it trained, in the order of the steps.
@@ -140,7 +142,7 @@ class Run:
         return _kept(self.folder, kept.pair, f"-at-{kept.step}")
 
     def keep_joined(
-        self, kept: Kept, image: Volume, painted: Mapping[int, np.ndarray], corner: tuple[int, int] = (0, 0)
+        self, kept: Kept, image: Volume, painted: Sequence[PaintedSection], extent: tuple[slice, slice]
     ) -> list[Kept]:
         """Keep what joins, so that the training can be repeated; what joined its pair later is in it, and forgotten.
 
@@ -149,10 +151,10 @@ class Run:
         kept : Kept
         image : Volume
             What was painted on.
-        painted : mapping
-            Section to labels, integer (Y, X); sections of `kept` that are not in it are empty now.
-        corner : (int, int)
-            The row and column of the image at which they begin.
+        painted : sequence of PaintedSection
+            What is painted now; sections of `kept` that are not in it are empty.
+        extent : (slice, slice)
+            Rows and columns of the image that are kept.
 
         Returns
         -------
@@ -164,7 +166,8 @@ class Run:
         Problem
             If the disk is full or cannot be written.
         """
-        self._keep(self.where(kept), image, painted, corner)
+        joining = [each for each in painted if each.pair == kept.pair and each.z in kept.sections]
+        self._keep(self.where(kept), image, joining, extent)
         others = [each for each in self.joined() if each.pair != kept.pair or each.step < kept.step]
         joined = sorted([*others, kept], key=lambda each: (each.step, each.pair))
         write_json(self.folder / JOINED, [asdict(each) for each in joined])
@@ -186,15 +189,20 @@ class Run:
             return held_in(self.folder, "before")
         return held_in(start.parent) or held_in(run_behind(start)) if start else {}
 
-    def _keep(self, path: Path, image: Volume, painted: Mapping[int, np.ndarray], corner: tuple[int, int]) -> None:
-        shape = image.shape[0], *next((labels.shape for labels in painted.values()), image.shape[1:])
-        offset = tuple(a + b for a, b in zip(image.offset or (0, 0, 0), (0, *corner), strict=True))
-        dtype = max((labels.dtype for labels in painted.values()), default=np.dtype(np.uint8))
+    def _keep(self, path: Path, image: Volume, painted: Sequence[PaintedSection], extent: tuple[slice, slice]) -> None:
+        rows, columns = (range(side)[part] for side, part in zip(image.shape[1:], extent, strict=True))
+        shape = image.shape[0], len(rows), len(columns)
+        offset = tuple(a + b for a, b in zip(image.offset or (0, 0, 0), (0, rows.start, columns.start), strict=True))
+        dtype = max((each.labels.dtype for each in painted), default=np.dtype(np.uint8))
         with disk_problems(path):
             shutil.rmtree(path, ignore_errors=True)  # left by a kill
             array = create_stack(path, shape, _CHUNK, dtype, image.voxel_size, offset)
-            for z, labels in painted.items():
-                array[z] = labels
+            for each in painted:
+                array[each.z] = each.labels[extent]
+            if any(each.corrected.any() for each in painted):
+                marks = create_marks(path / CORRECTED, array)
+                for each in painted:
+                    marks[each.z] = np.where(each.corrected, each.labels, 0)[extent]
             sync(self.folder, [file for file in path.rglob("*") if file.is_file()])
 
     def record(self, events: Iterable[Event]) -> Iterator[Event]:

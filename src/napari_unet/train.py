@@ -26,7 +26,7 @@ from napari_unet.lookout import Lookout
 from napari_unet.loop import Loop
 from napari_unet.model import load
 from napari_unet.painted import Painted, PaintedSection, counts_of, read_painted
-from napari_unet.painting import Meaning
+from napari_unet.painting import CORRECTION, Meaning
 from napari_unet.plan import crops_of, first_network, peak_rate, plan_classes, rules_of, steps_in
 from napari_unet.preview import PREVIEW
 from napari_unet.runs import Run, open_run
@@ -118,7 +118,8 @@ def _train(
         used |= {"learning_rate": peak, "start_from": where_it_is(config.start_from)}
         config = config.model_copy(update=used)
         for pair, (path, _) in enumerate(config.pairs):
-            run.keep_labels(pair, open_volume(path, config.channel), *painted.to_keep(pair))
+            of_pair = [section for section in painted.sections if section.pair == pair]
+            run.keep_labels(pair, open_volume(path, config.channel), of_pair, painted.extent(pair))
         run.keep_held(before, painted.strips)
         run.begin(config, fingerprints)
     card = Card(
@@ -148,6 +149,8 @@ def _what_is_painted(painted: Painted, classes: Sequence[PixelClass], meaning: M
     each = ", ".join(f"{n:,} of {c.name} ({c.value})" for n, c in zip(counts, classes, strict=True))
     told = counted(len(painted.sections), "painted section")
     text = f"{told}. Pixels to learn from: {each}. Held out to judge by: {painted.held:,}."
+    if painted.corrected:
+        text += f" Corrected over a result: {painted.corrected:,}; each counts {CORRECTION:g} times."
     if not painted.trusted:
         text += " That is too little to trust a score, so the last weights will be kept."
     zero = classes[meaning.separator or 0].name if meaning.objects else classes[0].name
@@ -155,13 +158,15 @@ def _what_is_painted(painted: Painted, classes: Sequence[PixelClass], meaning: M
 
 
 def _fingerprints(sections: Sequence[PaintedSection]) -> dict[str, str]:
-    """Return a SHA-256 of image and labels for each painted section."""
-    return {
-        f"pair {s.pair + 1}, section {s.z}": hashlib.sha256(
-            np.ascontiguousarray(s.image).data.tobytes() + np.ascontiguousarray(s.labels).data.tobytes()
-        ).hexdigest()
-        for s in sections
-    }
+    """Return a SHA-256 of image, labels and corrections for each painted section."""
+    return {f"pair {s.pair + 1}, section {s.z}": _digest(s) for s in sections}
+
+
+def _digest(section: PaintedSection) -> str:
+    digest = hashlib.sha256(section.image.tobytes() + section.labels.tobytes())
+    if section.corrected.any():  # else it is that of a run from before there were corrections
+        digest.update(section.corrected.tobytes())
+    return digest.hexdigest()
 
 
 def _voxel_sizes(config: TrainConfig) -> tuple[tuple[float, float, float], ...]:

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QApplication, QMainWindow, QMenu, QPushButton, QWidge
 
 W = TypeVar("W", bound=QWidget)
 LEFT = Qt.MouseButton.LeftButton
+NO_KEY = Qt.KeyboardModifier.NoModifier
 SCREEN = 1280, 800
 _EVERY = 12  # milliseconds; the canvas passes over moves that follow sooner
 
@@ -89,8 +90,8 @@ class Driver:
         QTest.keyClicks(widget, text)
         QTest.keyClick(widget, Qt.Key.Key_Return)
 
-    def stroke(self, layer, points: Sequence[tuple[float, float]]) -> None:
-        """Paint with the mouse through points (row, column) of a layer, in the section in view."""
+    def stroke(self, layer, points: Sequence[tuple[float, float]], keys: Qt.KeyboardModifier = NO_KEY) -> None:
+        """Paint with the mouse through points (row, column) of a layer, in the section in view, holding `keys` down."""
         spots = [self._on_canvas(layer, *point) for point in points]
         path = [spots[0]]
         for a, b in pairwise(spots):
@@ -98,12 +99,12 @@ class Driver:
             path += [a + (b - a) * i / count for i in range(1, count + 1)]
         canvas = self.viewer.window._qt_viewer.canvas.native
         none = Qt.MouseButton.NoButton
-        _send(canvas, QEvent.Type.MouseMove, path[0], none, none)
-        _send(canvas, QEvent.Type.MouseButtonPress, path[0], LEFT, LEFT)
+        _send(canvas, QEvent.Type.MouseMove, path[0], none, none, keys)
+        _send(canvas, QEvent.Type.MouseButtonPress, path[0], LEFT, LEFT, keys)
         for spot in path[1:]:
             self.qtbot.wait(_EVERY)
-            _send(canvas, QEvent.Type.MouseMove, spot, none, LEFT)
-        _send(canvas, QEvent.Type.MouseButtonRelease, path[-1], LEFT, none)
+            _send(canvas, QEvent.Type.MouseMove, spot, none, LEFT, keys)
+        _send(canvas, QEvent.Type.MouseButtonRelease, path[-1], LEFT, none, keys)
         QApplication.processEvents()
 
     def press(self, keys: str) -> None:
@@ -154,8 +155,6 @@ def _action(actions, name: str):
     return actions[names.index(name)]
 
 
-def _send(canvas: QWidget, kind: QEvent.Type, spot: QPointF, button, buttons) -> None:
-    event = QMouseEvent(
-        kind, spot, QPointF(canvas.mapToGlobal(spot.toPoint())), button, buttons, Qt.KeyboardModifier.NoModifier
-    )
+def _send(canvas: QWidget, kind: QEvent.Type, spot: QPointF, button, buttons, keys: Qt.KeyboardModifier) -> None:
+    event = QMouseEvent(kind, spot, QPointF(canvas.mapToGlobal(spot.toPoint())), button, buttons, keys)
     QApplication.sendEvent(canvas, event)

@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QMainWindow
 
 from napari_unet.disk import sync
+from napari_unet.widgets.marks import mark_corrections
 from napari_unet.widgets.strokes import chunk_files, is_strokes, path_of, stamps
 from napari_unet.widgets.undo import jump_on_undo
 
@@ -56,6 +57,7 @@ class PaintWatch(QObject):
         layers = {path_of(layer): layer for layer in self._viewer.layers if is_strokes(layer)}
         for path in layers.keys() - self._seen:
             jump_on_undo(self._viewer, layers[path])
+            mark_corrections(self._viewer, layers[path])
         for gone in self._seen.keys() - layers:
             del self._seen[gone]
         for path in layers:

@@ -84,6 +84,13 @@ def voxel_size(layer: Layer) -> tuple[float, float, float] | None:
     return (y if layer.ndim == 2 else z), y, x
 
 
+def onto(layer: Layer, other: Layer) -> np.ndarray:
+    """Return the matrix (4, 4) from voxels (Z, Y, X, 1) of a layer to voxels of another one, at their finest levels."""
+    known = None not in [nanometres(str(unit)) for each in (layer, other) for unit in each.units]
+    there, here = (_to_world(each, known) for each in (layer, other))
+    return np.linalg.inv(here) @ there
+
+
 def show_section(viewer: Viewer, layer: Layer, z: int) -> None:
     """Go to section `z` of a 3-D layer, if the view shows sections."""
     dims = viewer.dims
@@ -161,16 +168,31 @@ def in_view(viewer: Viewer, layer: Layer, largest: int = 1024) -> InView | None:
     point = np.array(dims.point, float)
     # napari chooses the section by the slider alone, also where an image is tilted.
     point[shown] = 0
-    z = round(_voxel(viewer, layer, point)[0])
+    z = round(voxel_at(viewer, layer, point)[0])
     # Not from layer.corner_pixels: those of a multiscale layer grow to whole chunks, and stay when the view shrinks.
     half = np.array(viewer.canvas.size) / 2 / camera.zoom
     corners = []
     for signs in product((-1, 1), repeat=2):
         point[shown] = camera.center[-2:] + signs * half
-        corners.append(_voxel(viewer, layer, point)[1:])
+        corners.append(voxel_at(viewer, layer, point)[1:])
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
     (y0, y1), (x0, x1) = (_cut(a, b, side, largest) for a, b, side in zip(low, high, sides, strict=True))
     return InView(z, y0, y1, x0, x1) if 0 <= z < depth and y0 < y1 and x0 < x1 else None
+
+
+def voxel_at(viewer: Viewer, layer: Layer, point: np.ndarray) -> np.ndarray:
+    """Return where a point of the world lies in `layer`, in voxels (Z, Y, X)."""
+    voxel = layer.world_to_data(point[-layer.ndim :] * _units(viewer, layer))
+    return np.concatenate([np.zeros(3 - layer.ndim), voxel])
+
+
+def _to_world(layer: Layer, known: bool) -> np.ndarray:
+    """Return the matrix (4, 4) from voxels to the world, in nanometres if that is `known` of all units, else as is."""
+    place = placed(layer)
+    units = [nanometres(str(unit)) if known else 1 for unit in place["units"]]
+    parts = {name: place[name] for name in ("scale", "translate", "rotate", "shear")}
+    matrix: np.ndarray = np.diag([*units, 1]) @ place["affine"] @ Affine(**parts).affine_matrix
+    return matrix
 
 
 def _matrix(shear: np.ndarray) -> np.ndarray:
@@ -180,12 +202,6 @@ def _matrix(shear: np.ndarray) -> np.ndarray:
     matrix = np.eye({0: 1, 1: 2, 3: 3}[shear.size])
     matrix[np.triu_indices(len(matrix), 1)] = shear
     return matrix
-
-
-def _voxel(viewer: Viewer, layer: Layer, point: np.ndarray) -> np.ndarray:
-    """Return where a point of the world lies in `layer`, in voxels (Z, Y, X)."""
-    voxel = layer.world_to_data(point[-layer.ndim :] * _units(viewer, layer))
-    return np.concatenate([np.zeros(3 - layer.ndim), voxel])
 
 
 def _units(viewer: Viewer, layer: Layer) -> np.ndarray:

@@ -5,6 +5,7 @@ One is a folder that `reader.read` opens to be painted on again::
     NAME.zarr/
       zarr.json     OME metadata; attribute "napari-unet-labels": {"classes": [{value, name, color}]}
       0/            unsigned integers (Z, Y, X)
+      corrected/    which of them correct a prediction, once some do
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from napari.layers import Image, Labels, Layer
-from napari.utils.transforms import Affine
 
 from napari_unet.classes import PixelClass
+from napari_unet.corrections import CORRECTED
 from napari_unet.disk import disk_problems
 from napari_unet.library import free
 from napari_unet.omezarr import create_stack, is_zarr, label_colors, metadata, ome, open_array
@@ -30,9 +31,8 @@ from napari_unet.problem import Problem
 from napari_unet.reader import OURS, STROKES, paint_look
 from napari_unet.tiles import Box
 from napari_unet.volume import Volume, open_volume
-from napari_unet.voxels import nanometres
 from napari_unet.widgets.handover import Sections, finest, handed_over, volume_of, whole, zarr_folder
-from napari_unet.widgets.place import placed
+from napari_unet.widgets.place import onto, placed
 
 CHUNK = 512
 _TOLERANCE = 0.25  # voxels; files round their voxel sizes
@@ -122,8 +122,8 @@ def stamps(path: Path) -> dict[int, int]:
 
 
 def chunk_files(path: Path) -> Iterator[Path]:
-    """Yield the files of labels in `path` that hold something."""
-    for z in _folders(path / "0" / "c"):
+    """Yield the files of labels in `path`, and of their corrections, that hold something."""
+    for z in chain.from_iterable(_folders(path / array / "c") for array in ("0", CORRECTED)):
         for y in _folders(Path(z)):
             yield from (Path(file) for file in os.scandir(y) if file.name.isdigit())
 
@@ -214,10 +214,8 @@ def corner_on(layer: Labels, image_layer: Image) -> tuple[int, int, int]:
     Problem
         If the voxels of the labels do not lie on voxels of the image.
     """
-    layers = layer, image_layer
-    there, here = (_to_world(each, known=all(map(_in_nanometres, layers))) for each in layers)
     corners = np.array([(*p, 1) for p in product(*((0, side - 1) for side in volume_of(layer).shape))])
-    moved = (corners @ (np.linalg.inv(here) @ there).T - corners)[:, :3]
+    moved = (corners @ onto(layer, image_layer).T - corners)[:, :3]
     if 2 in (layer.ndim, image_layer.ndim):  # a flat layer lies in all sections
         moved[:, 0] = 0
     z, y, x = (round(shift) for shift in moved[0])
@@ -263,19 +261,6 @@ def _folder(layer: Labels) -> Path | None:
     if array is None or not is_zarr(array.parent) or STROKES not in metadata(array.parent)["attributes"]:
         return None
     return array.parent
-
-
-def _in_nanometres(layer: Layer) -> bool:
-    return None not in [nanometres(str(unit)) for unit in layer.units]
-
-
-def _to_world(layer: Layer, known: bool) -> np.ndarray:
-    """Return the matrix (4, 4) from voxels to the world, in nanometres if that is `known` of all units, else as is."""
-    place = placed(layer)
-    units = [nanometres(str(unit)) if known else 1 for unit in place["units"]]
-    parts = {name: place[name] for name in ("scale", "translate", "rotate", "shear")}
-    matrix: np.ndarray = np.diag([*units, 1]) @ place["affine"] @ Affine(**parts).affine_matrix
-    return matrix
 
 
 def _create(folder: Path, shape: Sequence[int], dtype: np.dtype, image: Volume, start: Sequence[int]) -> zarr.Array:

@@ -12,6 +12,7 @@ from napari_unet.config import TrainConfig
 from napari_unet.events import Finished
 from napari_unet.library import free, library
 from napari_unet.problem import Problem
+from napari_unet.widgets.accept import Accept
 from napari_unet.widgets.advanced import Advanced
 from napari_unet.widgets.classes import ClassList
 from napari_unet.widgets.comparison import Comparison
@@ -57,6 +58,8 @@ class TrainPanel(Panel):
         self._labels = self.row("Labels", labels, "Painted layers: a few strokes of each class are enough.")
         self._zero = self.row("0 means", ZeroMeaning(), "What an unpainted pixel on a painted section is.")
         self._classes = self.row("Classes", ClassList(), "What the label values mean. Press a number to paint it.")
+        accept = Accept(napari_viewer, self._labels.chosen)
+        self._accept = self.row("Correct", accept, "Take what is predicted right; paint over what is wrong.")
         self._start = self.row("Start from", ModelChoice(self._library, True), "The model that goes on learning.")
         self._minutes = self.row("Time", Minutes(), "How long; Stop works at any moment.")
         self._findings = self.wide(Findings(self))
@@ -109,6 +112,7 @@ class TrainPanel(Panel):
         self._findings.pressed.connect(self._on_check)
         self._classes.changed.connect(self._on_classes)
         self._classes.picked.connect(self._on_picked)
+        self._accept.said.connect(self.say)
         self._start.changed.connect(self._on_start)
         self._start.said.connect(self.say)
         self._advanced.form.changed.connect(self.updated)

@@ -1,0 +1,79 @@
+"""Painting over a prediction that says another class is a correction: it is remembered with the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_warning
+
+from napari_unet.corrections import CORRECTED, create_marks, open_marks
+from napari_unet.disk import disk_problems
+from napari_unet.problem import Problem
+from napari_unet.widgets.handover import whole
+from napari_unet.widgets.predictions import predicted
+from napari_unet.widgets.strokes import path_of
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Labels
+
+
+def mark_corrections(viewer: Viewer, layer: Labels) -> None:
+    """Mark from now on what is painted on labels where a prediction in view says another class.
+
+    Parameters
+    ----------
+    viewer
+    layer
+        Labels of `strokes`.
+    """
+
+    def painted(event: Any) -> None:
+        try:
+            _mark(viewer, layer, _voxels(event.value, layer.data.shape))
+        except Problem as problem:
+            show_warning(f"What you corrected is painted, but does not count more: {problem}")
+
+    layer.events.paint.connect(painted)
+
+
+def _voxels(step: Iterable[Any], shape: tuple[int, ...]) -> np.ndarray:
+    """Return the voxels (N, 3) that a step of napari's undo history changed, each once."""
+    numbers = []
+    for part in step:
+        if hasattr(part, "slice_key"):  # of a tool of napari: a box, and a mask unless all of it was changed
+            sides = [side.stop - side.start for side in part.slice_key]
+            inside = np.nonzero(np.ones(sides, bool) if part.mask is None else part.mask)
+            indices = tuple(axis + side.start for axis, side in zip(inside, part.slice_key, strict=True))
+        else:  # of `data_setitem`: indices, values before and after
+            indices = part[0]
+        numbers.append(np.ravel_multi_index(indices, shape))
+    return np.transpose(np.unravel_index(np.unique(np.concatenate(numbers)), shape))
+
+
+def _mark(viewer: Viewer, layer: Labels, voxels: np.ndarray) -> None:
+    """Mark those voxels that were painted just now where a prediction says another class, and only those.
+
+    Marks of other labels stay: an undo may bring these back.
+    """
+    low, high = voxels.min(0), voxels.max(0) + 1
+    box = tuple(slice(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True))
+    there = tuple((voxels - low).T)
+    values = np.asarray(layer.data[box])[there]
+    said = predicted(viewer, layer, voxels)
+    corrects = (said != 0) & (values != 0) & (values != said)
+    path = path_of(layer)
+    with disk_problems(path):
+        marks = open_marks(path)
+        if marks is None:
+            if not corrects.any():
+                return
+            with whole(path / CORRECTED) as beside:
+                create_marks(beside, layer.data)
+            marks = open_marks(path)
+            assert marks is not None
+        block = np.asarray(marks[box])
+        block[there] = np.where(corrects, values, np.where(block[there] == values, 0, block[there]))
+        marks[box] = block
