@@ -73,6 +73,11 @@ class Library:
         """Images that no file holds as they are, copied for the process that computes."""
         return self.root / "copies"
 
+    @property
+    def sessions(self) -> Path:
+        """What open windows show; see `session.py`."""
+        return self.root / "sessions"
+
     def painted(self) -> list[Path]:
         """Return the folders of the painted labels, the newest first."""
         return sorted(self.labels.glob("*.zarr"), key=lambda folder: folder.stat().st_mtime, reverse=True)
@@ -95,7 +100,7 @@ class Library:
                 continue
             busy, undone = locked(file.with_name(LOCK)), file.with_name(UNDONE).exists()
             called = named(file.parent)
-            title = f"{called.name or file.parent.name} ({'undone' if undone else _when(time)})"
+            title = f"{called.name or file.parent.name} ({'undone' if undone else when(time)})"
             yield Entry(str(file.parent), title, card, busy, undone, called.note)
 
 
@@ -146,7 +151,7 @@ def _is_free(path: Path) -> bool:
     return not locked(path / LOCK)
 
 
-def _when(time: float) -> str:
+def when(time: float) -> str:
     """Return a time as "today 14:05", "yesterday 14:05" or "2026-11-20 14:05"."""
     then = datetime.datetime.fromtimestamp(time)
     days = (datetime.date.today() - then.date()).days

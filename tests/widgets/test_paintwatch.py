@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from napari_unet import disk
+from napari_unet.classes import PixelClass
 from napari_unet.widgets import paintwatch
 from napari_unet.widgets.paintwatch import PaintWatch
-from napari_unet.widgets.strokes import new_strokes, path_of, stamps
+from napari_unet.widgets.strokes import new_strokes, open_strokes, path_of, set_classes, stamps
 
 
 @pytest.fixture
@@ -93,6 +94,38 @@ def test_every_stroke_is_synced_and_a_layer_that_is_removed_is_forgotten(
     labels.data[2, 0, 0] = 1
     qtbot.wait(200)
     assert synced == []
+
+
+@pytest.fixture
+def synced(monkeypatch) -> list[str]:
+    """The files and folders that are synced."""
+    synced: list[str] = []
+    monkeypatch.setattr(disk.os, "fsync", lambda number: synced.append(str(Path(f"/proc/self/fd/{number}").readlink())))
+    return synced
+
+
+def test_what_was_painted_before_the_first_look_and_after_the_last_is_synced(qtbot, viewer, labels, synced) -> None:
+    path = path_of(labels)
+    paint(labels, 1)
+    watch = PaintWatch(viewer)
+    qtbot.waitUntil(lambda: str(path / "0/c/1/1/0") in synced)
+    paint(labels, 2)
+    viewer.layers.remove(labels)
+    qtbot.waitUntil(lambda: str(path / "0/c/2/1/0") in synced)
+    assert watch is not None
+
+
+def test_classes_are_synced(qtbot, labels, heard, synced) -> None:
+    path = path_of(labels)
+    set_classes(labels, (PixelClass(1, "cell", "#ff0000"),))
+    qtbot.waitUntil(lambda: str(path / "zarr.json") in synced)
+
+
+def test_undo_shows_its_section_in_a_layer_that_was_removed_and_added_again(qtbot, viewer, labels, heard) -> None:
+    path, image = path_of(labels), viewer.layers["stack"]
+    viewer.layers.remove(labels)
+    again = viewer.add_layer(open_strokes(image, path))
+    qtbot.waitUntil(lambda: bool(again.keymap))
 
 
 def test_a_disk_that_does_not_keep_it_is_told(qtbot, labels, heard, monkeypatch) -> None:

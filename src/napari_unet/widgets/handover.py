@@ -81,7 +81,7 @@ def on_disk(layer: Layer) -> Path | None:
         return None
     labels = isinstance(layer, Labels)
     everywhere = labels and not isinstance(finest(layer), zarr.Array | View | Part)
-    return next((path for path in _candidates(layer) if _holds(path, volume, labels, everywhere)), None)
+    return next((path for path in candidates(layer) if _holds(path, volume, labels, everywhere)), None)
 
 
 def handed_over(layer: Layer) -> Volume:
@@ -178,7 +178,7 @@ def whole(path: Path) -> Iterator[Path]:
             guard.unlink(missing_ok=True)
 
 
-def _candidates(layer: Layer) -> Iterator[Path]:
+def candidates(layer: Layer) -> Iterator[Path]:
     """Yield where the pixels of `layer` may come from; what tells the voxel size comes first."""
     array = finest(layer)
     for path in (layer.source.path, layer.metadata.get(OURS, {}).get("path")):

@@ -35,7 +35,7 @@ _NOUNS = {
     "check": "check",
     "suggest": "search for places",
 }
-_REMEDIES = {
+REMEDIES = {
     "train": "Press Continue: it goes on where it was.",
     "segment": "Press Resume: it goes on where it was.",
 }
@@ -113,6 +113,11 @@ class Jobs(QObject):
             self.began.emit(job)
         return job
 
+    def recall(self, job: Job) -> None:
+        """Take up a job that ended before this window was opened."""
+        self._jobs.append(job)
+        self.began.emit(job)
+
     def latest(self, verb: str) -> Job | None:
         """Return the job of this verb that was started last, running or ended; one for scratch does not count."""
         return next((job for job in reversed(self._jobs) if job.verb == verb and job.kept), None)
@@ -143,6 +148,11 @@ class Jobs(QObject):
             self.trouble = self._spare.fate
             self.broke.emit(self.trouble)
         self._workers[:] = [worker for worker in self._workers if worker.returncode is None]
+
+
+def layer_ref(layer: Any) -> weakref.ref | None:
+    """Return a reference that keeps no stack in memory."""
+    return None if layer is None else weakref.ref(getattr(layer, "__wrapped__", layer))  # not napari's proxy
 
 
 class Job(QObject):
@@ -179,7 +189,7 @@ class Job(QObject):
     ) -> None:
         super().__init__(parent)
         self.verb, self.title, self.kept = verb, title, kept
-        self._image = None if image is None else weakref.ref(getattr(image, "__wrapped__", image))  # not napari's proxy
+        self._image = layer_ref(image)
         self.config: Any = config
         self.events: list[Event] = []
         self.outcome: Finished | Failed | None = None
@@ -279,7 +289,7 @@ class Job(QObject):
         """Return why the process is gone, if it did not say so itself, and what to do."""
         if self._killed:
             return "Stopped. It had to be ended; what was finished before is kept."
-        remedy = _REMEDIES[self.verb] if self.goes_on else "Try again."
+        remedy = REMEDIES[self.verb] if self.goes_on else "Try again."
         return f"The {self.noun} ended unexpectedly ({self._worker.fate}). {remedy}"
 
     def _tell(self, events: list[Event]) -> None:

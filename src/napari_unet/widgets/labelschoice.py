@@ -94,7 +94,11 @@ class LabelsChoice(QWidget):
 
     def choose_only(self, layer: Labels) -> None:
         """Tick one layer and no other."""
-        self._tick({layer.unique_id})
+        self.choose([layer])
+
+    def choose(self, layers: Sequence[Labels]) -> None:
+        """Tick these layers and no others."""
+        self._tick({layer.unique_id for layer in layers})
 
     def _list_earlier(self) -> None:
         """Fill the menu with what was painted before."""

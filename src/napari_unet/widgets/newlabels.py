@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari.utils.notifications import show_warning
+
 from napari_unet.classes import PixelClass
 from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.tiles import Box
 from napari_unet.widgets.place import in_view
+from napari_unet.widgets.salvage import salvage
 from napari_unet.widgets.strokes import is_strokes, new_strokes, open_strokes, path_of, set_classes
 
 if TYPE_CHECKING:
@@ -60,6 +63,8 @@ def reopen_strokes(viewer: Viewer, image: Image, path: Path) -> Labels:
     shown = (each for each in viewer.layers if is_strokes(each) and path_of(each).resolve() == path.resolve())
     layer = next(shown, None)
     if layer is None:
+        for damage in salvage(path):
+            show_warning(damage)
         layer = viewer.add_layer(open_strokes(image, path))
     start_painting(viewer, layer, 1)
     return layer

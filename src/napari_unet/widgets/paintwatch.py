@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 _EVERY = 1000  # milliseconds
+_TRIES = 3  # to sync files while somebody erases others
 _PATIENCE = 3  # looks after which a section is passed on though somebody goes on painting
 
 
@@ -38,7 +39,9 @@ class PaintWatch(QObject):
     def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self._known: set[Any] = set()  # the ids of the labels that are looked after
         self._seen: dict[Path, dict[int, int]] = {}  # labels, section: when it changed last
+        self._described: dict[Path, int] = {}  # labels: when their classes changed last
         self._waiting: dict[Path, dict[int, int]] = {}  # labels, section: looks since it began to change
         self._saving: threading.Thread | None = None
         self._unsaved: dict[Path, int] = {}  # labels: what is newer than this is not safe yet
@@ -55,20 +58,27 @@ class PaintWatch(QObject):
 
     def _look(self) -> None:
         layers = {path_of(layer): layer for layer in self._viewer.layers if is_strokes(layer)}
-        for path in layers.keys() - self._seen:
-            jump_on_undo(self._viewer, layers[path])
-            mark_corrections(self._viewer, layers[path])
+        for layer in layers.values():
+            if layer.unique_id not in self._known:
+                self._known.add(layer.unique_id)
+                jump_on_undo(self._viewer, layer)
+                mark_corrections(self._viewer, layer)
         for gone in self._seen.keys() - layers:
-            del self._seen[gone]
+            self._compare(gone)  # it may have been painted on just before it was removed
+            del self._seen[gone], self._described[gone]
         for path in layers:
-            now = stamps(path)
-            before = self._seen.setdefault(path, now)
-            changed = {z for z in now.keys() | before if now.get(z) != before.get(z)}
-            if changed:
-                self._unsaved.setdefault(path, max(before.values(), default=0))
-            self._seen[path] = now
-            self._pass_on(path, changed)
+            self._pass_on(path, self._compare(path))
         self._save()
+
+    def _compare(self, path: Path) -> set[int]:
+        """Return which sections changed since the last look; what was not looked at yet may not be safe."""
+        now, described = stamps(path), _changed(path / "zarr.json")
+        before = self._seen.get(path)
+        changed = {z for z in now.keys() | (before or {}) if now.get(z) != (before or {}).get(z)}
+        if changed or described != self._described.get(path):
+            self._unsaved.setdefault(path, max((before or {}).values(), default=0))
+        self._seen[path], self._described[path] = now, described
+        return changed if before is not None else set()
 
     def _pass_on(self, path: Path, changed: set[int]) -> None:
         """Tell of sections that nobody paints on any more, or has for seconds."""
@@ -92,9 +102,25 @@ class PaintWatch(QObject):
 
     def _sync(self, unsaved: dict[Path, int]) -> None:
         for path, since in unsaved.items():
-            try:
-                sync(path, [file for file in chunk_files(path) if file.stat().st_mtime_ns >= since])
-            except FileNotFoundError:  # painted on again meanwhile: it is new at the next look
-                continue
-            except OSError as error:
-                self._trouble = f"{error.strerror} ({path})"
+            for _ in range(_TRIES):
+                try:
+                    sync(path, _newer(path, since))
+                    break
+                except FileNotFoundError:  # erased meanwhile, and perhaps others are not synced yet
+                    continue
+                except OSError as error:
+                    self._trouble = f"{error.strerror} ({path})"
+                    break
+
+
+def _newer(path: Path, since: int) -> list[Path]:
+    """Return the files of labels that changed since a time, in nanoseconds, and what tells their classes."""
+    return [*(file for file in chunk_files(path) if _changed(file) >= since), path / "zarr.json"]
+
+
+def _changed(file: Path) -> int:
+    """Return when a file changed last, in nanoseconds; 0 if it is gone."""
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

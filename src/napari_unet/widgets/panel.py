@@ -30,6 +30,7 @@ from napari_unet.widgets.background import in_background
 from napari_unet.widgets.guard import Guard, main_window
 from napari_unet.widgets.jobs import Job, Jobs
 from napari_unet.widgets.paintwatch import PaintWatch
+from napari_unet.widgets.recovery import Recovery, RecoveryLine
 from napari_unet.widgets.strokes import is_strokes
 from napari_unet.widgets.wheel import only_with_focus
 from napari_unet.words import for_window
@@ -83,6 +84,7 @@ class Panel(QScrollArea):
         self._cancelling.setToolTip("Ends the preparation; nothing is started.")
         self._cancelling.clicked.connect(self._on_cancel)
         self._cancelling.hide()
+        self._recovery = self.wide(RecoveryLine())
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Return a width that leaves room for the image on a small screen."""
@@ -156,6 +158,9 @@ class Panel(QScrollArea):
             self.watch = PaintWatch.of(window, self.viewer)
             _into_one_place(self, window)
             self.attached()
+            recovery = Recovery.of(window, self.viewer)
+            recovery.record(type(self).__name__.removesuffix("Panel"), self)
+            self._recovery.watch(recovery)
 
     def attached(self) -> None:
         """Take up what is under way; called once, when the jobs are known."""

@@ -1,0 +1,108 @@
+"""Keeps on disk what a window shows, as long as it lives."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer
+from qtpy.QtWidgets import QMainWindow, QWidget
+
+from napari_unet.library import library
+from napari_unet.problem import Problem
+from napari_unet.session import Living, Session
+from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.snapshot import snapshot
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+_EVERY = 1000  # milliseconds
+_VERBS = "train", "segment"
+
+
+class Recorder(QObject):
+    """Looks every second what a window shows, and lets a thread write it down if that changed.
+
+    Parameters
+    ----------
+    window
+        It is recorded until it is closed.
+    viewer
+        Its viewer.
+    """
+
+    def __init__(self, window: QMainWindow, viewer: Viewer) -> None:
+        super().__init__(window)
+        self._viewer, self._jobs = viewer, Jobs.of(window)
+        self._panels: dict[str, weakref.ref[QWidget]] = {}
+        self._copies: dict[Any, Path] = {}  # a layer's id: a file that holds what it shows
+        self._living = Living(library().sessions)
+        self._written: Session | None = None
+        self._writing: threading.Thread | None = None
+        timer = QTimer(self, interval=_EVERY)
+        timer.timeout.connect(self._look)
+        timer.start()
+        self._soon = QTimer(self, singleShot=True, interval=0)
+        self._soon.timeout.connect(self._look)
+        viewer.layers.events.inserted.connect(self._at_once)
+        viewer.layers.events.removed.connect(self._at_once)
+        self._jobs.began.connect(self._at_once)
+        self.destroyed.connect(self._living.end)
+        # Python may collect a window before Qt deletes it, then nobody hears `destroyed`; napari may also just end.
+        weakref.finalize(self, self._living.end)
+
+    @classmethod
+    def of(cls, window: QMainWindow, viewer: Viewer) -> Recorder:
+        """Return the recorder of a window, made at the first call."""
+        return window.findChild(cls) or cls(window, viewer)
+
+    def add(self, name: str, panel: QWidget) -> None:
+        """Record what a panel shows, too, as long as it is open."""
+        self._panels[name] = weakref.ref(panel)
+        self._at_once()
+
+    def open_panels(self) -> dict[str, QWidget]:
+        """Return the panels that are open, by their names."""
+        panels = {name: panel for name, there in self._panels.items() if (panel := there()) is not None}
+        return {name: panel for name, panel in panels.items() if panel.window() is not panel}  # a closed one is in none
+
+    def write(self) -> None:
+        """Write down at once what the window shows.
+
+        Raises
+        ------
+        Problem
+            If the disk is full or cannot be written.
+        """
+        self._living.write(self._now())
+
+    def _at_once(self, *_: object) -> None:
+        """Look as soon as all has been done that belongs to a change."""
+        self._soon.start()
+
+    def _look(self) -> None:
+        now = self._now()
+        if now != self._written and (self._writing is None or not self._writing.is_alive()):
+            self._written = now
+            self._writing = threading.Thread(target=self._write, args=(now,), daemon=True)
+            self._writing.start()
+        self._living.beat()
+
+    def _write(self, now: Session) -> None:
+        with contextlib.suppress(Problem):  # what is painted is kept all the same, and the watch of it warns
+            self._living.write(now)
+
+    def _now(self) -> Session:
+        jobs = [job for verb in _VERBS if (job := self._jobs.latest(verb)) is not None]
+        self._copies |= {job.image.unique_id: _image_of(job) for job in jobs if job.image is not None}
+        return snapshot(self._viewer, self.open_panels(), jobs, self._copies)
+
+
+def _image_of(job: Job) -> Path:
+    """Return the file that a job reads its image from."""
+    path: Path = job.config.image if job.verb == "segment" else job.config.inputs[0]
+    return path
