@@ -30,7 +30,27 @@ def test_the_library_is_in_the_home_folder_unless_another_is_named(monkeypatch, 
     assert library().root == Path.home() / "napari-unet"
     monkeypatch.setenv(HOME, str(tmp_path / "mine"))
     assert library().root == tmp_path / "mine"
+    assert library("/elsewhere").root == tmp_path / "mine"
     assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "place"),
+    [("", "napari-unet"), ("  ", "napari-unet"), ("~", "napari-unet"), ("~/data/unet", "data/unet"), ("unet", "unet")],
+)
+def test_a_chosen_folder_lies_in_the_home_folder_unless_it_is_absolute(monkeypatch, tmp_path, chosen, place):
+    monkeypatch.delenv(HOME, raising=False)
+    assert library(chosen).root == Path.home() / place
+    assert library(f" {tmp_path} ").root == tmp_path
+
+
+def test_a_library_can_be_written_where_a_folder_can_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "leads nowhere").symlink_to(tmp_path / "gone")
+    assert Library(tmp_path / "not" / "yet").writable
+    assert not Library(tmp_path / "file").writable
+    assert not Library(tmp_path / "file" / "in it").writable
+    assert not Library(tmp_path / "leads nowhere" / "in it").writable
 
 
 def test_own_models_come_first_the_newest_at_the_top(tmp_path):

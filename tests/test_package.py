@@ -9,9 +9,13 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module, resources
 from pathlib import Path
+from typing import get_args
 
 import npe2
 import pytest
+
+from napari_unet.config import Device, Precision, SegmentSettings, TrainConfig
+from napari_unet.library import HOME
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "napari_unet"
@@ -46,6 +50,21 @@ def test_every_contribution_names_a_command(manifest: npe2.PluginManifest) -> No
     contributed += manifest.contributions.widgets or ()
     assert contributed
     assert {each.command for each in contributed} <= ids
+
+
+def test_the_preferences_are_none_that_the_environment_gives_by_mistake(manifest: npe2.PluginManifest) -> None:
+    # napari takes NAPARI_X_Y for the value Y of the preferences X.
+    assert not HOME.lower().startswith(tuple(f"napari_{name}_" for name in manifest.contributions.configurations))
+
+
+def test_the_preferences_offer_what_every_form_takes(manifest: npe2.PluginManifest) -> None:
+    properties = manifest.contributions.configurations["computing"].properties
+    assert properties.keys() == {"device", "precision", "library_folder"}
+    for name, kind in (("device", Device), ("precision", Precision)):
+        assert set(properties[name].enum) <= set(get_args(kind))
+        assert properties[name].default == SegmentSettings.model_fields[name].default
+        for value in properties[name].enum:
+            TrainConfig(inputs=("a", "b"), out="c", **{name: value})
 
 
 # ---- imports

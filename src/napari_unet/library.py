@@ -78,6 +78,12 @@ class Library:
         """What open windows show; see `session.py`."""
         return self.root / "sessions"
 
+    @property
+    def writable(self) -> bool:
+        """Whether something can be kept there, as far as one can tell without trying."""
+        there = next((each for each in (self.root, *self.root.parents) if os.path.lexists(each)), self.root)
+        return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
     def painted(self) -> list[Path]:
         """Return the folders of the painted labels, the newest first."""
         return sorted(self.labels.glob("*.zarr"), key=lambda folder: folder.stat().st_mtime, reverse=True)
@@ -119,9 +125,13 @@ def undo(run: Path, undone: bool = True) -> None:
             (run / UNDONE).unlink(missing_ok=True)
 
 
-def library() -> Library:
-    """Return the library in the folder that NAPARI_UNET_HOME names, else in `~/napari-unet`."""
-    return Library(Path(os.environ.get(HOME) or Path.home() / "napari-unet").absolute())
+def library(chosen: str = "") -> Library:
+    """Return the library in the folder that NAPARI_UNET_HOME names, else in `chosen`, else in `~/napari-unet`.
+
+    A `chosen` folder that is not absolute lies in the home folder.
+    """
+    at_home = re.sub(r"^~[/\\]?", "", chosen.strip()) or "napari-unet"
+    return Library(Path(os.environ.get(HOME) or Path.home() / at_home).absolute())
 
 
 def free(folder: Path, name: str, suffix: str = "") -> Path:

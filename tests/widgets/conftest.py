@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from napari import Viewer
+from napari import Viewer, settings
 from qtpy.QtWidgets import QDockWidget, QLabel, QWidget
 
 from napari_unet.library import HOME, Library
@@ -30,6 +30,15 @@ def home(tmp_path, monkeypatch) -> Library:
     """The library of this test alone."""
     monkeypatch.setenv(HOME, str(tmp_path / "home"))
     return Library(tmp_path / "home")
+
+
+@pytest.fixture(autouse=True)
+def _own_preferences(tmp_path, monkeypatch) -> Iterator[None]:
+    """Leave the user's preferences alone; napari reads them once a session."""
+    monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path / "preferences" / "settings.yaml"))
+    settings._clear_plugin_settings_cache()
+    yield
+    settings._clear_plugin_settings_cache()
 
 
 @pytest.fixture

@@ -209,6 +209,8 @@ class _Process:
     def _examples(self, fields: dict) -> Iterator[Event]:
         config = TrainConfig(**fields)
         yield Started("examples", DEVICE, str(os.getpid()))
+        while self._does() == "hang":
+            time.sleep(0.01)
         if self._goes_wrong():
             yield Failed("Nothing is painted. Paint a few strokes of each class.")
             sys.exit(1)

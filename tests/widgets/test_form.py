@@ -292,3 +292,22 @@ def test_it_fits_a_panel_in_every_theme(make_napari_viewer):
         assert form.sizeHint().width() <= 320
         for line in form.findChildren(QLineEdit):
             assert line.fontMetrics().horizontalAdvance(line.placeholderText()) < line.width(), line.placeholderText()
+
+
+def test_what_is_preferred_is_the_default(form):
+    def shown() -> tuple[str, bool]:
+        return form.asdict()["device"], form.findChild(QToolButton, "device_back").isVisible()
+
+    form.prefer({"device": "cpu", "of another form": 1})
+    assert shown() == ("cpu", False)
+    form.set({"device": "cuda"})
+    assert shown() == ("cuda", True)
+    form.prefer({"device": "mps"})  # what was chosen stays
+    assert shown() == ("cuda", True)
+    form.prefer({"device": "cuda"})
+    assert shown() == ("cuda", False)
+    form.prefer({"device": "cpu"})
+    assert shown() == ("cpu", False)
+    form.set({"device": "auto"})
+    form.reset()
+    assert shown() == ("cpu", False)

@@ -59,3 +59,17 @@ def test_looks_that_fail_or_whose_panel_is_closed_do_no_harm(driver, fake):
     driver.click(panel.findChild(QPushButton, "weights"))
     close_panel(driver, panel)
     driver.wait(lambda: WEIGHTS_NAME in driver.viewer.layers, 15)
+
+
+def test_a_drawing_can_be_stopped(driver, fake):
+    panel = _panel(driver)
+    fake.does("hang")
+    examples, weights = (panel.findChild(QPushButton, name) for name in ("examples", "weights"))
+    driver.click(weights)
+    driver.wait(lambda: weights.text() == "Stop drawing", 15)
+    assert not examples.isEnabled()
+    assert examples.toolTip() == "The other one is being drawn."
+    driver.click(weights)
+    driver.wait(lambda: said(panel).endswith("The drawing of examples was stopped."), 5)
+    assert (weights.text(), weights.isEnabled(), examples.isEnabled()) == ("Show weights", True, True)
+    assert WEIGHTS_NAME not in driver.viewer.layers

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,6 +50,14 @@ def test_an_image_in_memory_is_copied_once_and_says_how_far_it_is(home):
     assert run(prepare(image, (), home))[1] == files
     path, z = run(prepare_section(image, 2, home.copies))[1]
     np.testing.assert_array_equal(open_volume(path).section(z), PIXELS[2])
+
+
+def test_a_long_copy_says_the_time_left(home, monkeypatch):
+    clock = SimpleNamespace(monotonic=iter(range(0, 1000, 30)).__next__)
+    monkeypatch.setattr("napari_unet.widgets.prepare.time", clock)
+    said, _ = run(prepare(Image(PIXELS, name="stack"), (), home))
+    assert said[1:3] == ["Copying stack: 12 %, 3 min 30 s left ...", "Copying stack: 25 %, 3 min 00 s left ..."]
+    assert said[-1] == "Copying stack: 100 %, 0 s left ..."
 
 
 def test_labels_in_memory_are_saved_and_those_on_disk_are_not(home):

@@ -34,6 +34,7 @@ from napari_unet import cli
 from napari_unet.config import SegmentConfig
 from napari_unet.requests import Begin, Stop
 from napari_unet.store import open_result
+from napari_unet.widgets.remembered import FILE
 
 from .conftest import panel_of
 
@@ -296,7 +297,7 @@ def test_a_preview_leaves_nothing_in_the_library(session, home):
     session.press("preview")
     session.driver.wait(lambda: session.says() == "Previewed with em-membrane.", 10)
     assert session.begun()[0].image.parent == session.panel.jobs.scratch
-    assert not home.root.exists()
+    assert [file.name for file in home.root.iterdir()] == [FILE]  # what was chosen
 
 
 def test_a_segmentation_goes_on_when_the_copy_of_its_image_is_gone(session, home):

@@ -47,7 +47,7 @@ def test_napari_never_loads_torch(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("menu", "entries"),
     [
-        ("napari-unet/layers", {"napari-unet.train", "napari-unet.segment"}),
+        ("napari-unet/layers", {"napari-unet.train", "napari-unet.segment", "napari-unet.segment_last"}),
         ("napari/file/new_layer", {"napari-unet.new_labels"}),
     ],
 )

@@ -7,11 +7,14 @@ from napari.layers import Image
 from napari.utils.notifications import show_info, show_warning
 
 from napari_unet.card import bundled, find, read_card
-from napari_unet.library import library
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS
-from napari_unet.widgets.guard import guarded
+from napari_unet.widgets.guard import guarded, main_window
 from napari_unet.widgets.newlabels import add_strokes
+from napari_unet.widgets.preferences import library_of
+from napari_unet.widgets.segment import SegmentPanel
+
+_SEGMENT = "Segment (U-Net)"  # the dock that napari's own entries open
 
 
 def new_labels(viewer: Viewer) -> None:
@@ -22,10 +25,27 @@ def new_labels(viewer: Viewer) -> None:
         show_info("Open an image first: labels are painted over it.")
         return
     classes = tuple(c for c in read_card(find(bundled()[0])).classes if c.value)
+    window = main_window(viewer.window.file_menu)
+    assert window is not None
+    library = library_of(window)
     try:
-        layer = add_strokes(viewer, chosen[-1], classes, library())
+        layer = add_strokes(viewer, chosen[-1], classes, library)
     except Problem as problem:
         show_warning(str(problem))
         return
     guarded(viewer)
-    show_info(f"{layer.name} is kept on disk while you paint, in {library().labels}.")
+    show_info(f"{layer.name} is kept on disk while you paint, in {library.labels}.")
+
+
+def segment_with_last_model(viewer: Viewer) -> None:
+    """Open the Segment panel and preview what is in view of the selected image, with the model trained or used last.
+
+    Several selected images wait there for one more click, which segments the whole of each, one after another.
+    """
+    panel = viewer.window.dock_widgets.get(_SEGMENT)
+    if panel is None:
+        panel = SegmentPanel(viewer)
+        viewer.window.add_dock_widget(panel, name=_SEGMENT)
+    panel.parent().show()
+    panel.parent().raise_()
+    panel.segment_last([image for image in panel.layers(Image) if image in viewer.layers.selection])

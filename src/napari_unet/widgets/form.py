@@ -48,6 +48,8 @@ class Form(QWidget):
         super().__init__(parent)
         self._model = model
         self._rows = {name: _row(model, name) for name in names}
+        self._defaults = {name: _default(model.model_fields[name]) for name in names}
+        self._backs: dict[str, QToolButton] = {}
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(2)
@@ -74,7 +76,16 @@ class Form(QWidget):
 
     def reset(self) -> None:
         """Show the defaults; a field without one is empty."""
-        self.set({name: _default(self._model.model_fields[name]) for name in self._rows})
+        self.set(self._defaults)
+
+    def prefer(self, values: Mapping[str, Any]) -> None:
+        """Take `values` as the defaults of their fields; a row that shows its former default shows the new one."""
+        for name in self._rows.keys() & values.keys():
+            untouched = self._rows[name].get() == self._defaults[name]
+            self._defaults[name] = values[name]
+            if untouched:
+                self._rows[name].set(values[name])
+            self._show_back(name)
 
     def problem(self) -> str:
         """Return what is wrong with the first value that is not allowed, in one sentence, or an empty string."""
@@ -100,15 +111,19 @@ class Form(QWidget):
         policy.setRetainSizeWhenHidden(True)
         back.setSizePolicy(policy)
         back.hide()
+        self._backs[name] = back
         for column, widget in enumerate((label, row.widget, back)):
             grid.addWidget(widget, line, column)
 
         def on_changed() -> None:
-            back.setVisible(row.get() != _default(field))
+            self._show_back(name)
             self.changed.emit()
 
         row.changed.connect(on_changed)
-        back.clicked.connect(lambda: row.set(_default(field)))
+        back.clicked.connect(lambda: row.set(self._defaults[name]))
+
+    def _show_back(self, name: str) -> None:
+        self._backs[name].setVisible(self._rows[name].get() != self._defaults[name])
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from napari_unet.log import ERROR, LOG
 from napari_unet.problem import Problem
 from napari_unet.requests import Begin, Request, Stop
 from napari_unet.widgets.closing import Closing
+from napari_unet.widgets.preferences import library_of
 from napari_unet.widgets.process import WORKER, Worker, let_go
 from napari_unet.words import duration, for_window
 
@@ -127,7 +128,7 @@ class Jobs(QObject):
         return [job for job in self._jobs if job.running]
 
     def _employ(self) -> Worker:
-        worker = Worker(self._command)
+        worker = Worker(self._command, library_of(self.parent()).root)
         worker.said.connect(self._hear)
         worker.ended.connect(self._forget)
         self._workers.append(worker)
@@ -170,6 +171,8 @@ class Job(QObject):
         The last event, None while it runs.
     progress
         How far it is, None until it says so.
+    stopped
+        Whether somebody stopped it.
     errors
         The end of what its process wrote to stderr, once it is gone.
     """
@@ -194,6 +197,7 @@ class Job(QObject):
         self.events: list[Event] = []
         self.outcome: Finished | Failed | None = None
         self.progress: Progress | None = None
+        self.stopped = False
         self.errors = ""
         self._worker = worker
         self._log = config.out / LOG
@@ -250,7 +254,14 @@ class Job(QObject):
         self._worker.ask(request)
 
     def stop(self) -> None:
-        """Let it stop in good order, or kill it when its time is over: what is finished is on disk."""
+        """Let it stop in good order, or kill it when its time is over: what is finished is on disk.
+
+        One whose result nobody keeps ends at once.
+        """
+        self.stopped = True
+        if not self.kept:
+            self._kill()
+            return
         self.ask(Stop())
         if self.running and not self._overdue.isActive():
             self._overdue.start()
@@ -287,6 +298,8 @@ class Job(QObject):
 
     def _why(self) -> str:
         """Return why the process is gone, if it did not say so itself, and what to do."""
+        if self._killed and not self.kept:
+            return f"The {self.noun} was stopped."
         if self._killed:
             return "Stopped. It had to be ended; what was finished before is kept."
         remedy = REMEDIES[self.verb] if self.goes_on else "Try again."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_unet.config import TrainConfig
@@ -12,7 +13,7 @@ from napari_unet.events import Event, Failed, Finished
 from napari_unet.omezarr import open_array
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS
-from napari_unet.widgets.jobs import Jobs
+from napari_unet.widgets.jobs import Job, Jobs
 from napari_unet.widgets.livepreview import classes_in
 from napari_unet.widgets.mosaic import show_mosaic
 from napari_unet.widgets.place import placed
@@ -30,16 +31,8 @@ _CAPTION = (
 WEIGHTS_NAME = "U-Net loss weights"
 
 
-def show_look(
-    parent: QWidget,
-    viewer: Viewer,
-    jobs: Jobs,
-    what: Look,
-    config: TrainConfig,
-    image: Image,
-    said: Callable[[str], None],
-) -> None:
-    """Let a job draw what a training would see, then show it: the examples in a window of their own, or the weights.
+class Looks(QObject):
+    """Lets a job draw what a training would see, then shows it: examples in a window of their own, or the weights.
 
     Parameters
     ----------
@@ -47,41 +40,71 @@ def show_look(
         The window of the examples lies beside it.
     viewer
         Where the weights are shown.
-    jobs
-        They get one more, in their scratch folder.
-    what
-        What to show.
-    config
-        Of the training.
-    image
-        The layer that is trained on.
-    said
-        Called with what happens, in words.
-
-    Raises
-    ------
-    Problem
-        If the system starts no more processes.
     """
-    job = jobs.start("examples", config, "U-Net: drawing examples", image)
-    shown: str = image.unique_id  # no more of it: a stack that is removed leaves the memory
-    said("Drawing what the training would see ...")
 
-    def happened(event: Event) -> None:
-        if isinstance(event, Failed):
-            said(event.text)
-        elif isinstance(event, Finished):
-            try:
-                said(_show_examples(parent, config) if what == "examples" else _show_weights(viewer, shown, config))
-            except Problem as problem:
-                said(str(problem))
+    changed = Signal()  # a drawing began, or ended
 
-    job.happened.connect(happened)
+    def __init__(self, parent: QWidget, viewer: Viewer) -> None:
+        super().__init__(parent)
+        self._parent, self._viewer = parent, viewer
+        self._job: Job | None = None
+        self._what: Look = "examples"
 
+    @property
+    def drawn(self) -> str:
+        """What is being drawn, "examples" or "weights", or an empty string."""
+        return self._what if self._job is not None and self._job.running else ""
 
-def _show_examples(parent: QWidget, config: TrainConfig) -> str:
-    show_mosaic(parent, config.out / "examples.tif", _CAPTION, classes_in(config))
-    return ""
+    def stop(self) -> None:
+        """Give up what is being drawn."""
+        if self._job is not None:
+            self._job.stop()
+
+    def begin(self, jobs: Jobs, what: Look, config: TrainConfig, image: Image, said: Callable[[str], None]) -> None:
+        """Draw.
+
+        Parameters
+        ----------
+        jobs
+            They get one more, in their scratch folder.
+        what
+            What to show.
+        config
+            Of the training.
+        image
+            The layer that is trained on.
+        said
+            Called with what happens, in words.
+
+        Raises
+        ------
+        Problem
+            If the system starts no more processes.
+        """
+        job = self._job = jobs.start("examples", config, "U-Net: drawing examples", image)
+        self._what = what
+        shown: str = image.unique_id  # no more of it: a stack that is removed leaves the memory
+        said("Drawing what the training would see ...")
+
+        def happened(event: Event) -> None:
+            if isinstance(event, Failed):
+                said(event.text)
+            elif isinstance(event, Finished):
+                try:
+                    said(self._show(what, config, shown))
+                except Problem as problem:
+                    said(str(problem))
+            self.changed.emit()
+
+        job.happened.connect(happened)
+        self.changed.emit()
+
+    def _show(self, what: Look, config: TrainConfig, shown: str) -> str:
+        """Show what was drawn; return what to say of it."""
+        if what == "weights":
+            return _show_weights(self._viewer, shown, config)
+        show_mosaic(self._parent, config.out / "examples.tif", _CAPTION, classes_in(config))
+        return ""
 
 
 def _show_weights(viewer: Viewer, shown: str, config: TrainConfig) -> str:

@@ -26,6 +26,7 @@ from napari_unet.problem import Problem
 from napari_unet.runs import LOCK
 from napari_unet.widgets.cardwindow import CardWindow
 from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.remembered import last_model, recall
 from napari_unet.widgets.wheel import only_with_focus
 
 SCRATCH = "scratch"
@@ -34,7 +35,7 @@ SCRATCH = "scratch"
 class ModelChoice(QWidget):
     """A combo box of models and a button that shows the card of the chosen one.
 
-    Until somebody chooses, it is the first model: the user's newest, but for one that is still in training,
+    Until somebody chooses, it is the model that was trained or used last, but for one that is still in training,
     in this window or elsewhere; those are marked.
 
     Parameters
@@ -71,6 +72,7 @@ class ModelChoice(QWidget):
         line.setSpacing(4)
         line.addWidget(self._box, 1)
         line.addWidget(self._button)
+        self._file = self._last_file()
         self.refresh()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
@@ -102,6 +104,19 @@ class ModelChoice(QWidget):
         self._by_hand = True
         self._take(name)
 
+    def choose_if_there(self, name: str, otherwise: str) -> None:
+        """Choose a model as `choose` does; if it is gone or undone, `otherwise`."""
+        gone = any(entry.undone for entry in self._entries.values() if entry.name == name)
+        try:
+            self.choose(otherwise if gone else name)
+        except Problem:
+            self.choose(otherwise)
+
+    def choose_last(self) -> None:
+        """Choose the model that was trained or used last, until there is a newer one."""
+        self._by_hand = False
+        self.refresh()
+
     def watch(self, jobs: Jobs) -> None:
         """Read the library again whenever a training of the window ends."""
         self._jobs = jobs
@@ -111,7 +126,7 @@ class ModelChoice(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the library again; what somebody chose stays if it is still there, else the first model is chosen."""
+        """Read the library again; what somebody chose stays if it is still there, else the last model is chosen."""
         if self._file is not None:
             try:
                 self._file = _of_file(self._file.name)
@@ -120,10 +135,21 @@ class ModelChoice(QWidget):
         title, name = self._box.currentText(), self.name()
         self._fill()
         there = name in self._entries or name == SCRATCH
-        first = next((each for each in self._entries if each not in self._in_training), SCRATCH)
-        self._take(name if there and self._by_hand else first)
+        ready = [entry for entry in self._entries.values() if entry.name not in self._in_training]
+        last = last_model(ready, recall(self._library)) or SCRATCH
+        self._take(name if there and self._by_hand else last)
         if title and not there:
             self.said.emit(f"The model {title} is gone; {self._box.currentText()} is chosen instead.")
+
+    def _last_file(self) -> Entry | None:
+        """Return the model that was used last if it is a file elsewhere than in the library."""
+        name = recall(self._library).model
+        if not name or name in {entry.name for entry in self._library.models()}:
+            return None
+        try:
+            return _of_file(name)
+        except Problem:
+            return None
 
     def _on_began(self, job: Job) -> None:
         if job.verb == "train":

@@ -30,6 +30,7 @@ from napari_unet.widgets.background import in_background
 from napari_unet.widgets.guard import Guard, main_window
 from napari_unet.widgets.jobs import Job, Jobs
 from napari_unet.widgets.paintwatch import PaintWatch
+from napari_unet.widgets.preferences import library_of, unwritable
 from napari_unet.widgets.recovery import Recovery, RecoveryLine
 from napari_unet.widgets.strokes import is_strokes
 from napari_unet.widgets.wheel import only_with_focus
@@ -59,6 +60,9 @@ class Panel(QScrollArea):
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
         self.viewer = viewer
+        window = main_window(viewer.window.file_menu)
+        assert window is not None
+        self._library = library_of(window)
         self.jobs: Jobs | None = None
         self.watch: PaintWatch | None = None
         body = QWidget()
@@ -161,6 +165,8 @@ class Panel(QScrollArea):
             recovery = Recovery.of(window, self.viewer)
             recovery.record(type(self).__name__.removesuffix("Panel"), self)
             self._recovery.watch(recovery)
+            if trouble := unwritable(self._library):
+                self.say(trouble)
 
     def attached(self) -> None:
         """Take up what is under way; called once, when the jobs are known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from napari_unet.problem import Problem
 from napari_unet.volume import open_volume
 from napari_unet.widgets.handover import Sections, copied, on_disk, section_copied, volume_of
 from napari_unet.widgets.strokes import corner_on, is_strokes, moved_to_disk, not_on, path_of
+from napari_unet.words import duration
 
 C = TypeVar("C", SegmentConfig, TrainConfig)
+_SOON = 2.0  # seconds; before, nobody can tell how long a copy takes
 
 
 @dataclass(frozen=True)
@@ -159,11 +162,14 @@ def _refuse_elsewhere(layer: Labels, image: Image, there: Path | None) -> None:
 
 
 def _in_words(sections: Sections, what: str) -> Generator[str, None, Path]:
-    """Pass on how far a copy is, as a sentence; return what it returns."""
+    """Pass on how far a copy is and, after a while, the time left, as a sentence; return what it returns."""
+    began = time.monotonic()
     while True:
         try:
             done, total = next(sections)
         except StopIteration as stop:
             path: Path = stop.value
             return path
-        yield f"{what}: {100 * done // total} % ..."
+        taken = time.monotonic() - began
+        left = f", {duration(taken / done * (total - done))} left" if taken > _SOON else ""
+        yield f"{what}: {100 * done // total} %{left} ..."

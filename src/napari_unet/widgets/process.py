@@ -9,11 +9,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from qtpy.QtCore import QObject, Signal, Slot
 
 from napari_unet import requests
 from napari_unet.events import from_json
+from napari_unet.library import HOME
 from napari_unet.problem import Problem
 from napari_unet.requests import Begin, KeepGoing, Request
 
@@ -31,13 +33,20 @@ class Worker(QObject):
     """A process that waits for a job, then does it.
 
     It belongs to the thread that listens to it, not to the window: what the thread speaks through is always there.
+
+    Parameters
+    ----------
+    command
+        What starts it.
+    home
+        The folder of the user's library, where it keeps what it measures.
     """
 
     rang = Signal()
     said = Signal(object)
     ended = Signal()
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], home: Path) -> None:
         super().__init__()
         self.returncode: int | None = None
         self.errors = ""
@@ -52,7 +61,7 @@ class Worker(QObject):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
+                env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE", HOME: str(home)},
                 start_new_session=True,
                 creationflags=_APART,
             )

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QMainWindow, QWidget
 
-from napari_unet.library import library
 from napari_unet.problem import Problem
 from napari_unet.session import Living, Session
 from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.preferences import library_of
 from napari_unet.widgets.snapshot import snapshot
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Recorder(QObject):
         self._viewer, self._jobs = viewer, Jobs.of(window)
         self._panels: dict[str, weakref.ref[QWidget]] = {}
         self._copies: dict[Any, Path] = {}  # a layer's id: a file that holds what it shows
-        self._living = Living(library().sessions)
+        self._living = Living(library_of(window).sessions)
         self._written: Session | None = None
         self._writing: threading.Thread | None = None
         timer = QTimer(self, interval=_EVERY)

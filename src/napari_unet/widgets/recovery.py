@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMainWindow, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet.library import library, when
+from napari_unet.library import when
 from napari_unet.problem import Problem
 from napari_unet.session import Left, died, dismiss, left_in
 from napari_unet.widgets.background import in_background
+from napari_unet.widgets.preferences import library_of
 from napari_unet.widgets.recall import bring_back, read_session
 from napari_unet.widgets.recorder import Recorder
 from napari_unet.widgets.reopen import Found
@@ -108,7 +109,7 @@ class Recovery(QObject):
         self._offer()
 
     def _offer(self) -> None:
-        self._file = next(iter(left_in(library().sessions)), None)
+        self._file = next(iter(left_in(library_of(self._window).sessions)), None)
         self._say(f"napari ended unexpectedly ({when(died(self._file))})." if self._file else "")
 
     def _say(self, text: str) -> None:

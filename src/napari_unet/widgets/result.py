@@ -186,6 +186,11 @@ def show_preview(
     else:
         layer.data = classes_array[np.newaxis]
         _change(layer, look)
+        ids = [each.unique_id for each in viewer.layers]
+        below = ids.index(layer.unique_id)
+        if image_layer.unique_id in ids[below:]:  # the last preview was of an image further down
+            with selection_kept(viewer):
+                viewer.layers.move(below, ids.index(image_layer.unique_id) + 1)
     layer.editable = False
     return layer
 

@@ -63,16 +63,14 @@ class SectionPreview(QObject):
         self._job = jobs.start("segment", config, "U-Net preview", image)
         self._place, self._name = (view.z, view.y0, view.x0), name
         self._job.happened.connect(self._on_event)
-        self.said.emit("Segmenting what is in view ...")
+        self.said.emit(f"Segmenting what is in view with {Path(config.model).name} ...")
         self.changed.emit()
 
     def _on_event(self, event: Event) -> None:
         job = self._job
         assert job is not None
         if isinstance(event, Failed):
-            self.said.emit(event.text)
-        if isinstance(event, Finished) and event.stopped:
-            self.said.emit("The preview was stopped.")
+            self.said.emit("The preview was stopped." if job.stopped else event.text)
         elif isinstance(event, Finished) and job.image is not None:
             result = open_result(job.config.out)
             shown = np.asarray(result.classes[0][0])

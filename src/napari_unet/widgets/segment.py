@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,10 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QWidget
 
 from napari_unet.config import SegmentConfig
-from napari_unet.library import free, library
+from napari_unet.library import free
 from napari_unet.problem import Problem
+from napari_unet.widgets import preferences
 from napari_unet.widgets.earlier import EarlierResults, image_of, left_unfinished, show_earlier
-from napari_unet.widgets.follow import Follow
 from napari_unet.widgets.form import Form
 from napari_unet.widgets.handover import volume_of
 from napari_unet.widgets.jobs import Job
@@ -24,13 +25,15 @@ from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.panel import OPEN_FIRST, Fold, Panel
 from napari_unet.widgets.place import InView, in_view
 from napari_unet.widgets.prepare import Prepared, prepare, prepare_section, with_its_image
-from napari_unet.widgets.result import hide_preview, show_growing
+from napari_unet.widgets.remembered import recall, remember
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
 from napari_unet.widgets.sections import Sections
+from napari_unet.widgets.segmenting import begin_segmentation
+from napari_unet.widgets.stacks import Settings, Stacks, StacksLine
 from napari_unet.widgets.wheel import only_with_focus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari import Viewer
 
@@ -49,7 +52,6 @@ class SegmentPanel(Panel):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer)
-        self._library = library()
         self._previewing = SectionPreview(napari_viewer, self)
         self._image = self.image_choice("The stack to segment; it may be larger than the memory.")
         self._model = self.row("Model", ModelChoice(self._library, False), "What segments it; the card tells more.")
@@ -62,6 +64,7 @@ class SegmentPanel(Panel):
         )
         self._preview, self._segment = QPushButton("Preview section"), QPushButton("Segment stack")
         self.wide(_side_by_side(self._preview, self._segment))
+        self._several = self.wide(StacksLine(napari_viewer))
         self.answers()
         self._form = Form(SegmentConfig, _ADVANCED)
         self.wide(Fold("Advanced", self._form))
@@ -82,6 +85,7 @@ class SegmentPanel(Panel):
         """Show the segmentation that is under way, or was."""
         assert self.jobs is not None
         self._model.watch(self.jobs)
+        self._several.watch(Stacks.of(self.viewer, self.jobs, self._library))
         if job := self.jobs.latest("segment"):
             self.began(job)
         self.updated()
@@ -91,6 +95,24 @@ class SegmentPanel(Panel):
         if job.verb == "segment":
             self._view.watch(job)
             self.updated()
+
+    def segment_last(self, images: Sequence[Image]) -> None:
+        """Preview what is in view with the model that was trained or used last; the next press does whole stacks.
+
+        Parameters
+        ----------
+        images
+            What to segment, the one to preview first; none for the image that is chosen.
+        """
+        if images:
+            self._image.value = images[0]
+        self._model.choose_last()
+        self._part.setCurrentText(_STACK)
+        self._several.offer(images)
+        if self._previewing.running:
+            self.say("A preview is being computed. Stop it, or wait until it is done; then try again.")
+        elif not self._reason():
+            self._on_preview()
 
     def _fill(self) -> None:
         names = {
@@ -107,9 +129,12 @@ class SegmentPanel(Panel):
         self._part.addItems([_STACK, _SECTIONS, _VIEW])
         only_with_focus(self._part)
         self._sections.hide()
+        self._probabilities.setChecked(recall(self._library).probabilities)
+        preferences.follow(self._form.prefer)
 
     def _connect(self) -> None:
         self._image.changed.connect(lambda *_: self._on_image())
+        self._several.changed.connect(self.updated)
         self._model.changed.connect(self.updated)
         self._model.said.connect(self.say)
         self._part.currentTextChanged.connect(lambda text: self._sections.setVisible(text == _SECTIONS))
@@ -148,9 +173,11 @@ class SegmentPanel(Panel):
             if self._previewing.running
             else "Segments what is in view, with all that these settings do.",
         )
+        several = len(self._several.offered())
+        self._segment.setText(f"Segment {several} stacks" if several else "Segment stack")
         self._enable(
             self._segment,
-            reason or ("A segmentation is running." if self._running else ""),
+            reason or ("A segmentation is running." if self._running or self._several.busy else ""),
             "Segments tile by tile; the result fills in as tiles are done.",
         )
         self._enable(self._command, reason, "Copies the command that does just this, for a terminal or a cluster.")
@@ -166,6 +193,8 @@ class SegmentPanel(Panel):
         return self._view.job is not None and self._view.job.running
 
     def _on_image(self) -> None:
+        offered = self._several.offered()
+        self._several.offer(offered if self._image.value in offered else ())
         with contextlib.suppress(Problem):  # then nothing can begin, and the panel says why
             self._sections.set_depth(volume_of(self._image.value).shape[0] if self._image.value else 1)
         self.updated()
@@ -198,8 +227,16 @@ class SegmentPanel(Panel):
 
     # ---- segmenting
 
+    def _remember(self) -> None:
+        chosen = {"model": self._model.name(), "probabilities": self._probabilities.isChecked()}
+        remember(self._library, used=time.time(), **chosen)
+
     def _on_segment(self) -> None:
         image = self._image.value
+        self._remember()
+        if self._several.offered():
+            self._several.begin(self._configured(""))
+            return
         self._prepare(lambda config: self._begin(config, image))
 
     def _on_command(self) -> None:
@@ -214,30 +251,31 @@ class SegmentPanel(Panel):
 
     def _prepare(self, then: Callable[[SegmentConfig], None]) -> None:
         """Bring the image to disk, then go on with what to do with it."""
-        image, settings, region = self._image.value, self._settings(), self._region()
-        if region is None:
-            return
-        name = f"{image.name}-{Path(settings.keywords['model']).stem}"
+        image, region = self._image.value, self._region()
+        if region is not None:
+            configured = self._configured(region)
+            self.prepare(prepare(image, (), self._library), lambda files: then(configured(image, files)))
 
-        def prepared(files: Prepared) -> None:
-            then(settings(image=files.image, out=free(self._library.segmentations, name, ".zarr"), region=region))
+    def _configured(self, region: str) -> Settings:
+        """Return what makes a configuration of an image and its files, by the settings of now."""
+        settings, folder = self._settings(), self._library.segmentations
 
-        self.prepare(prepare(image, (), self._library), prepared)
+        def configured(image: Image, files: Prepared) -> SegmentConfig:
+            out = free(folder, f"{image.name}-{Path(settings.keywords['model']).stem}", ".zarr")
+            return settings(image=files.image, out=out, region=region)
+
+        return configured
 
     def _begin(self, config: SegmentConfig, image: Image) -> None:
-        """Start a segmentation, or go on with one; its layers belong to the job and outlive this panel."""
+        """Start a segmentation, or go on with one."""
         assert self.jobs is not None
-        if self._running:
+        if self._running or self._several.busy:
             self.say("A segmentation is running. Stop it, or wait until it is done; then try again.")
             return
         try:
-            job = self.jobs.start("segment", config, config.out.stem, image)
+            begin_segmentation(self.viewer, self.jobs, config, image)
         except Problem as problem:
             self.say(str(problem))
-            return
-        hide_preview(self.viewer)  # it would shine through the result
-        show_growing(self.viewer, image, job)
-        Follow(self.viewer, image, job)
 
     def _resume(self, config: SegmentConfig, image: Image | None) -> None:
         """Go on with the segmentation that was in view, over whichever layer shows its image now."""
@@ -267,6 +305,7 @@ class SegmentPanel(Panel):
         view = self._in_view("Show a section of it first.")
         if view is None:
             return
+        self._remember()
 
         def begin(file: tuple[Path, int]) -> None:
             assert self.jobs is not None

@@ -22,6 +22,7 @@ from napari_unet.timeline import adopt, kept
 from napari_unet.widgets.jobs import Job
 from napari_unet.widgets.panel import Panel, Sentences
 from napari_unet.widgets.place import in_view
+from napari_unet.widgets.preferences import machine
 from napari_unet.widgets.prepare import prepare_section
 from napari_unet.widgets.result import hide_preview, preview_called
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
@@ -151,7 +152,8 @@ class Timeline(QWidget):
         def begin(file: tuple[Path, int]) -> None:
             path, z = file
             out, name = free(jobs.scratch, "preview", ".zarr"), _layer_name(stop)
-            config = SegmentConfig(image=path, out=out, model=stop.model, region=region_of(view, z))
+            fields = {"image": path, "out": out, "model": stop.model, "region": region_of(view, z)}
+            config = SegmentConfig(**fields, **machine())
             self._preview.begin(jobs, config, image, view, name)
             self._remember(name)
 

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_unet.config import TrainConfig
 from napari_unet.events import Finished
-from napari_unet.library import free, library
+from napari_unet.library import free
 from napari_unet.problem import Problem
 from napari_unet.widgets.accept import Accept
 from napari_unet.widgets.advanced import Advanced
@@ -23,13 +23,15 @@ from napari_unet.widgets.jobs import Job
 from napari_unet.widgets.jobview import JobView
 from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.livepreview import LivePreview, LiveSwitch
-from napari_unet.widgets.looks import Look, show_look
+from napari_unet.widgets.looks import Look, Looks
 from napari_unet.widgets.minutes import Minutes
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
 from napari_unet.widgets.nextplace import NextPlace
 from napari_unet.widgets.panel import OPEN_FIRST, Fold, Panel
 from napari_unet.widgets.prepare import Prepared, prepare, to_go_on
+from napari_unet.widgets.remembered import recall, remember
+from napari_unet.widgets.shortcuts import Shortcuts
 from napari_unet.widgets.strokes import is_strokes, set_classes, take_over
 from napari_unet.widgets.timeline import Timeline
 from napari_unet.widgets.training import Trainings
@@ -51,7 +53,6 @@ class TrainPanel(Panel):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer)
-        self._library = library()
         self._ticked: set[str] = set()  # the labels whose classes are shown
         self._image = self.image_choice("The stack that was painted on.")
         labels = LabelsChoice(self._library.painted)
@@ -75,6 +76,8 @@ class TrainPanel(Panel):
         self._compared = self.wide(Comparison(self._timeline))
         self.wide(self._timeline)
         self._live = self.wide(LiveSwitch())
+        self._looks = Looks(self, napari_viewer)
+        self.wide(Fold("Shortcuts", Shortcuts()))
         self.last_row()
         self._fill()
         self._connect()
@@ -98,7 +101,10 @@ class TrainPanel(Panel):
     # ---- building
 
     def _fill(self) -> None:
-        self._start.choose(TrainConfig.model_fields["start_from"].default)
+        last = recall(self._library)
+        self._start.choose_if_there(last.start_from, TrainConfig.model_fields["start_from"].default)
+        self._minutes.setValue(last.minutes)
+        self._live.setChecked(last.live)
         self._classes.set_classes(self._known_classes())
 
     def _connect(self) -> None:
@@ -117,6 +123,7 @@ class TrainPanel(Panel):
         self._start.said.connect(self.say)
         self._advanced.form.changed.connect(self.updated)
         self._advanced.look.connect(self._on_look)
+        self._looks.changed.connect(self.updated)
         self._train.clicked.connect(self._on_train)
         self._view.resumed.connect(self._on_continue)
         self._view.ended.connect(self._on_ended)
@@ -145,7 +152,7 @@ class TrainPanel(Panel):
         reason = self._reason()
         self._minutes.offer(self._advanced.form.asdict()["steps"])
         self._train.setEnabled(not reason)
-        self._advanced.offer_looks(reason)
+        self._advanced.offer_looks(reason, self._looks.drawn)
         self._findings.follow(self._image.value, self._labels.chosen(), self._settings(), reason)
         self._next.offer()
         self._train.setToolTip(reason or "Fine-tune the model on what is painted.")
@@ -253,6 +260,7 @@ class TrainPanel(Panel):
 
         def begin(files: Prepared) -> None:
             config = _config(files, free(self._library.runs, name), settings)
+            remember(self._library, start_from=config.start_from, minutes=config.minutes, live=self._live.isChecked())
             self._begin(lambda trainings: trainings.begin(config, image, files.labels))
 
         self._prepare(begin)
@@ -317,7 +325,10 @@ class TrainPanel(Panel):
         self._prepare(lambda files: self._findings.begin(files, image, settings))
 
     def _on_look(self, what: Look) -> None:
-        """Let the examples and weights be drawn, then show one of them."""
+        """Let the examples and weights be drawn, then show one of them; or stop that."""
+        if self._looks.drawn:
+            self._looks.stop()
+            return
         image, settings = self._image.value, self._settings()
 
         def begin(files: Prepared) -> None:
@@ -327,7 +338,7 @@ class TrainPanel(Panel):
             def said(text: str) -> None:
                 self.say(self._where(files) + text)
 
-            show_look(self, self.viewer, self.jobs, what, config, image, said)
+            self._looks.begin(self.jobs, what, config, image, said)
 
         self._prepare(begin)
 
