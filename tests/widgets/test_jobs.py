@@ -68,6 +68,7 @@ while not begun:
 config = begun[0].config
 out, what = Path(config["out"]), config["start_from"]
 out.mkdir(parents=True, exist_ok=True)
+(out / "config.json").touch()
 apart = os.getsid(0) == os.getpid() if hasattr(os, "getsid") else True
 say(Started("train", "the processor", str(os.getpid())))
 say(Notice(f"{os.environ['OMP_WAIT_POLICY']} {apart}"))

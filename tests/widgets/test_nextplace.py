@@ -115,7 +115,7 @@ def test_a_search_can_be_stopped(driver, fake, panel):
     assert button(panel).text() == "Stop looking"
     driver.press("N")  # not another one
     driver.click(button(panel))
-    driver.wait(lambda: why(panel) == "The search was stopped.", 20)
+    driver.wait(lambda: why(panel) == "The search for places was stopped.", 20)
     assert button(panel).text() == "Where next? (N)"
     assert NAME not in driver.viewer.layers
     assert len(searches(fake)) == 1

@@ -297,7 +297,7 @@ def test_a_preview_leaves_nothing_in_the_library(session, home):
     session.press("preview")
     session.driver.wait(lambda: session.says() == "Previewed with em-membrane.", 10)
     assert session.begun()[0].image.parent == session.panel.jobs.scratch
-    assert [file.name for file in home.root.iterdir()] == [FILE]  # what was chosen
+    assert {file.name for file in home.root.iterdir()} == {FILE, "sessions"}  # what was chosen, what is open
 
 
 def test_a_segmentation_goes_on_when_the_copy_of_its_image_is_gone(session, home):

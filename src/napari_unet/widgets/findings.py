@@ -151,8 +151,6 @@ class Findings(QWidget):
                 self._say(f"Looking for slips: {self._job.state}.")
             case Notice(text) | Failed(text):
                 self._say(text)
-            case Finished(stopped=True):
-                self._say("The check was stopped.")
             case Finished() if self._slips:
                 self._say("")
             case Finished() if not any(isinstance(each, Notice) for each in self._job.events):

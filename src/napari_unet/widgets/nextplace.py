@@ -186,8 +186,6 @@ class NextPlace(QWidget):
                 self._say(f"Looking for places: {done} of {total} views ...")
             case Suggested():
                 self._places.append(event)
-            case Finished(stopped=True):
-                self._say("The search was stopped.")
             case Finished(_, detail):
                 if self._left:
                     self._show_next()

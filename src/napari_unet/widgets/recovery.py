@@ -41,7 +41,7 @@ class Recovery(QObject):
 
     def __init__(self, window: QMainWindow, viewer: Viewer) -> None:
         super().__init__(window)
-        self._window, self._viewer = window, viewer
+        self._viewer = viewer
         self._recorder = Recorder.of(window, viewer)
         self._cancel: Callable[[], None] | None = None
         self._file: Path | None = None
@@ -78,7 +78,7 @@ class Recovery(QObject):
 
         def done(found: Found) -> None:
             self._cancel = self._file = None
-            said = bring_back(self._viewer, self._window, left.session, found)
+            said = bring_back(self._viewer, self.parent(), left.session, found)
             try:
                 self._recorder.write()
             except Problem:  # then the former session stays, and is offered again
@@ -94,7 +94,7 @@ class Recovery(QObject):
             self._say(text)
 
         self._cancel = in_background(
-            read_session(left.session), "U-Net: recovering", self._say, done, failed, self._window
+            read_session(left.session), "U-Net: recovering", self._say, done, failed, self
         )
         self._say("Recovering ...")
 
@@ -109,7 +109,7 @@ class Recovery(QObject):
         self._offer()
 
     def _offer(self) -> None:
-        self._file = next(iter(left_in(library_of(self._window).sessions)), None)
+        self._file = next(iter(left_in(library_of(self.parent()).sessions)), None)
         self._say(f"napari ended unexpectedly ({when(died(self._file))})." if self._file else "")
 
     def _say(self, text: str) -> None:
