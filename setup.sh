@@ -21,7 +21,7 @@ if command -v dpkg >/dev/null; then
   wanted=()
   "$python" -c 'import ensurepip' 2>/dev/null || wanted+=("python3-venv")
   if [ "$what" = test ] || [[ " $* " == *" --show "* ]]; then
-    wanted+=(xvfb xauth libegl1 libgl1 libgl1-mesa-dri libxkbcommon-x11-0 libdbus-1-3 libxcb-cursor0 libxcb-icccm4
+    wanted+=(xvfb libegl1 libgl1 libgl1-mesa-dri libxkbcommon-x11-0 libdbus-1-3 libxcb-cursor0 libxcb-icccm4
       libxcb-keysyms1 libxcb-shape0 libxcb-xinerama0 libxcb-image0 libxcb-render-util0)
   fi
   for package in "${wanted[@]}"; do
@@ -43,7 +43,7 @@ fi
 
 case $what in
   demo) .venv/bin/napari-unet demo "$@" ;;
-  test) xvfb-run -a -s "-screen 0 1280x800x24" .venv/bin/python -m pytest -n 2 --dist loadgroup "$@" ;;
+  test) .venv/bin/python -m pytest -n 2 --dist loadgroup "$@" ;;
   install) echo "Ready: .venv/bin/napari, .venv/bin/napari-unet" ;;
   *) echo "Say what to run: demo, test or install."; exit 2 ;;
 esac

@@ -18,13 +18,6 @@ from .driver import Driver
 from .fakeworker import FakeWorker
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process open all windows: two on one screen would take the keyboard from each other."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("window"))
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch) -> Library:
     """The library of this test alone."""

@@ -93,9 +93,7 @@ class Recovery(QObject):
             left.let_go()
             self._say(text)
 
-        self._cancel = in_background(
-            read_session(left.session), "U-Net: recovering", self._say, done, failed, self
-        )
+        self._cancel = in_background(read_session(left.session), "U-Net: recovering", self._say, done, failed, self)
         self._say("Recovering ...")
 
     def dismiss(self) -> None:
