@@ -18,6 +18,15 @@ from .driver import Driver
 from .fakeworker import FakeWorker
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each of two processes open half of the windows, before it does anything else: torch stays out of them."""
+    files = sorted({item.path for item in items if item.path.is_relative_to(Path(__file__).parent)})
+    half = {path: number % 2 for number, path in enumerate(files)}
+    for item in items:
+        if item.path in half:
+            item.add_marker(pytest.mark.xdist_group(f"windows {half[item.path]}"))
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch) -> Library:
     """The library of this test alone."""
@@ -91,6 +100,11 @@ def said(panel: QWidget, name: str = "message") -> str:
     return panel.findChild(QLabel, name).text()
 
 
+def children() -> list[psutil.Process]:
+    """Return the processes that the tests started, without the screen that they are shown on."""
+    return [each for each in psutil.Process().children() if each.name() != "Xvfb"]
+
+
 def _working() -> list[psutil.Process]:
-    _, alive = psutil.wait_procs(psutil.Process().children(), timeout=0)
+    _, alive = psutil.wait_procs(children(), timeout=0)
     return alive

@@ -28,6 +28,8 @@ from napari_unet.problem import Problem
 from napari_unet.requests import Preview
 from napari_unet.widgets.jobs import Job, Jobs
 
+from .conftest import children
+
 # Follows the protocol of the worker, without torch. What it does is said by `start_from`.
 FAKE = """
 import json, os, sys, threading, time
@@ -128,7 +130,7 @@ def window(qtbot) -> QMainWindow:
 def jobs(window, command, qtbot):
     jobs = Jobs(window, command)
     yield jobs
-    processes = psutil.Process().children()
+    processes = children()
     window.deleteLater()
     qtbot.waitUntil(lambda: not any(process.is_running() for process in processes))
 
@@ -182,18 +184,18 @@ def test_the_spare_is_ready_before_a_job_and_is_replaced(qtbot, jobs, tmp_path):
         jobs.warm()
     jobs.warm()
     assert ready.args == [jobs.ready] == [Ready("the processor", "")]
-    (spare,) = psutil.Process().children()
+    (spare,) = children()
     job = _start(jobs, tmp_path, "wait")
     assert _pid(qtbot, job) == spare.pid
-    assert len(psutil.Process().children()) == 2
+    assert len(children()) == 2
 
 
 def test_a_spare_that_died_is_not_taken(qtbot, jobs, tmp_path):
     with qtbot.waitSignal(jobs.became_ready):
         jobs.warm()
-    (spare,) = psutil.Process().children()
+    (spare,) = children()
     spare.kill()
-    qtbot.waitUntil(lambda: not psutil.Process().children())
+    qtbot.waitUntil(lambda: not children())
     job = _start(jobs, tmp_path, "finish")
     qtbot.waitUntil(lambda: isinstance(job.outcome, Finished))
 
@@ -201,7 +203,7 @@ def test_a_spare_that_died_is_not_taken(qtbot, jobs, tmp_path):
 def test_a_spare_that_dies_while_it_is_taken_is_a_failed_job(qtbot, jobs, tmp_path):
     with qtbot.waitSignal(jobs.became_ready):
         jobs.warm()
-    (spare,) = psutil.Process().children()
+    (spare,) = children()
     spare.kill()
     spare.wait()
     time.sleep(0.1)  # the thread has said so, nobody has heard it
@@ -395,9 +397,9 @@ def test_nothing_is_left_of_a_window(qtbot, command, tmp_path):
     jobs = Jobs(window, command, patience=0.2)
     _pid(qtbot, _start(jobs, tmp_path / "a", "wait"))
     _pid(qtbot, _start(jobs, tmp_path / "b", "hang"))
-    assert len(psutil.Process().children()) == 3
+    assert len(children()) == 3
     window.deleteLater()
-    qtbot.waitUntil(lambda: not psutil.Process().children())
+    qtbot.waitUntil(lambda: not children())
     qtbot.waitUntil(lambda: set(threading.enumerate()) <= threads)
 
 
@@ -405,10 +407,10 @@ def test_nothing_is_left_of_a_window_that_python_collects(qtbot, command):
     window = QMainWindow()
     window.cycle = [window]
     Jobs(window, command).warm()
-    assert psutil.Process().children()
+    assert children()
     del window
     gc.collect()
-    qtbot.waitUntil(lambda: not psutil.Process().children())
+    qtbot.waitUntil(lambda: not children())
 
 
 # A window of napari, closed by a person.
@@ -481,7 +483,7 @@ def test_stop_it(qtbot, viewer, tmp_path):
     qtbot.waitUntil(lambda: not _is_open(window))
     events, _ = log.read(tmp_path / "run" / "log.jsonl")
     assert events[-1].stopped
-    qtbot.waitUntil(lambda: _gone(pid) and not psutil.Process().children())
+    qtbot.waitUntil(lambda: _gone(pid) and not children())
 
 
 def test_stop_it_waits_for_a_job_that_hangs_no_longer_than_its_time(qtbot, viewer, tmp_path):
@@ -507,7 +509,7 @@ def test_let_it_finish(qtbot, viewer, tmp_path):
     assert not _gone(pid)
     qtbot.waitUntil(lambda: _gone(pid))
     assert (tmp_path / "run" / "model").read_text() == "40"
-    qtbot.waitUntil(lambda: not psutil.Process().children())
+    qtbot.waitUntil(lambda: not children())
 
 
 def test_no_question_where_nothing_runs(qtbot, viewer, tmp_path):
@@ -517,13 +519,13 @@ def test_no_question_where_nothing_runs(qtbot, viewer, tmp_path):
     qtbot.waitUntil(lambda: not job.running)
     _press_x(window)
     qtbot.waitUntil(lambda: not _is_open(window))
-    qtbot.waitUntil(lambda: not psutil.Process().children())
+    qtbot.waitUntil(lambda: not children())
 
 
 def test_a_script_is_not_asked(qtbot, viewer, tmp_path):
     pid = _pid(qtbot, _start(Jobs.of(viewer.window._qt_window), tmp_path, "wait"))
     viewer.close()
-    qtbot.waitUntil(lambda: _gone(pid) and not psutil.Process().children())
+    qtbot.waitUntil(lambda: _gone(pid) and not children())
     events, _ = log.read(tmp_path / "run" / "log.jsonl")
     assert events[-1].stopped
 
@@ -540,7 +542,7 @@ def test_the_file_menu_asks_too(qtbot, viewer, tmp_path, words):
     action.trigger()
     _answer(qtbot, window, "Stop it")
     qtbot.waitUntil(lambda: not _is_open(window))
-    qtbot.waitUntil(lambda: not psutil.Process().children())
+    qtbot.waitUntil(lambda: not children())
 
 
 def test_exit_asks_for_the_jobs_of_all_windows(qtbot, viewer, make_napari_viewer, command, tmp_path):
