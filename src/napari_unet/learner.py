@@ -77,12 +77,12 @@ class Learner:
             with self._compute.autocast():
                 logits = self._net(batch.image)[..., CUT:-CUT, CUT:-CUT]
             loss = weighted_cross_entropy(logits.float(), batch.target, batch.weights)
-            if self._held_to is not None:
+            unpainted = batch.target == UNCOUNTED
+            if self._held_to is not None and (self.doubt or unpainted.any()):
                 with torch.no_grad(), self._compute.autocast():
                     before = self._held_to(batch.image)[..., CUT:-CUT, CUT:-CUT]
-                painted = batch.target != UNCOUNTED
-                loss = (1 - self.doubt) * loss + self.doubt * held_back(logits.float(), before.float(), painted)
-                loss = loss + _HOLD * held_back(logits.float(), before.float(), ~painted)
+                loss = (1 - self.doubt) * loss + self.doubt * held_back(logits.float(), before.float(), ~unpainted)
+                loss = loss + _HOLD * held_back(logits.float(), before.float(), unpainted)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
