@@ -14,7 +14,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLineEdit, QPushButton, QToolButton, QWidget
 
 from napari_unet.events import Failed, Loss, Progress, Score
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 
 LEFT = Qt.MouseButton.LeftButton
 STEPS = 100_000  # a training that nobody waits for; with a number of steps it need not time any

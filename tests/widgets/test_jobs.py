@@ -26,7 +26,8 @@ from napari_unet.config import TrainConfig
 from napari_unet.events import Failed, Finished, Loss, Notice, Progress, Ready, Started
 from napari_unet.problem import Problem
 from napari_unet.requests import Preview
-from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.job import Job
+from napari_unet.widgets.jobs import Jobs
 
 from .conftest import children
 

@@ -5,7 +5,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton
 
 from napari_unet.events import Failed, Finished, Notice, Progress, Score, Started
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobview import JobView
 
 

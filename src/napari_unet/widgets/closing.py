@@ -10,7 +10,8 @@ from qtpy.QtWidgets import QApplication, QDialog, QMainWindow, QMessageBox, QPro
 from napari_unet.requests import KeepGoing
 
 if TYPE_CHECKING:
-    from napari_unet.widgets.jobs import Job, Jobs
+    from napari_unet.widgets.job import Job
+    from napari_unet.widgets.jobs import Jobs
 
 
 class Closing(QObject):

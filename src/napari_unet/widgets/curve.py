@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QLabel, QStackedLayout, QWidget
 
 from napari_unet.events import Event, Loss, Progress, Score
 from napari_unet.holdout import SHARE, TRUSTED
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 
 _WIDTH, _HEIGHT = 300, 150  # pixels
 _REDRAW_MS = 200

@@ -16,7 +16,7 @@ from napari_unet.lint import DENSE, SPARSE, Rules
 from napari_unet.problem import Problem
 from napari_unet.slips import SLIP
 from napari_unet.widgets.handover import volume_of
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.panel import Panel, Sentences
 from napari_unet.widgets.place import fly_to
 from napari_unet.widgets.prepare import Prepared

@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_unet.events import Event, Failed, Finished
 from napari_unet.requests import Look
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.place import in_view
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from napari_unet.events import Event, Finished, Joined, Score
 from napari_unet.holdout import Strip
 from napari_unet.problem import Problem
 from napari_unet.runs import held_in
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.outline import corners, outline, shape_of
 
 if TYPE_CHECKING:

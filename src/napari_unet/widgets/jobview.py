@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, 
 
 from napari_unet.events import Event, Failed, Finished, Joined, Notice, Progress, Score, Started
 from napari_unet.holdout import TRUSTED
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.panel import Sentences
 from napari_unet.words import counted
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from qtpy.QtCore import QObject
 
 from napari_unet.requests import Join
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.paintwatch import PaintWatch
 
 

@@ -15,7 +15,7 @@ from napari_unet.events import Event, Failed, Finished, Notice, Previewed
 from napari_unet.preview import NONE, load_preview
 from napari_unet.problem import Problem
 from napari_unet.requests import Preview
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.place import InView, in_view
 from napari_unet.widgets.result import hide_preview, show_preview
 

@@ -13,7 +13,8 @@ from napari_unet.events import Event, Failed, Finished
 from napari_unet.omezarr import open_array
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS
-from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.job import Job
+from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.livepreview import classes_in
 from napari_unet.widgets.mosaic import show_mosaic
 from napari_unet.widgets.place import placed

@@ -25,7 +25,8 @@ from napari_unet.naming import Named, named
 from napari_unet.problem import Problem
 from napari_unet.runs import LOCK
 from napari_unet.widgets.cardwindow import CardWindow
-from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.job import Job
+from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.remembered import last_model, recall
 from napari_unet.widgets.wheel import only_with_focus
 

@@ -15,7 +15,7 @@ from napari_unet.card import MODEL_FILE
 from napari_unet.config import SuggestJob
 from napari_unet.events import Event, Failed, Finished, Joined, Progress, Suggested
 from napari_unet.library import UNDONE, free
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.models import SCRATCH
 from napari_unet.widgets.outline import corners, outline
 from napari_unet.widgets.panel import OPEN_FIRST, Panel, Sentences

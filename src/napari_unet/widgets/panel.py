@@ -28,7 +28,8 @@ from napari_unet.problem import Problem
 from napari_unet.reader import OURS
 from napari_unet.widgets.background import in_background
 from napari_unet.widgets.guard import Guard, main_window
-from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.job import Job
+from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.paintwatch import PaintWatch
 from napari_unet.widgets.preferences import library_of, unwritable
 from napari_unet.widgets.recovery import Recovery, RecoveryLine

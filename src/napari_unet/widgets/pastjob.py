@@ -11,7 +11,7 @@ from napari_unet import log
 from napari_unet.events import Event, Failed, Finished, Notice, Progress, Started
 from napari_unet.log import LOG
 from napari_unet.requests import Request
-from napari_unet.widgets.jobs import REMEDIES, Job, layer_ref
+from napari_unet.widgets.job import REMEDIES, Job, layer_ref
 from napari_unet.words import for_window
 
 

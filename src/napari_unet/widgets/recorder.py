@@ -13,7 +13,8 @@ from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_unet.problem import Problem
 from napari_unet.session import Living, Session
-from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.job import Job
+from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.preferences import library_of
 from napari_unet.widgets.snapshot import snapshot
 

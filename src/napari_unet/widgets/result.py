@@ -23,7 +23,7 @@ from napari_unet.widgets.place import placed
 from napari_unet.widgets.strokes import is_strokes
 
 if TYPE_CHECKING:
-    from napari_unet.widgets.jobs import Job
+    from napari_unet.widgets.job import Job
 
 _PAUSE = 0.33  # seconds between two refreshes
 _OPACITY = 0.5

@@ -19,7 +19,7 @@ from napari_unet.widgets import preferences
 from napari_unet.widgets.earlier import EarlierResults, image_of, left_unfinished, show_earlier
 from napari_unet.widgets.form import Form
 from napari_unet.widgets.handover import volume_of
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobview import JobView
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.panel import OPEN_FIRST, Fold, Panel

@@ -8,7 +8,8 @@ from napari.layers import Image
 
 from napari_unet.config import SegmentConfig
 from napari_unet.widgets.follow import Follow
-from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.job import Job
+from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.result import hide_preview, show_growing
 
 if TYPE_CHECKING:

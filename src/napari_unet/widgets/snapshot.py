@@ -14,7 +14,7 @@ from napari_unet.reader import OURS
 from napari_unet.session import Asked, Session, Shown
 from napari_unet.widgets.choices import choices_in
 from napari_unet.widgets.handover import candidates, finest
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -19,7 +19,7 @@ from napari_unet.naming import name_of
 from napari_unet.problem import Problem
 from napari_unet.runs import begun_in
 from napari_unet.timeline import adopt, kept
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.panel import Panel, Sentences
 from napari_unet.widgets.place import in_view
 from napari_unet.widgets.preferences import machine

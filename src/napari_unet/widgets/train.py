@@ -19,7 +19,7 @@ from napari_unet.widgets.comparison import Comparison
 from napari_unet.widgets.curve import Curve
 from napari_unet.widgets.enough import Enough
 from napari_unet.widgets.findings import Findings
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobview import JobView
 from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.livepreview import LivePreview, LiveSwitch

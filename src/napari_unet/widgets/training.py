@@ -12,7 +12,8 @@ from napari_unet.config import TrainConfig
 from napari_unet.problem import Problem
 from napari_unet.runs import as_begun, begun_in
 from napari_unet.widgets.heldout import HeldOut
-from napari_unet.widgets.jobs import Job, Jobs
+from napari_unet.widgets.job import Job
+from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.joins import Joins
 from napari_unet.widgets.livepreview import LivePreview
 from napari_unet.widgets.paintwatch import PaintWatch
