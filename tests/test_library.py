@@ -123,3 +123,10 @@ def test_listing_models_does_not_load_torch(tmp_path):
 @pytest.mark.parametrize("folder", ["runs", "labels", "segmentations", "copies"])
 def test_each_kind_has_a_folder_of_its_own(tmp_path, folder):
     assert getattr(Library(tmp_path), folder).parent == tmp_path
+
+
+def test_messages_name_layers_instead_of_the_files_of_the_library(tmp_path):
+    there = Library(tmp_path / "my home")
+    copy, labels = there.copies / "fly medulla-0123456789ab.zarr", there.labels / "strokes-2.zarr"
+    assert there.in_words(f"{copy} is gone; {labels / '0'} too") == "fly medulla is gone; strokes-2 too"
+    assert there.in_words("/data/stack.zarr is gone") == "/data/stack.zarr is gone"

@@ -17,6 +17,7 @@ from napari_unet.config import Precision, Settings
 from napari_unet.library import library
 from napari_unet.precision import fastest
 from napari_unet.problem import Problem
+from napari_unet.words import counted
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,7 @@ class Compute:
     threads: int
 
     def __str__(self) -> str:
-        return f"{self.name}, {self.threads} threads, {self.precision}"
+        return f"{self.name}, {counted(self.threads, 'thread')}, {self.precision}"
 
     def autocast(self) -> torch.autocast:
         """Return the context that computes in this precision."""

@@ -99,8 +99,9 @@ def _write_weights(config: TrainConfig, sections: Sequence[PaintedSection]) -> N
     image = open_volume(path, config.channel)
     shutil.rmtree(config.out / WEIGHTS, ignore_errors=True)  # of another time
     weights = create_level(config.out / WEIGHTS, image.shape, (1, _CHUNK, _CHUNK), "float32", "zyx")
-    for section in sections:
-        if config.pairs[section.pair][0] == path:
-            counted = section.learn != UNCOUNTED
-            weights[section.z] = np.where(counted, section.weights, np.asarray(weights[section.z]))
+    here = [section for section in sections if config.pairs[section.pair][0] == path]
+    for section in here:
+        counted = section.learn != UNCOUNTED
+        weights[section.z] = np.where(counted, section.weights, np.asarray(weights[section.z]))
     weights.attrs["highest"] = float(max(section.weights.max() for section in sections))
+    weights.attrs["painted"] = sorted({section.z for section in here})

@@ -84,6 +84,11 @@ class Library:
         there = next((each for each in (self.root, *self.root.parents) if os.path.lexists(each)), self.root)
         return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
+    def in_words(self, text: str) -> str:
+        """Return a message in which copies and labels of this library have the names of layers, not paths."""
+        folders = "|".join(re.escape(str(folder)) for folder in (self.copies, self.labels))
+        return re.sub(rf"(?:{folders})[\\/]([^\\/]*?)(?:-[0-9a-f]{{12}})?\.zarr(?:[\\/]\d+\b)?", r"\1", text)
+
     def painted(self) -> list[Path]:
         """Return the folders of the painted labels, the newest first."""
         return sorted(self.labels.glob("*.zarr"), key=lambda folder: folder.stat().st_mtime, reverse=True)

@@ -220,6 +220,7 @@ class _Process:
         )
         weights[0] = 2
         weights.attrs["highest"] = 2.0
+        weights.attrs["painted"] = [0, 2]
         yield Finished(str(config.out), "drawn")
 
     def _check(self, fields: dict) -> Iterator[Event]:

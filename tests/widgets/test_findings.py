@@ -152,7 +152,7 @@ def test_a_check_can_be_stopped_and_can_fail(driver, fake, home) -> None:
     button = panel.findChild(QPushButton, "check")
     driver.click(button)
     driver.wait(lambda: said(panel, "checked") == "Looking for slips: section 1 of 2, 1 min 00 s left.", 20)
-    assert button.text() == "Stop"
+    assert button.text() == "Stop check"
     driver.click(button)
     driver.wait(lambda: said(panel, "checked") == "The check was stopped.", 20)
     assert button.text() == "Check"

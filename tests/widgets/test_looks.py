@@ -35,12 +35,14 @@ def test_examples_are_shown_in_a_window_and_weights_as_a_layer(driver, fake):
     window.close()
 
     start_painting(viewer, strokes, 2)
+    driver.show_section(1)
     for _ in range(2):
         driver.click(panel.findChild(QPushButton, "weights"))
         assert panel.jobs is not None
         driver.wait(lambda: said(panel) == MEANING, 15)
         weights = viewer.layers[WEIGHTS_NAME]
         assert (weights.data.shape, tuple(weights.contrast_limits)) == (SHAPE, (0, 2))
+        assert viewer.dims.current_step[0] == 0  # the nearest section that is painted
         assert np.allclose(weights.extent.world, viewer.layers["stack"].extent.world)
         assert (len(viewer.layers), viewer.layers.selection.active, strokes.mode) == (3, strokes, "paint")
         assert panel.findChild(QPushButton, "train").isEnabled()
@@ -59,6 +61,19 @@ def test_looks_that_fail_or_whose_panel_is_closed_do_no_harm(driver, fake):
     driver.click(panel.findChild(QPushButton, "weights"))
     close_panel(driver, panel)
     driver.wait(lambda: WEIGHTS_NAME in driver.viewer.layers, 15)
+
+
+def test_no_window_opens_for_a_panel_that_was_closed(driver, fake, qtbot):
+    panel = _panel(driver)
+    fake.does("hang")
+    driver.click(panel.findChild(QPushButton, "examples"))
+    driver.wait(lambda: bool(panel.jobs.running()), 15)
+    (job,) = panel.jobs.running()
+    close_panel(driver, panel)
+    fake.does("finish")
+    driver.wait(lambda: not job.running, 15)
+    qtbot.wait(50)
+    assert panel.findChildren(QDialog, "mosaic") == []
 
 
 def test_a_drawing_can_be_stopped(driver, fake):

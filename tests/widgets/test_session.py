@@ -129,7 +129,7 @@ def test_from_strokes_to_a_segmented_stack(session, tmp_path, caplog):
     assert not preview.visible
     preview = session.layer("U-Net preview")
     session.click(session.find(panel, QPushButton, "segment"))
-    result = session.layer("fly-medulla-fly-medulla-labels")
+    result = session.layer("fly-medulla-segmented")
     segmenting = panel.jobs.latest("segment")
     session.wait(lambda: segmenting.progress is not None, 60)
     session.picture("segmenting")

@@ -273,6 +273,17 @@ def test_labels_in_memory_move_to_disk(tmp_path: Path, data: Any) -> None:
     np.testing.assert_array_equal(kept(layer), np.asarray(data))
 
 
+@pytest.mark.parametrize(("largest", "named"), [(2, True), (3, False)])
+def test_moved_labels_get_classes_unless_a_value_has_none(tmp_path: Path, largest: int, named: bool) -> None:
+    data = np.minimum(LABELS, largest)
+    layer = Labels(data, name="labels")
+    before = layer.get_color(1)
+    take_over(layer, last(moved_to_disk(layer, Image(STACK), tmp_path, CLASSES)))
+    assert classes_of(layer) == (CLASSES if named else ())
+    colour = np.array([0x56, 0xB4, 0xE9, 255]) / 255 if named else before
+    np.testing.assert_allclose(layer.get_color(1), colour, atol=0.01)
+
+
 @pytest.mark.parametrize(("largest", "dtype"), [(255, "u1"), (256, "u2"), (70_000, "u4"), (2**40, "u8")])
 def test_large_labels_stay_what_they_are(tmp_path: Path, largest: int, dtype: str) -> None:
     data = LABELS.copy()

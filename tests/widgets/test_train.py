@@ -507,20 +507,25 @@ def test_images_of_all_kinds_are_trained_on(driver, fake, kind):
 
 @pytest.mark.parametrize(
     ("shape", "options", "text"),
-    [
-        ((*SHAPE, 3), {"rgb": True}, "is a colour image"),
-        ((2, *SHAPE), {}, "has 4 axes"),
-        ((2, 96, 128), {}, "voxels large"),
-    ],
+    [((*SHAPE, 3), {"rgb": True}, "is a colour image"), ((2, *SHAPE), {}, "has 4 axes")],
 )
-def test_images_that_cannot_be_used_are_refused_in_a_sentence(driver, fake, shape, options, text):
+def test_images_that_cannot_be_used_are_refused_before_the_button_is_pressed(driver, fake, shape, options, text):
     driver.viewer.add_image(_stack(shape), name="stack", **options)
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    assert text in said(panel, "reason")
+    train = _button(panel, "train")
+    assert (train.isEnabled(), train.toolTip()) == (False, said(panel, "reason"))
+
+
+def test_labels_of_another_size_are_refused_in_a_sentence(driver, fake):
+    driver.viewer.add_image(_stack((2, 96, 128)), name="stack")
     strokes = driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
     strokes.mode = "paint"
     panel = panel_of(driver, "Train")
     driver.click(_button(panel, "train"))
     driver.wait(lambda: not panel.preparing, 10)
-    assert text in said(panel)
+    assert "voxels large" in said(panel)
     assert _button(panel, "train").isEnabled()
     assert (strokes.editable, strokes.mode) == (True, "paint")
     assert fake.asked(Begin) == []

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from napari_unet.events import Compared, Event, Failed, Finished
 from napari_unet.library import UNDONE
 from napari_unet.widgets.job import Job
-from napari_unet.widgets.panel import Sentences
+from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.timeline import Timeline
 from napari_unet.words import verdict
 

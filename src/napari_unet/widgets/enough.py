@@ -10,7 +10,7 @@ from napari_unet.events import Event, Finished, Joined, Previewed
 from napari_unet.preview import Preview, load_preview
 from napari_unet.problem import Problem
 from napari_unet.widgets.job import Job
-from napari_unet.widgets.panel import Sentences
+from napari_unet.widgets.rows import Sentences
 
 SHARE, COUNT = 0.003, 3  # so much of the view, so many corrections in a row
 LEARNED = 3  # previews of the same view after which a correction has had its effect

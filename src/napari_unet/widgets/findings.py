@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unet.config import CheckConfig, CheckSettings
 from napari_unet.events import Event, Failed, Finding, Finished, Notice, Progress
@@ -17,10 +17,11 @@ from napari_unet.problem import Problem
 from napari_unet.slips import SLIP
 from napari_unet.widgets.handover import volume_of
 from napari_unet.widgets.job import Job
-from napari_unet.widgets.panel import Panel, Sentences
+from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.place import fly_to
 from napari_unet.widgets.prepare import Prepared
 from napari_unet.widgets.proofreader import Proofreader
+from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.strokes import corner_on
 from napari_unet.words import for_window
 
@@ -41,6 +42,11 @@ class Findings(QWidget):
     ----------
     panel : Panel
         Prepares the layers, and knows the jobs.
+
+    Attributes
+    ----------
+    button : QPushButton
+        It goes beside the one that trains.
     """
 
     flipped = Signal(str)  # what 0 should mean instead: "unlabelled" or "background"
@@ -59,17 +65,16 @@ class Findings(QWidget):
         self._reader = Proofreader(panel.viewer, self)
         self._list = QVBoxLayout()
         self._list.setSpacing(2)
-        self._button = QPushButton("Check", objectName="check")
+        self.button = QPushButton("Check", objectName="check")
+        self.button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self._said = Sentences()
         self._said.setObjectName("checked")
-        row = QHBoxLayout()
-        row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self._said, 1)
+        self._said.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(self._list)
-        column.addLayout(row)
-        self._button.clicked.connect(self._on_button)
+        column.addWidget(self._said)
+        self.button.clicked.connect(self._on_button)
         self._reader.found.connect(self._on_found)
 
     def follow(self, image: Image | None, layers: Sequence[Labels], settings: Mapping[str, Any], reason: str) -> None:
@@ -81,9 +86,9 @@ class Findings(QWidget):
         self._image, self._layers = image, layers
         names = dict(enumerate(settings["classes"], start=1))
         self._reader.follow(image, layers, Rules(names, settings["zero"] == "background", settings["objects"]))
-        self._button.setEnabled(self._running or not reason)
-        self._button.setToolTip("Gives the check up." if self._running else reason or _TIP)
-        self.setVisible(bool(layers))
+        self.button.setEnabled(self._running or not reason)
+        self.button.setToolTip("Gives the check up." if self._running else reason or _TIP)
+        self.button.setVisible(bool(layers))
 
     def painted(self, *_: object) -> None:
         """Read labels on disk that were painted on; a slip that was painted over is none any more."""
@@ -108,7 +113,7 @@ class Findings(QWidget):
             self._job.happened.disconnect(self._on_event)
         self._job = jobs.start("check", config, "U-Net: looking for slips", image)
         self._job.happened.connect(self._on_event)
-        self._button.setText("Stop")
+        self.button.setText("Stop check")
         self._slips = []
         self._show()
         self._say("Looking for slips ...")
@@ -119,7 +124,7 @@ class Findings(QWidget):
             self._job.happened.disconnect(self._on_event)
             self._job.stop()
             self._job = None
-        self._button.setText("Check")
+        self.button.setText("Check")
         self._plain, self._slips = [], []
         self._show()
         self._say("")
@@ -132,8 +137,8 @@ class Findings(QWidget):
         if self._running:
             assert self._job is not None
             self._job.stop()
-            self._button.setEnabled(False)
-            self._button.setToolTip("It stops after what it is doing now.")
+            self.button.setEnabled(False)
+            self.button.setToolTip("It stops after what it is doing now.")
             self._say("Stopping ...")
         else:
             self.pressed.emit()
@@ -147,7 +152,7 @@ class Findings(QWidget):
         match event:
             case Finding(kind=kind) if kind == SLIP:
                 self._slips.append((event, self._value(event)))
-            case Progress() if self._button.isEnabled():
+            case Progress() if self.button.isEnabled():
                 self._say(f"Looking for slips: {self._job.state}.")
             case Notice(text) | Failed(text):
                 self._say(text)
@@ -156,12 +161,13 @@ class Findings(QWidget):
             case Finished() if not any(isinstance(each, Notice) for each in self._job.events):
                 self._say("No slips: the model agrees with what is painted, or is not sure.")
         if isinstance(event, Finished | Failed):
-            self._button.setText("Check")
+            self.button.setText("Check")
             self._show()
             self._panel.updated()
 
     def _say(self, text: str) -> None:
         self._said.setText(for_window(text))
+        self._said.setVisible(bool(text))
 
     def _show(self) -> None:
         """Show a line for each finding, those that matter most first."""

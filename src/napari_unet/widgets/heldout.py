@@ -60,7 +60,7 @@ class HeldOut(QObject):
         if image is None or (self._layer and self._layer not in there):
             return
         rectangles = [_corners(z, strip, shape_of(image)) for z, strip in sorted(strips.items())]
-        layer = outline(self._viewer, image, "held out", NAME, rectangles, "white", "#ffffff26")
+        layer = outline(self._viewer, image, "held out", NAME, rectangles, "white", "transparent")
         self._layer = layer.unique_id
 
 

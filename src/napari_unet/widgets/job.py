@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from napari_unet.layout import CONFIG
 from napari_unet.log import ERROR, LOG
 from napari_unet.requests import Begin, Request, Stop
 from napari_unet.widgets.process import Worker
-from napari_unet.words import duration, for_window
+from napari_unet.words import duration
 
 JobConfig = TrainConfig | SegmentConfig | CheckConfig | SuggestJob
 _NOUNS = {
@@ -71,6 +72,7 @@ class Job(QObject):
         image: Any,
         kept: bool,
         patience: float,
+        in_words: Callable[[str], str],
     ) -> None:
         super().__init__(parent)
         self.verb, self.title, self.kept = verb, title, kept
@@ -82,6 +84,7 @@ class Job(QObject):
         self.stopped = False
         self.errors = ""
         self._worker = worker
+        self._in_words = in_words
         self._log = config.out / LOG
         self._read_to = self._log.stat().st_size if self._log.exists() else 0  # what is there is of former jobs
         self._unheard: list[Event] = []
@@ -204,7 +207,7 @@ class Job(QObject):
         if not self.running:
             return
         if isinstance(event, Failed | Notice):
-            event = replace(event, text=for_window(event.text))
+            event = replace(event, text=self._in_words(event.text))
         self.events.append(event)
         if isinstance(event, Progress):
             self.progress = event

@@ -19,6 +19,7 @@ from napari_unet.widgets.closing import Closing
 from napari_unet.widgets.job import Job, JobConfig
 from napari_unet.widgets.preferences import library_of
 from napari_unet.widgets.process import WORKER, Worker, let_go
+from napari_unet.words import for_window
 
 _PATIENCE = 10.0  # seconds
 
@@ -88,7 +89,7 @@ class Jobs(QObject):
         for job in [job for job in self._jobs if job.verb == verb and job.kept == kept and not job.running]:
             self._jobs.remove(job)
             job.setParent(None)  # it stays as long as somebody looks at it
-        job = Job(self, worker, verb, config, title, image, kept, self._patience)
+        job = Job(self, worker, verb, config, title, image, kept, self._patience, self._in_words)
         self._jobs.append(job)
         self.warm()
         if kept:
@@ -114,6 +115,10 @@ class Jobs(QObject):
         worker.ended.connect(self._forget)
         self._workers.append(worker)
         return worker
+
+    def _in_words(self, text: str) -> str:
+        """Return what a job says as the window says it."""
+        return for_window(library_of(self.parent()).in_words(text))
 
     @Slot(object)
     def _hear(self, event: Event) -> None:

@@ -10,14 +10,14 @@ from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, 
 from napari_unet.events import Event, Failed, Finished, Joined, Notice, Progress, Score, Started
 from napari_unet.holdout import TRUSTED
 from napari_unet.widgets.job import Job
-from napari_unet.widgets.panel import Sentences
+from napari_unet.widgets.rows import Sentences
 from napari_unet.words import counted
 
 _NOTICES = 3  # the latest ones stay in view
 
 
 class JobView(QWidget):
-    """One line of progress, one of state, Stop and Resume; empty until there is a job.
+    """One line of progress, one of state, Stop and Resume, what was said; empty until there is a job.
 
     Parameters
     ----------
@@ -52,9 +52,11 @@ class JobView(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for each in (self._bar, self._line, self._said, self._joined):
-            column.addWidget(each)
-        column.addLayout(buttons)
+        column.addWidget(self._bar)
+        column.addWidget(self._line)
+        column.addLayout(buttons)  # above what may become long: always in view
+        column.addWidget(self._joined)
+        column.addWidget(self._said)
         self._said.hide()
         self._joined.hide()
         self._show_buttons()

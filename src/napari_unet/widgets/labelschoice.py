@@ -15,7 +15,7 @@ from napari_unet.widgets.strokes import classes_of, is_strokes
 if TYPE_CHECKING:
     from napari.layers import Labels
 
-_ROWS = 3  # in view; more of them scroll
+_ROWS = 4  # in view at most; more of them scroll
 _MOST = 12  # earlier labels in the menu
 
 
@@ -41,7 +41,6 @@ class LabelsChoice(QWidget):
         self._list.setObjectName("labels")
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self._list.setFixedHeight(_ROWS * (self.fontMetrics().height() + 8) + 4)
         self._list.itemChanged.connect(lambda _: self.changed.emit())
         self._new = QPushButton("New")
         self._new.setObjectName("new")
@@ -72,6 +71,7 @@ class LabelsChoice(QWidget):
         for layer in self._layers:
             item = QListWidgetItem(layer.name, self._list)
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
+        self._list.setFixedHeight(min(max(len(layers), 1), _ROWS) * (self.fontMetrics().height() + 8) + 4)
         self._tick(ticked)
 
     def chosen(self) -> list[Labels]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QDockWidget, QWidget
 
 from napari_unet.config import TrainConfig
 from napari_unet.events import Event, Failed, Finished
@@ -17,7 +18,7 @@ from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.livepreview import classes_in
 from napari_unet.widgets.mosaic import show_mosaic
-from napari_unet.widgets.place import placed
+from napari_unet.widgets.place import in_view, placed, show_section
 from napari_unet.widgets.result import selection_kept
 
 if TYPE_CHECKING:
@@ -104,8 +105,16 @@ class Looks(QObject):
         """Show what was drawn; return what to say of it."""
         if what == "weights":
             return _show_weights(self._viewer, shown, config)
+        if _closed(self._parent):  # nobody waits for them any more
+            return ""
         show_mosaic(self._parent, config.out / "examples.tif", _CAPTION, classes_in(config))
         return ""
+
+
+def _closed(panel: QWidget) -> bool:
+    """Return whether the dock around a panel was closed; behind another tab it is not."""
+    docks: list[QDockWidget] = panel.window().findChildren(QDockWidget)
+    return all(dock.isHidden() for dock in docks if dock.isAncestorOf(panel))
 
 
 def _show_weights(viewer: Viewer, shown: str, config: TrainConfig) -> str:
@@ -126,4 +135,7 @@ def _show_weights(viewer: Viewer, shown: str, config: TrainConfig) -> str:
             metadata={OURS: {"weights": True}},
             **placed(image),
         )
+    view, painted = in_view(viewer, image), np.array(weights.attrs["painted"], int)
+    if view is not None and view.z not in painted:  # the layer is black there
+        show_section(viewer, image, painted[np.abs(painted - view.z).argmin()])
     return "The brighter a pixel, the more it counts. Strokes that stay dark are held out to judge the training by."

@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QPaintEvent, QShowEvent
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QHBoxLayout,
     QPushButton,
-    QStyle,
-    QStyleOptionComboBox,
-    QStylePainter,
     QWidget,
 )
 
@@ -25,6 +22,7 @@ from napari_unet.naming import Named, named
 from napari_unet.problem import Problem
 from napari_unet.runs import LOCK
 from napari_unet.widgets.cardwindow import CardWindow
+from napari_unet.widgets.elide import elided
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.remembered import last_model, recall
@@ -230,6 +228,7 @@ class _Box(QComboBox):
         self.setMinimumContentsLength(12)
         self.view().setTextElideMode(Qt.TextElideMode.ElideMiddle)
         only_with_focus(self)
+        elided(self)
 
     def showPopup(self) -> None:  # noqa: N802
         self.enable_last(True)
@@ -238,16 +237,6 @@ class _Box(QComboBox):
     def hidePopup(self) -> None:  # noqa: N802
         super().hidePopup()
         self.enable_last(False)
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002, N802
-        option, painter = QStyleOptionComboBox(), QStylePainter(self)
-        self.initStyleOption(option)
-        control, field = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
-        room = self.style().subControlRect(control, option, field, self).width()
-        # Qt would cut a long name in the middle of a letter.
-        option.currentText = self.fontMetrics().elidedText(option.currentText, Qt.TextElideMode.ElideMiddle, room)
-        painter.drawComplexControl(control, option)
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def enable_last(self, enabled: bool) -> None:
         """Let wheel and arrow keys, which go from one model to the next, stop before the last item, or not."""

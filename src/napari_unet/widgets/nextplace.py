@@ -18,9 +18,10 @@ from napari_unet.library import UNDONE, free
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.models import SCRATCH
 from napari_unet.widgets.outline import corners, outline
-from napari_unet.widgets.panel import OPEN_FIRST, Panel, Sentences
+from napari_unet.widgets.panel import OPEN_FIRST, Panel
 from napari_unet.widgets.place import InView, show_part
 from napari_unet.widgets.prepare import Prepared
+from napari_unet.widgets.rows import Sentences
 
 KEY = "N"
 NAME = "U-Net next place"

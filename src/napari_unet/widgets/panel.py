@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_info
 from pydantic import ValidationError
@@ -14,27 +12,27 @@ from qtpy.QtWidgets import (
     QDockWidget,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QMainWindow,
     QPushButton,
     QScrollArea,
-    QToolButton,
     QWidget,
 )
 
-from napari_unet.events import Event, Failed, Finished, Started
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS
 from napari_unet.widgets.background import in_background
+from napari_unet.widgets.computeson import ComputesOn
 from napari_unet.widgets.guard import Guard, main_window
+from napari_unet.widgets.handover import volume_of
+from napari_unet.widgets.imagechoice import ImageChoice
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.paintwatch import PaintWatch
 from napari_unet.widgets.preferences import library_of, unwritable
 from napari_unet.widgets.recovery import Recovery, RecoveryLine
+from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.strokes import is_strokes
-from napari_unet.widgets.wheel import only_with_focus
 from napari_unet.words import for_window
 
 if TYPE_CHECKING:
@@ -80,9 +78,7 @@ class Panel(QScrollArea):
         self.reason = Sentences()
         self.reason.setObjectName("reason")
         self._message = Sentences()
-        self._device = Sentences()
-        self._device.setText("Computes on: looking ...")
-        self._device.setObjectName("device")
+        self._device = ComputesOn()
         self._message.setObjectName("message")
         self._cancelling = QPushButton("Cancel")
         self._cancelling.setObjectName("cancel")
@@ -123,12 +119,8 @@ class Panel(QScrollArea):
     def answers(self) -> None:
         """Add what is said: why nothing can begin, the message, what it computes on; near the button that asks."""
         self.wide(self.reason)
-        line = QWidget()
-        row = QHBoxLayout(line)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self._message, 1)
-        row.addWidget(self._cancelling, 0, Qt.AlignmentFlag.AlignTop)
-        self.wide(line)
+        self.wide(self._message)
+        self.wide(self._cancelling)
         self.wide(self._device)
 
     def last_row(self) -> None:
@@ -151,13 +143,8 @@ class Panel(QScrollArea):
         window = main_window(self)
         if self.jobs is None and window is not None:
             self.jobs = Jobs.of(window)
-            self.jobs.became_ready.connect(self._computes_on)
-            self.jobs.broke.connect(self._computes_on)
             self.jobs.began.connect(self.began)
-            self.jobs.began.connect(self._follow)
-            for job in self.jobs.running():
-                self._follow(job)
-            self._computes_on()
+            self._device.watch(self.jobs)
             self.jobs.warm()
             Guard.of(window, self.viewer, show_info)
             self.watch = PaintWatch.of(window, self.viewer)
@@ -185,15 +172,21 @@ class Panel(QScrollArea):
         there = {each.unique_id: each for each in self.viewer.layers}
         return None if job.image is None else there.get(job.image.unique_id)
 
-    def image_choice(self, tip: str) -> ComboBox:
+    def image_choice(self, tip: str) -> ImageChoice:
         """Add the row in which the image is chosen; it follows the layers of the viewer."""
-        choice = _LayerChoice(choices=lambda _: [(each.name, each) for each in self.layers(Image)], nullable=False)
-        choice.native.setObjectName("image")
-        choice.native.setMinimumContentsLength(8)
-        choice.native.setSizeAdjustPolicy(choice.native.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        only_with_focus(choice.native)
+        choice = ImageChoice(lambda: self.layers(Image))
         self.row("Image", choice.native, tip)
         return choice
+
+    def problem_of(self, image: Image | None) -> str:
+        """Return why an image cannot be used, or an empty string."""
+        if image is None:
+            return OPEN_FIRST
+        try:
+            volume_of(image)
+        except Problem as problem:
+            return str(problem)
+        return ""
 
     @property
     def preparing(self) -> bool:
@@ -249,81 +242,6 @@ class Panel(QScrollArea):
             self._cancel()
         self._cancelling.setEnabled(False)
         self.say("Cancelling ...")
-
-    def _follow(self, job: Job) -> None:
-        job.happened.connect(self._on_event)
-        self._computes_on()
-
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, Started | Finished | Failed):
-            self._computes_on()
-
-    def _computes_on(self, *_: object) -> None:
-        """Show what the running jobs compute on, or what the next one would, or why none can."""
-        assert self.jobs is not None
-        ready, trouble = self.jobs.ready, self.jobs.trouble
-        devices = [each.device for job in self.jobs.running() for each in job.events if isinstance(each, Started)]
-        if not devices and ready is not None:
-            devices = [ready.device]
-        if devices:
-            advice = f"<br>No GPU is used: {ready.advice}" if ready and ready.advice else ""
-            self._device.setText(f"Computes on: {' and '.join(dict.fromkeys(devices))}{advice}")
-        elif trouble:
-            remedy = "Run napari-unet doctor in a terminal; it tells more."
-            self._device.setText(f"Nothing can be computed: {escape(trouble)}.<br>{remedy}")
-
-
-class _LayerChoice(ComboBox):
-    """A choice of layers that stays with its layer when that is renamed; magicgui's own goes by the name."""
-
-    def reset_choices(self, *_: Any) -> None:
-        chosen = self.value
-        with self.changed.blocked():
-            super().reset_choices()
-            if chosen in self.choices:
-                self.value = chosen
-        if self.value != chosen:
-            self.changed.emit(self.value)
-
-
-class Fold(QWidget):
-    """A line that folds a widget away: ▸ Advanced."""
-
-    def __init__(self, title: str, inside: QWidget) -> None:
-        super().__init__()
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        self._button = QToolButton()
-        self._button.setObjectName("fold")
-        self._button.setText(title)
-        self._button.setCheckable(True)
-        self._button.setAutoRaise(True)
-        self._button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self._button.setArrowType(Qt.ArrowType.RightArrow)
-        self._button.toggled.connect(self._fold)
-        self._inside = inside
-        grid.addWidget(self._button, 0, 0, Qt.AlignmentFlag.AlignLeft)
-        grid.addWidget(inside, 1, 0)
-        inside.hide()
-
-    def _fold(self, opened: bool) -> None:
-        self._inside.setVisible(opened)
-        self._button.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
-
-
-class Sentences(QLabel):
-    """Text that wraps, and can be selected and copied; a word longer than the panel is cut, and whole in the tip."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setWordWrap(True)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.setMinimumWidth(1)
-
-    def setText(self, text: str) -> None:  # noqa: N802
-        """Show `text`."""
-        super().setText(text)
-        self.setToolTip(text)
 
 
 def _into_one_place(panel: Panel, window: QMainWindow) -> None:

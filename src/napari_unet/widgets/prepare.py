@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from napari.layers import Image, Labels
 
+from napari_unet.classes import PixelClass
 from napari_unet.config import SegmentConfig, TrainConfig
 from napari_unet.library import Library
 from napari_unet.problem import Problem
@@ -41,8 +42,10 @@ class Prepared:
     moved: tuple[tuple[Labels, Path], ...] = ()
 
 
-def prepare(image: Image, labels: Sequence[Labels], library: Library) -> Generator[str, None, Prepared]:
-    """Find the files of layers, or write them; for a thread.
+def prepare(
+    image: Image, labels: Sequence[Labels], library: Library, classes: Sequence[PixelClass] = ()
+) -> Generator[str, None, Prepared]:
+    """Find the files of layers, or write them, labels with their classes; for a thread.
 
     Yields
     ------
@@ -66,7 +69,8 @@ def prepare(image: Image, labels: Sequence[Labels], library: Library) -> Generat
         elif there is not None and on_disk(layer) == there:
             raise Problem("The labels and the image are the same file. Choose the labels that you painted.")
         else:  # also where another file holds the same: what is painted from now on is to be kept, and to join
-            file = yield from _in_words(moved_to_disk(layer, image, library.labels), f"Saving {layer.name}")
+            saving = moved_to_disk(layer, image, library.labels, classes)
+            file = yield from _in_words(saving, f"Saving {layer.name}")
             moved.append((layer, file))
         files.append(file)
     return Prepared(path, tuple(files), tuple(moved))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QPushButton
 
 from napari_unet.config import SegmentConfig
-from napari_unet.library import free
+from napari_unet.library import file_name, free
 from napari_unet.problem import Problem
 from napari_unet.widgets import preferences
 from napari_unet.widgets.earlier import EarlierResults, image_of, left_unfinished, show_earlier
@@ -22,15 +22,15 @@ from napari_unet.widgets.handover import volume_of
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobview import JobView
 from napari_unet.widgets.models import ModelChoice
-from napari_unet.widgets.panel import OPEN_FIRST, Fold, Panel
+from napari_unet.widgets.panel import Panel
+from napari_unet.widgets.part import Part
 from napari_unet.widgets.place import InView, in_view
 from napari_unet.widgets.prepare import Prepared, prepare, prepare_section, with_its_image
 from napari_unet.widgets.remembered import recall, remember
+from napari_unet.widgets.rows import Fold, side_by_side
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
-from napari_unet.widgets.sections import Sections
 from napari_unet.widgets.segmenting import begin_segmentation
 from napari_unet.widgets.stacks import Settings, Stacks, StacksLine
-from napari_unet.widgets.wheel import only_with_focus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 _ADVANCED = ("best_quality", "tile", "device", "precision", "threads", "scheduler")
-_STACK, _SECTIONS, _VIEW = "the whole stack", "some sections", "what is in view"
 _FLAT_FIRST = "Go back to the 2-D view of rows and columns first."
 
 
@@ -55,22 +54,21 @@ class SegmentPanel(Panel):
         self._previewing = SectionPreview(napari_viewer, self)
         self._image = self.image_choice("The stack to segment; it may be larger than the memory.")
         self._model = self.row("Model", ModelChoice(self._library, False), "What segments it; the card tells more.")
-        self._part = self.row("Part", QComboBox(), "Which part of the stack to segment.")
-        self._sections = self.wide(Sections())
+        self._part = self.row("Part", Part(), "Which part of the stack to segment.")
         self._probabilities = self.row(
             "Output",
             QCheckBox("probabilities too"),
             "Classes are always kept; the probability of each class on top.",
         )
         self._preview, self._segment = QPushButton("Preview section"), QPushButton("Segment stack")
-        self.wide(_side_by_side(self._preview, self._segment))
+        self.wide(side_by_side(self._preview, self._segment))
         self._several = self.wide(StacksLine(napari_viewer))
         self.answers()
         self._form = Form(SegmentConfig, _ADVANCED)
         self.wide(Fold("Advanced", self._form))
         self._view = self.wide(JobView("Resume"))
         self._command, self._earlier = QPushButton("Copy as command"), EarlierResults(self._library)
-        self.wide(_side_by_side(self._command, self._earlier))
+        self.wide(side_by_side(self._command, self._earlier))
         self.last_row()
         self._fill()
         self._connect()
@@ -107,7 +105,7 @@ class SegmentPanel(Panel):
         if images:
             self._image.value = images[0]
         self._model.choose_last()
-        self._part.setCurrentText(_STACK)
+        self._part.choose_all()
         self._several.offer(images)
         if self._previewing.running:
             self.say("A preview is being computed. Stop it, or wait until it is done; then try again.")
@@ -117,8 +115,6 @@ class SegmentPanel(Panel):
     def _fill(self) -> None:
         names = {
             "model": self._model,
-            "part": self._part,
-            "sections": self._sections,
             "probabilities": self._probabilities,
             "preview": self._preview,
             "segment": self._segment,
@@ -126,9 +122,6 @@ class SegmentPanel(Panel):
         }
         for name, widget in names.items():
             widget.setObjectName(name)
-        self._part.addItems([_STACK, _SECTIONS, _VIEW])
-        only_with_focus(self._part)
-        self._sections.hide()
         self._probabilities.setChecked(recall(self._library).probabilities)
         preferences.follow(self._form.prefer)
 
@@ -137,7 +130,6 @@ class SegmentPanel(Panel):
         self._several.changed.connect(self.updated)
         self._model.changed.connect(self.updated)
         self._model.said.connect(self.say)
-        self._part.currentTextChanged.connect(lambda text: self._sections.setVisible(text == _SECTIONS))
         self._form.changed.connect(self.updated)
         self._preview.clicked.connect(self._on_preview)
         self._previewing.said.connect(self.say)
@@ -153,13 +145,8 @@ class SegmentPanel(Panel):
 
     def _reason(self) -> str:
         """Return why nothing can begin, or an empty string."""
-        if self._image.value is None:
-            return OPEN_FIRST
-        try:
-            volume_of(self._image.value)
-        except Problem as problem:
-            return str(problem)
-        return self._form.problem() or ("The image is being prepared." if self.preparing else "")
+        problem = self.problem_of(self._image.value) or self._form.problem()
+        return problem or ("The image is being prepared." if self.preparing else "")
 
     def updated(self) -> None:
         """Say what can be done now, or why it cannot."""
@@ -196,7 +183,7 @@ class SegmentPanel(Panel):
         offered = self._several.offered()
         self._several.offer(offered if self._image.value in offered else ())
         with contextlib.suppress(Problem):  # then nothing can begin, and the panel says why
-            self._sections.set_depth(volume_of(self._image.value).shape[0] if self._image.value else 1)
+            self._part.set_depth(volume_of(self._image.value).shape[0] if self._image.value else 1)
         self.updated()
 
     def _settings(self) -> partial[SegmentConfig]:
@@ -210,10 +197,8 @@ class SegmentPanel(Panel):
 
     def _region(self) -> str | None:
         """Return the part to segment, or None if it is not in view, which is then said."""
-        if self._part.currentText() == _SECTIONS:
-            return "{}:{},:,:".format(*self._sections.range())
-        if self._part.currentText() == _STACK:
-            return ""
+        if not self._part.in_view:
+            return self._part.region()
         view = self._in_view("Show the part to segment first.", largest=10**9)
         return region_of(view, view.z) if view else None
 
@@ -259,9 +244,11 @@ class SegmentPanel(Panel):
     def _configured(self, region: str) -> Settings:
         """Return what makes a configuration of an image and its files, by the settings of now."""
         settings, folder = self._settings(), self._library.segmentations
+        model = Path(settings.keywords["model"]).stem
 
         def configured(image: Image, files: Prepared) -> SegmentConfig:
-            out = free(folder, f"{image.name}-{Path(settings.keywords['model']).stem}", ".zarr")
+            named_after = model.startswith(file_name(image.name))  # as models trained on it are by themselves
+            out = free(folder, f"{image.name}-{'segmented' if named_after else model}", ".zarr")
             return settings(image=files.image, out=out, region=region)
 
         return configured
@@ -316,12 +303,3 @@ class SegmentPanel(Panel):
 
         assert self.jobs is not None
         self.prepare(prepare_section(image, view.z, self.jobs.scratch), begin)
-
-
-def _side_by_side(*widgets: QWidget) -> QWidget:
-    both = QWidget()
-    row = QHBoxLayout(both)
-    row.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        row.addWidget(widget)
-    return both

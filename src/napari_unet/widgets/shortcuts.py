@@ -9,7 +9,7 @@ from napari.utils.interactions import Shortcut
 from qtpy.QtGui import QKeySequence, QShowEvent
 
 from napari_unet.widgets.nextplace import KEY
-from napari_unet.widgets.panel import Sentences
+from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.undo import KEYS
 
 # What it does: the name of napari's action, or a key of ours.

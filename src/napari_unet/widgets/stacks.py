@@ -15,8 +15,8 @@ from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.widgets.background import in_background
 from napari_unet.widgets.jobs import Jobs
-from napari_unet.widgets.panel import Sentences
 from napari_unet.widgets.prepare import Prepared, prepare
+from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.segmenting import begin_segmentation
 
 if TYPE_CHECKING:

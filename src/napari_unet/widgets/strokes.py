@@ -91,8 +91,7 @@ def open_strokes(image_layer: Image, path: Path) -> Labels:
     if min(start) < 0 or any(end > side for end, side in zip(ends, image.shape, strict=True)):
         raise Problem(f"{path.stem} does not fit on {image_layer.name}. Choose the image that it was painted on.")
     layer = _layer(path, image_layer, start)
-    for name, value in paint_look([asdict(each) for each in classes_of(layer)]).items():
-        setattr(layer, name, value)
+    _show_classes(layer)
     return layer
 
 
@@ -152,15 +151,15 @@ def set_classes(layer: Labels, classes: Sequence[PixelClass]) -> None:
     """
     path = path_of(layer)
     with disk_problems(path):
-        label = label_colors({each.value: each.color for each in classes})
-        described = {**ome(metadata(path)["attributes"]), "image-label": label}
+        described = {**ome(metadata(path)["attributes"]), "image-label": _colors(classes)}
         zarr.open_group(path, mode="r+").attrs.update({"ome": described, **_kept(classes)})
-    for name, value in paint_look([asdict(each) for each in classes]).items():
-        setattr(layer, name, value)
+    _show_classes(layer)
 
 
-def moved_to_disk(layer: Labels, image_layer: Image, folder: Path) -> Sections:
+def moved_to_disk(layer: Labels, image_layer: Image, folder: Path, classes: Sequence[PixelClass] = ()) -> Sections:
     """Copy labels that are in memory to disk, section by section; `take_over` then gives the copy to the layer.
+
+    Their values mean `classes`, unless some have none there: ids keep their look.
 
     Meant for a thread. The layer must not be painted on meanwhile (set `editable` to False): strokes would be lost.
 
@@ -199,7 +198,8 @@ def moved_to_disk(layer: Labels, image_layer: Image, folder: Path) -> Sections:
         yield z + 1, 2 * depth
     path = free(folder, layer.name, ".zarr")
     with whole(path) as beside:
-        array = _create(beside, labels.shape, np.min_scalar_type(largest), image, start)
+        meant = classes if largest <= max((each.value for each in classes), default=0) else ()
+        array = _create(beside, labels.shape, np.min_scalar_type(largest), image, start, meant)
         for z in range(depth):
             array[z] = labels.section(z)
             yield depth + z + 1, 2 * depth
@@ -245,6 +245,14 @@ def take_over(layer: Labels, path: Path) -> None:
     # A 2-D layer has become a stack of one section: napari gives the new axis no unit.
     layer.units, layer.axis_labels = place["units"], place["axis_labels"]
     layer.metadata = {**layer.metadata, **_mark(path)}
+    _show_classes(layer)
+
+
+def _show_classes(layer: Labels) -> None:
+    """Show the colours of its classes and, in the status bar, their names; without classes a layer keeps its look."""
+    if classes := classes_of(layer):
+        for name, value in paint_look([asdict(each) for each in classes]).items():
+            setattr(layer, name, value)
 
 
 def _layer(path: Path, image_layer: Image, start: Sequence[int]) -> Labels:
@@ -263,10 +271,21 @@ def _folder(layer: Labels) -> Path | None:
     return array.parent
 
 
-def _create(folder: Path, shape: Sequence[int], dtype: np.dtype, image: Volume, start: Sequence[int]) -> zarr.Array:
+def _create(
+    folder: Path,
+    shape: Sequence[int],
+    dtype: np.dtype,
+    image: Volume,
+    start: Sequence[int],
+    classes: Sequence[PixelClass] = (),
+) -> zarr.Array:
     """Create empty labels that begin at voxel `start` of `image`."""
     corner = [a + b for a, b in zip(image.offset or (0, 0, 0), start, strict=True)]
-    return create_stack(folder, shape, CHUNK, dtype, image.voxel_size, corner, label_colors({}), _kept(()))
+    return create_stack(folder, shape, CHUNK, dtype, image.voxel_size, corner, _colors(classes), _kept(classes))
+
+
+def _colors(classes: Sequence[PixelClass]) -> dict[str, Any]:
+    return label_colors({each.value: each.color for each in classes})
 
 
 def _kept(classes: Sequence[PixelClass]) -> dict[str, Any]:

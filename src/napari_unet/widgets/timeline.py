@@ -20,11 +20,12 @@ from napari_unet.problem import Problem
 from napari_unet.runs import begun_in
 from napari_unet.timeline import adopt, kept
 from napari_unet.widgets.job import Job
-from napari_unet.widgets.panel import Panel, Sentences
+from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.place import in_view
 from napari_unet.widgets.preferences import machine
 from napari_unet.widgets.prepare import prepare_section
 from napari_unet.widgets.result import hide_preview, preview_called
+from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
 
 

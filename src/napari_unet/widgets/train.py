@@ -14,28 +14,26 @@ from napari_unet.library import free
 from napari_unet.problem import Problem
 from napari_unet.widgets.accept import Accept
 from napari_unet.widgets.advanced import Advanced
-from napari_unet.widgets.classes import ClassList
+from napari_unet.widgets.annotation import Annotation
 from napari_unet.widgets.comparison import Comparison
 from napari_unet.widgets.curve import Curve
 from napari_unet.widgets.enough import Enough
 from napari_unet.widgets.findings import Findings
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobview import JobView
-from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.livepreview import LivePreview, LiveSwitch
 from napari_unet.widgets.looks import Look, Looks
 from napari_unet.widgets.minutes import Minutes
 from napari_unet.widgets.models import ModelChoice
-from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
 from napari_unet.widgets.nextplace import NextPlace
-from napari_unet.widgets.panel import OPEN_FIRST, Fold, Panel
+from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.prepare import Prepared, prepare, to_go_on
 from napari_unet.widgets.remembered import recall, remember
+from napari_unet.widgets.rows import Fold, side_by_side
 from napari_unet.widgets.shortcuts import Shortcuts
-from napari_unet.widgets.strokes import is_strokes, set_classes, take_over
+from napari_unet.widgets.strokes import is_strokes, take_over
 from napari_unet.widgets.timeline import Timeline
 from napari_unet.widgets.training import Trainings
-from napari_unet.widgets.zero import ZeroMeaning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,18 +51,15 @@ class TrainPanel(Panel):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer)
-        self._ticked: set[str] = set()  # the labels whose classes are shown
         self._image = self.image_choice("The stack that was painted on.")
-        labels = LabelsChoice(self._library.painted)
-        self._labels = self.row("Labels", labels, "Painted layers: a few strokes of each class are enough.")
-        self._zero = self.row("0 means", ZeroMeaning(), "What an unpainted pixel on a painted section is.")
-        self._classes = self.row("Classes", ClassList(), "What the label values mean. Press a number to paint it.")
-        accept = Accept(napari_viewer, self._labels.chosen)
+        self._painted = Annotation(self, self._library, lambda: self._image.value)
+        accept = Accept(napari_viewer, self._painted.chosen)
         self._accept = self.row("Correct", accept, "Take what is predicted right; paint over what is wrong.")
         self._start = self.row("Start from", ModelChoice(self._library, True), "The model that goes on learning.")
         self._minutes = self.row("Time", Minutes(), "How long; Stop works at any moment.")
         self._findings = self.wide(Findings(self))
-        self._train = self.wide(QPushButton("Train", objectName="train"))
+        self._train = QPushButton("Train", objectName="train")
+        self.wide(side_by_side(self._findings.button, self._train))
         self.answers()
         self._advanced = Advanced()
         self.wide(Fold("Advanced", self._advanced))
@@ -86,7 +81,7 @@ class TrainPanel(Panel):
     def reset_choices(self, *_: object) -> None:
         """Follow the layers of the viewer; napari calls it when they change."""
         self._image.reset_choices()
-        self._labels.show_layers(self.layers(Labels))
+        self._painted.show_layers(self.layers(Labels))
 
     def attached(self) -> None:
         """Show the training that is under way, or was."""
@@ -105,19 +100,13 @@ class TrainPanel(Panel):
         self._start.choose_if_there(last.start_from, TrainConfig.model_fields["start_from"].default)
         self._minutes.setValue(last.minutes)
         self._live.setChecked(last.live)
-        self._classes.set_classes(self._known_classes())
+        self._painted.offer_classes(self._known_classes())
 
     def _connect(self) -> None:
         self._image.changed.connect(lambda *_: self.updated())
-        self._labels.changed.connect(self._on_labels)
-        self._labels.new_for_stack.connect(lambda: self._new_labels(in_view_only=False))
-        self._labels.new_for_view.connect(lambda: self._new_labels(in_view_only=True))
-        self._labels.reopened.connect(self._on_reopened)
-        self._zero.changed.connect(self.updated)
-        self._findings.flipped.connect(self._zero.choose)
+        self._painted.changed.connect(self.updated)
+        self._findings.flipped.connect(self._painted.let_zero_mean)
         self._findings.pressed.connect(self._on_check)
-        self._classes.changed.connect(self._on_classes)
-        self._classes.picked.connect(self._on_picked)
         self._accept.said.connect(self.say)
         self._start.changed.connect(self._on_start)
         self._start.said.connect(self.say)
@@ -133,13 +122,8 @@ class TrainPanel(Panel):
 
     def _reason(self) -> str:
         """Return why no training can begin, or an empty string."""
-        if self._image.value is None:
-            return OPEN_FIRST
-        if not self._labels.chosen():
-            return "Press New and paint a few strokes, or tick a labels layer."
-        if self._labels.classes_differ():
-            return "The ticked labels have different classes. Tick them one by one and make their classes the same."
-        if problem := self._classes.problem() or self._advanced.form.problem():
+        image, form = self._image.value, self._advanced.form
+        if problem := self.problem_of(image) or self._painted.reason() or form.problem():
             return problem
         if self.preparing:
             return "The layers are being prepared."
@@ -153,23 +137,21 @@ class TrainPanel(Panel):
         self._minutes.offer(self._advanced.form.asdict()["steps"])
         self._train.setEnabled(not reason)
         self._advanced.offer_looks(reason, self._looks.drawn)
-        self._findings.follow(self._image.value, self._labels.chosen(), self._settings(), reason)
+        self._findings.follow(self._image.value, self._painted.chosen(), self._settings(), reason)
         self._next.offer()
         self._train.setToolTip(reason or "Fine-tune the model on what is painted.")
         self.explain(reason)
 
-    # ---- classes and labels
+    # ---- what to start from
 
     def _known_classes(self) -> tuple[Any, ...]:
         """Return the classes of the model to start from; the present ones for a training from scratch."""
         card = self._start.card()
-        return tuple(c for c in card.classes if c.value) if card else self._classes.classes()
+        return tuple(c for c in card.classes if c.value) if card else self._painted.classes()
 
     def _on_start(self) -> None:
-        if not self._labels.kept_classes():
-            self._classes.set_classes(self._known_classes())
+        self._painted.offer_classes(self._known_classes())
         self.updated()
-
         if self._view.job is None or not self._view.job.running:
             self._timeline.show_run(Path(self._start.name()))
 
@@ -179,83 +161,19 @@ class TrainPanel(Panel):
         except Problem as problem:
             self.say(str(problem))
 
-    def _on_labels(self) -> None:
-        """Take the classes of the labels that were ticked, if they have some."""
-        self._classes.set_painted(bool(self._labels.chosen()))
-        ticked = {layer.unique_id for layer in self._labels.chosen()}
-        if ticked != self._ticked:  # else someone may be typing a name just now
-            self._ticked = ticked
-            for classes in self._labels.kept_classes()[:1]:
-                self._classes.set_classes(classes)
-            for layer in self._labels.chosen():
-                layer.events.selected_label.connect(self._mark_class)
-        self.updated()
-
-    def _on_classes(self) -> None:
-        """Keep the classes with the ticked labels, unless these mean different things."""
-        if not self._classes.problem() and not self._labels.classes_differ():
-            try:
-                for layer in self._labels.strokes():
-                    set_classes(layer, self._classes.classes())
-            except Problem as problem:
-                self.say(str(problem))
-        self.updated()
-
-    def _mark_class(self, event: Any) -> None:
-        """Mark the class that napari's own controls chose to paint with."""
-        self._classes.set_current(event.source.selected_label)
-
-    def _on_picked(self, value: int) -> None:
-        chosen = self._labels.chosen()
-        active = [layer for layer in chosen if layer == self.viewer.layers.selection.active]
-        if chosen:
-            start_painting(self.viewer, (active or chosen)[0], value)
-        else:
-            self.say("Tick a labels layer, or press New.")
-
-    def _new_labels(self, in_view_only: bool) -> None:
-        image = self._image.value
-        if problem := OPEN_FIRST if image is None else self._classes.problem():
-            self.say(problem)
-            return
-        try:
-            box = box_in_view(self.viewer, image) if in_view_only else None
-            layer = add_strokes(self.viewer, image, self._classes.classes(), self._library, box)
-        except Problem as problem:
-            self.say(str(problem))
-            return
-        self._labels.choose_only(layer)
-        self._classes.set_current(self._classes.classes()[0].value)
-        self.say(f"{layer.name} is kept on disk while you paint. Paint a few strokes of each class, then press Train.")
-
-    def _on_reopened(self, path: Path) -> None:
-        if self._image.value is None:
-            self.say(OPEN_FIRST)
-            return
-        try:
-            layer = reopen_strokes(self.viewer, self._image.value, path)
-        except Problem as problem:
-            self.say(str(problem))
-            return
-        self._labels.choose_only(layer)
-        self.say(f"{layer.name} goes on being kept on disk while you paint.")
-
     # ---- training
 
     def _settings(self) -> dict[str, Any]:
         """Return what the widgets show, but for the files; what is changed later counts for the next training."""
-        classes = self._classes.classes()
         return {
             "start_from": self._start.name(),
-            "classes": tuple(each.name for each in classes),
-            "colors": tuple(each.color for each in classes),
-            "zero": self._zero.value(),
             "minutes": self._minutes.value(),
+            **self._painted.settings(),
             **self._advanced.form.asdict(),
         }
 
     def _on_train(self) -> None:
-        name = self._advanced.name.text().strip() or self._labels.chosen()[0].name
+        name = self._advanced.name.text().strip() or self._painted.chosen()[0].name
         image, settings = self._image.value, self._settings()
 
         def begin(files: Prepared) -> None:
@@ -267,17 +185,16 @@ class TrainPanel(Panel):
 
     def _prepare(self, then: Callable[[Prepared], None]) -> None:
         """Let the layers be files, then go on with these."""
-        labels, classes = self._labels.chosen(), self._classes.classes()
+        labels, classes = self._painted.chosen(), self._painted.classes()
 
         def taken_over(files: Prepared) -> None:
             for layer, path in files.moved:
                 take_over(layer, path)
-                set_classes(layer, classes)
             self.say(self._where(files))
             then(files)
 
         in_memory = [layer for layer in labels if not is_strokes(layer)]
-        self.prepare(prepare(self._image.value, labels, self._library), taken_over, in_memory)
+        self.prepare(prepare(self._image.value, labels, self._library, classes), taken_over, in_memory)
 
     def _where(self, files: Prepared) -> str:
         """Return a sentence on layers that are painted in a copy from now on, if some are."""

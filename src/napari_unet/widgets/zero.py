@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from napari_unet.widgets.panel import Sentences
+from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.wheel import only_with_focus
 
 _MEANINGS = {

@@ -1,0 +1,157 @@
+"""What is painted, and what it means: the rows for labels, zero and classes, kept in step with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels
+from qtpy.QtCore import QObject, Signal
+
+from napari_unet.classes import PixelClass
+from napari_unet.problem import Problem
+from napari_unet.widgets.classes import ClassList
+from napari_unet.widgets.labelschoice import LabelsChoice
+from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
+from napari_unet.widgets.panel import OPEN_FIRST, Panel
+from napari_unet.widgets.strokes import set_classes
+from napari_unet.widgets.zero import ZeroMeaning
+
+if TYPE_CHECKING:
+    from napari_unet.library import Library
+
+
+class Annotation(QObject):
+    """The ticked labels, what 0 means in them, and their classes.
+
+    Classes belong to labels on disk: those that are ticked bring theirs, and a change is kept with them.
+
+    Parameters
+    ----------
+    panel
+        It gets the rows.
+    library
+        Where new labels go.
+    image
+        Returns the image that is painted on, None if there is none.
+    """
+
+    changed = Signal()
+
+    def __init__(self, panel: Panel, library: Library, image: Callable[[], Image | None]) -> None:
+        super().__init__(panel)
+        self._panel, self._library, self._image = panel, library, image
+        self._ticked: set[str] = set()  # the labels whose classes are shown
+        labels = LabelsChoice(library.painted)
+        self._labels = panel.row("Labels", labels, "Painted layers: a few strokes of each class are enough.")
+        self._zero = panel.row("0 means", ZeroMeaning(), "What an unpainted pixel on a painted section is.")
+        self._classes = panel.row("Classes", ClassList(), "What the label values mean. Press a number to paint it.")
+        self._labels.changed.connect(self._on_labels)
+        self._labels.new_for_stack.connect(lambda: self._new(in_view_only=False))
+        self._labels.new_for_view.connect(lambda: self._new(in_view_only=True))
+        self._labels.reopened.connect(self._reopen)
+        self._zero.changed.connect(self.changed)
+        self._classes.changed.connect(self._on_classes)
+        self._classes.picked.connect(self._on_picked)
+
+    def chosen(self) -> list[Labels]:
+        """Return the labels that are ticked, the topmost first."""
+        return self._labels.chosen()
+
+    def settings(self) -> dict[str, Any]:
+        """Return the fields of a training that these rows show."""
+        classes = self._classes.classes()
+        return {
+            "classes": tuple(each.name for each in classes),
+            "colors": tuple(each.color for each in classes),
+            "zero": self._zero.value(),
+        }
+
+    def reason(self) -> str:
+        """Return why nothing can be learned from this, or an empty string."""
+        if not self._labels.chosen():
+            return "Press New and paint a few strokes, or tick a labels layer."
+        if self._labels.classes_differ():
+            return "The ticked labels have different classes. Tick them one by one and make their classes the same."
+        return self._classes.problem()
+
+    def show_layers(self, layers: Sequence[Labels]) -> None:
+        """Offer these layers."""
+        self._labels.show_layers(layers)
+
+    def let_zero_mean(self, value: str) -> None:
+        """Let 0 mean "unlabelled" or "background"."""
+        self._zero.choose(value)
+
+    def classes(self) -> tuple[PixelClass, ...]:
+        """Return the classes that are shown."""
+        return self._classes.classes()
+
+    def offer_classes(self, classes: Sequence[PixelClass]) -> None:
+        """Show classes, unless the ticked labels have their own."""
+        if not self._labels.kept_classes():
+            self._classes.set_classes(classes)
+
+    def _on_labels(self) -> None:
+        """Take the classes of the labels that were ticked, if they have some."""
+        self._classes.set_painted(bool(self._labels.chosen()))
+        ticked = {layer.unique_id for layer in self._labels.chosen()}
+        if ticked != self._ticked:  # else someone may be typing a name just now
+            self._ticked = ticked
+            for classes in self._labels.kept_classes()[:1]:
+                self._classes.set_classes(classes)
+            for layer in self._labels.chosen():
+                layer.events.selected_label.connect(self._mark_class)
+        self.changed.emit()
+
+    def _on_classes(self) -> None:
+        """Keep the classes with the ticked labels, unless these mean different things."""
+        if not self._classes.problem() and not self._labels.classes_differ():
+            try:
+                for layer in self._labels.strokes():
+                    set_classes(layer, self._classes.classes())
+            except Problem as problem:
+                self._panel.say(str(problem))
+        self.changed.emit()
+
+    def _mark_class(self, event: Any) -> None:
+        """Mark the class that napari's own controls chose to paint with."""
+        self._classes.set_current(event.source.selected_label)
+
+    def _on_picked(self, value: int) -> None:
+        viewer, chosen = self._panel.viewer, self._labels.chosen()
+        active = [layer for layer in chosen if layer == viewer.layers.selection.active]
+        if chosen:
+            start_painting(viewer, (active or chosen)[0], value)
+        else:
+            self._panel.say("Tick a labels layer, or press New.")
+
+    def _new(self, in_view_only: bool) -> None:
+        image, viewer = self._image(), self._panel.viewer
+        if problem := OPEN_FIRST if image is None else self._classes.problem():
+            self._panel.say(problem)
+            return
+        try:
+            box = box_in_view(viewer, image) if in_view_only else None
+            layer = add_strokes(viewer, image, self._classes.classes(), self._library, box)
+        except Problem as problem:
+            self._panel.say(str(problem))
+            return
+        self._labels.choose_only(layer)
+        self._classes.set_current(self._classes.classes()[0].value)
+        how = "Paint a few strokes of each class, then press Train."
+        self._panel.say(f"{layer.name} is kept on disk while you paint. {how}")
+
+    def _reopen(self, path: Path) -> None:
+        image = self._image()
+        if image is None:
+            self._panel.say(OPEN_FIRST)
+            return
+        try:
+            layer = reopen_strokes(self._panel.viewer, image, path)
+        except Problem as problem:
+            self._panel.say(str(problem))
+            return
+        self._labels.choose_only(layer)
+        self._panel.say(f"{layer.name} goes on being kept on disk while you paint.")

@@ -1,0 +1,51 @@
+"""What jobs compute on, in a line of a panel, and what to do if a GPU that is there is not used."""
+
+from __future__ import annotations
+
+from html import escape
+
+from napari_unet.events import Event, Failed, Finished, Started
+from napari_unet.widgets.job import Job
+from napari_unet.widgets.jobs import Jobs
+from napari_unet.widgets.rows import Sentences
+
+
+class ComputesOn(Sentences):
+    """What the running jobs compute on, or what the next one would, or why none can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._jobs: Jobs | None = None
+        self.setObjectName("device")
+        self.setText("Computes on: looking ...")
+
+    def watch(self, jobs: Jobs) -> None:
+        """Follow the jobs of a window."""
+        self._jobs = jobs
+        jobs.became_ready.connect(self._show)
+        jobs.broke.connect(self._show)
+        jobs.began.connect(self._follow)
+        for job in jobs.running():
+            self._follow(job)
+        self._show()
+
+    def _follow(self, job: Job) -> None:
+        job.happened.connect(self._on_event)
+        self._show()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Started | Finished | Failed):
+            self._show()
+
+    def _show(self, *_: object) -> None:
+        assert self._jobs is not None
+        ready, trouble = self._jobs.ready, self._jobs.trouble
+        devices = [each.device for job in self._jobs.running() for each in job.events if isinstance(each, Started)]
+        if not devices and ready is not None:
+            devices = [ready.device]
+        if devices:
+            advice = f"<br>No GPU is used: {ready.advice}" if ready and ready.advice else ""
+            self.setText(f"Computes on: {' and '.join(dict.fromkeys(devices))}{advice}")
+        elif trouble:
+            remedy = "Run napari-unet doctor in a terminal; it tells more."
+            self.setText(f"Nothing can be computed: {escape(trouble)}.<br>{remedy}")
