@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_unet.classes import PixelClass
 from napari_unet.config import TrainConfig
-from napari_unet.events import Failed, Finished, Notice, Previewed
+from napari_unet.events import Failed, Finished, Joined, Notice, Previewed
 from napari_unet.preview import Preview as Shown
 from napari_unet.preview import save_preview
 from napari_unet.problem import Problem
@@ -95,6 +95,19 @@ def test_it_follows_section_and_zoom_and_shows_the_answers(qtbot, make_napari_vi
     job.answer(1)
     assert len(viewer.layers) == 2
     assert np.allclose(preview.data_to_world((0, 0, 0)), image.data_to_world((1, second.y0, second.x0)))
+
+
+@pytest.mark.usefixtures("hurried")
+def test_what_joins_is_previewed_soon(qtbot, make_napari_viewer, tmp_path, monkeypatch):
+    monkeypatch.setattr(livepreview, "_SAME", 1000.0)
+    viewer = make_napari_viewer()
+    job = Training(tmp_path)
+    LivePreview(viewer, viewer.add_image(np.zeros((5, 200, 300), np.uint8)), job)
+    first = _more(qtbot, job)
+    job.answer(1)
+    assert _no_more(qtbot, job)
+    job.happened.emit(Joined(7, 1, 40))
+    assert _more(qtbot, job) == first
 
 
 @pytest.mark.usefixtures("hurried")

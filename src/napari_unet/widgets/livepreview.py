@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox
 
 from napari_unet.classes import PixelClass
 from napari_unet.config import TrainConfig
-from napari_unet.events import Event, Failed, Finished, Notice, Previewed
+from napari_unet.events import Event, Failed, Finished, Joined, Notice, Previewed
 from napari_unet.preview import NONE, load_preview
 from napari_unet.problem import Problem
 from napari_unet.requests import Preview
@@ -96,6 +96,8 @@ class LivePreview(QObject):
                 self._answered()
             case Notice(text) if text.startswith(NONE):
                 self._answered()
+            case Joined():
+                self._shown = None  # who painted waits for what is learned of it
             case Finished() | Failed():
                 self._timer.stop()
 

@@ -77,9 +77,11 @@ class Panel(QScrollArea):
         self._cancel: Callable[[], None] | None = None  # ends the writing of files that is under way
         self.reason = Sentences()
         self.reason.setObjectName("reason")
+        self.reason.hide()
         self._message = Sentences()
         self._device = ComputesOn()
         self._message.setObjectName("message")
+        self._message.hide()
         self._cancelling = QPushButton("Cancel")
         self._cancelling.setObjectName("cancel")
         self._cancelling.setToolTip("Ends the preparation; nothing is started.")
