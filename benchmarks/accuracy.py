@@ -1,13 +1,15 @@
 """How well membranes and mitochondria are found, against how much was painted.
 
-    python benchmarks/accuracy.py DATA WORK [--only TEXT ...] [--seeds N] [--steps N] [--develop] [--list]
+    python benchmarks/accuracy.py DATA WORK [--results FOLDER] [--only TEXT ...] [--seeds N] [--steps N] [--develop]
+                                            [--list]
 
 `isbi2012`: painted from sections 0-9, scored on 10-19 (with --develop: 0-4 and 5-9). `lucchi`: painted from its
 training stack, scored on its test stack (with --develop: the first and the last 8 sections of the training stack).
 Three ways learn from the same pixels: the bundled model fine-tuned, the same network from scratch in as many steps,
 and a random forest. The steps are those of five minutes on this machine, measured once; ten whole sections take six
-times as many. What has a result in WORK is not computed again, and a training that was interrupted goes on. Prints a
-table; writes accuracy.json and accuracy.png. Needs the extra `bench`.
+times as many. Each stage is one JSON file in FOLDER (else in WORK) and is not computed again, unless the bundled model
+is another one now; a training that was interrupted goes on. Prints a table; draws accuracy.png in WORK. Needs the
+extra `bench`.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from napari_unet.segment import segment
 from napari_unet.store import open_result
 from napari_unet.train import train
 
-STROKES = {f"{n} strokes on {s} section{'s' * (s > 1)}": (n, s) for n, s in product((20, 100), (1, 2))}
+STROKES = {"20 strokes on 1 section": (20, 1), "100 strokes on 2 sections": (100, 2)}
 SECTIONS = {f"{n} section{'s' * (n > 1)}": n for n in (1, 2, 5, 10)}
 PAINTINGS = {"isbi": ["nothing", *STROKES, *SECTIONS], "lucchi": ["1 section", "2 sections", "5 sections"]}
 MODELS = {"isbi": "em-membrane", "lucchi": "em-membrane-small"}  # a new class is learned faster by the small one
@@ -117,11 +119,25 @@ class Bench:
     def __init__(self, given: argparse.Namespace, settings: Mapping[str, Any] = MappingProxyType({})) -> None:
         self.given, self._settings = given, settings
         self.work: Path = given.work / ("develop" if given.develop else "final")
-        (self.work / "results").mkdir(parents=True, exist_ok=True)
+        self._results: Path = given.results or self.work / "results"
+        for folder in (self.work, self._results):
+            folder.mkdir(parents=True, exist_ok=True)
 
-    def result(self, stage: Stage) -> Path:
-        """Return where the result of a stage is kept."""
-        return self.work / "results" / f"{stage}.json"
+    def known(self, stage: Stage) -> dict[str, Any] | None:
+        """Return the result of a stage, None if there is none of the model of now."""
+        file = self._results / f"{stage}.json"
+        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        return found if found and found.get("model") == self._sha256(stage) else None
+
+    def keep(self, stage: Stage) -> dict[str, Any]:
+        """Measure a stage and keep its result."""
+        found = asdict(stage) | {"model": self._sha256(stage)} | self.measure(stage)
+        (self._results / f"{stage}.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+        return found
+
+    def _sha256(self, stage: Stage) -> str | None:
+        """Return which weights a stage began with, None where these do not matter."""
+        return load(self._model(stage)).sha256 if stage.way == "tuned" else None
 
     def measure(self, stage: Stage) -> dict[str, float]:
         """Train, segment and score."""
@@ -145,7 +161,7 @@ class Bench:
         scratch = {"start_from": "scratch", "width": load(self._model(stage)).card.width}
         return TrainConfig(
             inputs=(image, labels),
-            out=self.work / "runs" / str(stage),
+            out=self.work / "runs" / f"{stage}, {(self._sha256(stage) or 'scratch')[:8]}",
             classes=("interior", "membrane") if stage.data == "isbi" else ("mitochondrion",),
             zero="unlabelled" if stage.data == "isbi" else "background",
             steps=steps,
@@ -223,6 +239,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
+    parser.add_argument("--results", type=Path, help="where the results of the stages are kept")
     parser.add_argument("--only", nargs="+", default=[""], help="stages whose names contain one of these")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=0, help="instead of those of five minutes")
@@ -234,17 +251,16 @@ def main() -> None:
     bench, results = Bench(given), []
     for stage in stages(given.seeds):
         wanted = any(text in str(stage) for text in given.only)
+        found = bench.known(stage)
         if given.list:
-            print(stage, "(done)" if bench.result(stage).exists() else "" if wanted else "(left out)")
+            print(stage, "(done)" if found else "" if wanted else "(left out)")
             continue
-        if wanted and not bench.result(stage).exists():
-            scores = asdict(stage) | bench.measure(stage)
-            bench.result(stage).write_text(json.dumps(scores, indent=1), encoding="utf-8")
-            print(stage, scores, file=sys.stderr, flush=True)
-        if bench.result(stage).exists():
-            results.append(json.loads(bench.result(stage).read_text(encoding="utf-8")))
+        if wanted and not found:
+            found = bench.keep(stage)
+            print(found, file=sys.stderr, flush=True)
+        if found:
+            results.append(found)
     if not given.list:
-        (bench.work / "accuracy.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
         plot(results, bench.work / "accuracy.png")
         print("\n".join(table(results)))
 

@@ -86,16 +86,15 @@ def main() -> None:
     for name in given.only:
         for stage in stages:
             bench = Bench(
-                argparse.Namespace(**vars(given) | {"develop": True, "work": given.work / name}),
+                argparse.Namespace(**vars(given) | {"develop": True, "work": given.work / name, "results": None}),
                 VARIANTS[name].settings,
             )
-            if not bench.result(stage).exists():
+            if not bench.known(stage):
                 for change in VARIANTS[name].constants:
                     patch.object(*change).start()
-                scores = bench.measure(stage)
+                scores = bench.keep(stage)
                 patch.stopall()
-                bench.result(stage).write_text(json.dumps(scores, indent=1), encoding="utf-8")
-                print(name, stage, scores, file=sys.stderr, flush=True)
+                print(name, scores, file=sys.stderr, flush=True)
     print(table(given.work))
 
 
