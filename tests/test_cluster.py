@@ -12,10 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,16 +21,13 @@ import tifffile
 from distributed import Client
 
 from napari_unet import __version__
-from napari_unet.cluster import _Segmenting
 from napari_unet.config import SegmentConfig
 from napari_unet.events import Event, Failed, Finished, Notice, Progress
-from napari_unet.layout import read_layout
 from napari_unet.log import LOG, read
 from napari_unet.problem import Problem
 from napari_unet.samples import IMAGE
 from napari_unet.seams import SEAMS
 from napari_unet.segment import segment
-from napari_unet.tiles import Box
 from napari_unet.volume import open_volume
 
 SMALL = "em-membrane-small"
@@ -48,8 +43,8 @@ def slowly(self, seen, compute=Blockwise.compute):
 Blockwise.compute = slowly
 """
 BLIND = """
-from napari_unet import cluster
-cluster.Pyramids = lambda path, layout, real=cluster.Pyramids: real(path.with_name("elsewhere.zarr"), layout)
+from napari_unet import clusterworker as here
+here.Pyramids = lambda path, layout, real=here.Pyramids: real(path.with_name("elsewhere.zarr"), layout)
 """
 
 
@@ -163,7 +158,7 @@ def test_what_a_worker_cannot_do_is_said(
     cluster: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.worker()
-    monkeypatch.setattr("napari_unet.cluster.__version__", "0.0.1")  # here, not there
+    monkeypatch.setattr("napari_unet.clusterworker.__version__", "0.0.1")  # here, not there
     config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address)
     said = rf"On the worker tcp://\S+: There is napari-unet {__version__}, not 0.0.1. Install the same version."
     with pytest.raises(Problem, match=said) as problem:
@@ -181,16 +176,6 @@ def test_a_lost_scheduler_is_said_at_once(cluster: Cluster, stack: Path, tmp_pat
     with pytest.raises(Problem, match=rf"scheduler at {cluster.address} was lost.* run the same command again: what"):
         list(events)
     assert time.monotonic() - began < 20  # dask itself tries for 30 s
-
-
-@pytest.mark.parametrize(("key", "what"), [("model_sha256", "model"), ("image_fingerprint", "image")])
-def test_a_worker_that_sees_other_files_refuses(stack: Path, tmp_path: Path, key: str, what: str) -> None:
-    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", precision="float32")
-    list(segment(config, lambda: True))
-    layout = read_layout(config.out)
-    other = replace(layout, provenance=layout.provenance | {key: "another"})
-    with pytest.raises(Problem, match=f"On the worker tcp://w: There is another {what} at the same path"):
-        _Segmenting(config, other, Box(0, 12, 0, 60, 0, 70)).setup(SimpleNamespace(address="tcp://w"))
 
 
 def test_two_jobs_share_a_worker_and_leave_nothing_there(cluster: Cluster, stack: Path, tmp_path: Path) -> None:
