@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from napari_unet import cli, disk, learner, store
 from napari_unet.card import find
-from napari_unet.omezarr import create_stack
+from napari_unet.newzarr import create_stack
 from napari_unet.predict import Predictor
 
 TABLE = Path(__file__).parents[1] / "docs" / "bad-input.md"

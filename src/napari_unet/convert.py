@@ -13,7 +13,7 @@ import tifffile
 from napari_unet.disk import disk_problems, sync
 from napari_unet.events import Event, Finished, Notice, Progress, Started
 from napari_unet.layout import NOT_COMPUTED, Layout
-from napari_unet.omezarr import refuse_inside
+from napari_unet.newzarr import refuse_inside
 from napari_unet.problem import Problem
 from napari_unet.store import Result, open_result
 from napari_unet.volume import View, Volume

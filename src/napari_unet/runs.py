@@ -35,7 +35,7 @@ from napari_unet.disk import disk_problems, lock, sync, write_json
 from napari_unet.events import Event, Finished
 from napari_unet.holdout import Strips
 from napari_unet.log import ERROR, LOG
-from napari_unet.omezarr import create_stack, refuse_inside
+from napari_unet.newzarr import create_stack, refuse_inside
 from napari_unet.painted import PaintedSection
 from napari_unet.problem import Problem
 from napari_unet.volume import Volume

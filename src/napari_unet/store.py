@@ -30,7 +30,7 @@ import zarr
 from napari_unet.disk import disk_problem, lock, sync, write_whole
 from napari_unet.finished import DONE, LOCK, chunks_in
 from napari_unet.layout import Chunk, Layout, create, open_levels, read_layout, refuse_another
-from napari_unet.omezarr import refuse_inside
+from napari_unet.newzarr import refuse_inside
 from napari_unet.problem import Problem
 from napari_unet.pyramids import Pyramids
 from napari_unet.tiles import Box
