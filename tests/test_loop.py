@@ -14,12 +14,13 @@ import torch
 from napari_unet.card import MODEL_FILE
 from napari_unet.config import TrainConfig
 from napari_unet.events import Event, Finished, Joined, Notice, Score
+from napari_unet.kept import JOINED, Kept, joined_in
 from napari_unet.log import LOG
 from napari_unet.loop import CHECKPOINT
 from napari_unet.model import load
 from napari_unet.problem import Problem
 from napari_unet.requests import Join
-from napari_unet.runs import JOINED, Kept, held_in, open_run
+from napari_unet.runs import held_in
 from napari_unet.train import train
 from napari_unet.volume import open_volume
 
@@ -92,11 +93,10 @@ def test_what_is_painted_meanwhile_is_learned_and_kept(session) -> None:
     assert [(event.step, event.sections) for event in joined(events)] == [(5, 2), (11, 2)]
     assert joined(events)[0].pixels < joined(events)[1].pixels
     assert isinstance(events[-1], Finished)
-    run = open_run(config)
-    assert run.joined() == [Kept(5, 0, (3,)), Kept(11, 0, (1, 3))]
+    assert joined_in(config.out) == [Kept(5, 0, (3,)), Kept(11, 0, (1, 3))]
     kept = [tifffile.imread(strokes[step][0].labels) for step in (5, 11)]
-    for each, there in zip(run.joined(), kept, strict=True):
-        now = open_labels(run.where(each))
+    for each, there in zip(joined_in(config.out), kept, strict=True):
+        now = open_labels(each.labels_in(config.out))
         for z in each.sections:
             np.testing.assert_array_equal(now[z], there[z])
     alone = config.model_copy(update={"out": config.out.with_name("alone")})
@@ -117,7 +117,7 @@ def test_a_stopped_training_repeats_what_joined_it(session, stop: int) -> None:
     list(train(stopped, lambda: person.step >= stop, joins=person.joins))
     list(train(stopped, joins=Person(strokes, stop).joins))
     assert same(config.out, stopped.out)
-    assert open_run(stopped).joined() == open_run(config).joined()
+    assert joined_in(stopped.out) == joined_in(config.out)
 
 
 def test_a_run_can_be_repeated_from_what_it_keeps(session) -> None:
@@ -140,7 +140,7 @@ def test_what_was_to_join_later_joins_with_what_is_painted_now(session, tmp_path
     labels = write(tmp_path / "now.tif", painted(1, 3, 4, every=2))
     events = list(train(config, joins=Person({2: [Join(0, str(labels), (4,))]}).joins))
     assert [(event.step, event.sections) for event in joined(events)] == [(2, 3)]
-    assert open_run(config).joined() == [Kept(2, 0, (1, 3, 4))]
+    assert joined_in(config.out) == [Kept(2, 0, (1, 3, 4))]
 
 
 def test_a_stroke_that_cannot_be_learned_is_said_and_the_rest_goes_on(image: Path, tmp_path: Path) -> None:
@@ -213,11 +213,11 @@ def test_sections_of_labels_that_begin_elsewhere_join_where_they_lie(image: Path
     metadata = {"axes": "ZYX", "offset": (2, 40, 40)}
     tifffile.imwrite(tmp_path / "part.tif", part, photometric="minisblack", metadata=metadata)
     list(train(config, joins=Person({2: [Join(0, str(tmp_path / "part.tif"), (1,))]}).joins))
-    (kept,) = open_run(config).joined()
+    (kept,) = joined_in(config.out)
     assert kept == Kept(2, 0, (3,))
     expected = np.zeros_like(painted())[3]
     expected[40:120, 40:120] = part[1]
-    np.testing.assert_array_equal(open_labels(open_run(config).where(kept))[3], expected)
+    np.testing.assert_array_equal(open_labels(kept.labels_in(config.out))[3], expected)
 
 
 def test_what_is_learned_already_does_not_join(session) -> None:
@@ -225,4 +225,4 @@ def test_what_is_learned_already_does_not_join(session) -> None:
     strokes = {3: [Join(0, str(config.pairs[0][1]), (0, 1, 2))]}
     events = list(train(config, joins=Person(strokes).joins))
     assert not joined(events)
-    assert open_run(config).joined() == []
+    assert joined_in(config.out) == []

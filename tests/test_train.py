@@ -21,6 +21,7 @@ from napari_unet.config import SegmentConfig, TrainConfig
 from napari_unet.device import choose
 from napari_unet.events import Event, Failed, Finished, Loss, Notice, Previewed, Progress, Score
 from napari_unet.grey import measure
+from napari_unet.kept import labels_of
 from napari_unet.log import LOG, read
 from napari_unet.model import load
 from napari_unet.predict import logits
@@ -211,12 +212,6 @@ def test_minutes_become_steps_and_the_settings_are_kept_as_used(painted: tuple[P
     assert finish(config).detail.startswith("already done")
 
 
-def test_the_painted_sections_are_kept(painted: tuple[Path, Path], tmp_path: Path) -> None:
-    finish(small(painted, tmp_path / "run", steps=1))
-    kept = open_volume(tmp_path / "run" / "painted" / "1.zarr", labels=True)
-    np.testing.assert_array_equal(kept.array[:], tifffile.imread(painted[1]))
-
-
 def test_changed_labels_are_refused_on_resuming(painted: tuple[Path, Path], tmp_path: Path) -> None:
     config = small(painted, tmp_path / "run", steps=11)
     list(train(config, lambda: True))
@@ -348,6 +343,7 @@ def test_a_finished_run_whose_labels_were_painted_on_is_not_already_done(
     config = small(painted, tmp_path / "run", steps=1)
     finish(config)
     labels = tifffile.imread(painted[1])
+    np.testing.assert_array_equal(open_volume(labels_of(config.out, 0), labels=True).array[:], labels)
     labels[1, 1, 1] = 1
     tifffile.imwrite(painted[1], labels, photometric="minisblack", metadata={"axes": "ZYX"})
     with pytest.raises(Problem, match="changed since"):
