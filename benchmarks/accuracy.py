@@ -31,9 +31,9 @@ from strokes import INTERIOR, MEMBRANE, paint
 
 from napari_unet.config import SegmentConfig, TrainConfig
 from napari_unet.model import load
+from napari_unet.result import open_result
 from napari_unet.scores import best_separation, overlap, separation
 from napari_unet.segment import segment
-from napari_unet.store import open_result
 from napari_unet.train import train
 
 STROKES = {f"{n} strokes on {s} section{'s' * (s > 1)}": (n, s) for n, s in product((20, 100), (1, 2))}
