@@ -91,19 +91,36 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    folder = tmp_path / "cluster"
-    folder.mkdir()
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with ExitStack() as processes:
-        yield Cluster(folder, processes)
+        yield Cluster(tmp_path_factory.mktemp("cluster"), processes)
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster with a worker, for tests that leave both as they are."""
+    with ExitStack() as processes:
+        shared = Cluster(tmp_path_factory.mktemp("shared"), processes)
+        shared.worker()
+        yield shared
+
+
+on_shared = pytest.mark.xdist_group("a cluster")  # in one process: to start another takes seconds
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve small sections."""
+    path = tmp_path_factory.mktemp("image") / "stack.tif"
     tissue = open_volume(IMAGE).section(0)
-    tifffile.imwrite(tmp_path / "stack.tif", np.stack([tissue[i : i + 60, :70] for i in range(12)]))
-    return tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.stack([tissue[i : i + 60, :70] for i in range(12)]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def by_one_process(stack: Path) -> dict[str, bytes]:
+    """What one process makes of the stack."""
+    return alone(stack, stack.parent)
 
 
 def files_of(path: Path) -> dict[str, bytes]:
@@ -112,13 +129,13 @@ def files_of(path: Path) -> dict[str, bytes]:
 
 
 def alone(stack: Path, tmp_path: Path) -> dict[str, bytes]:
-    """Return what one process makes of the stack."""
+    """Return what one process makes of a stack."""
     list(segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "alone.zarr", probabilities=True, threads=1)))
     return files_of(tmp_path / "alone.zarr")
 
 
 def test_two_workers_give_the_same_result_and_one_killed_costs_its_chunk(
-    cluster: Cluster, stack: Path, tmp_path: Path
+    cluster: Cluster, stack: Path, by_one_process: dict[str, bytes], tmp_path: Path
 ) -> None:
     first, second = cluster.worker(), cluster.worker()
     config = SegmentConfig(
@@ -134,13 +151,15 @@ def test_two_workers_give_the_same_result_and_one_killed_costs_its_chunk(
     assert not event.stopped
     assert done == list(range(1, 13))
     assert second.poll() is None
-    assert files_of(config.out) == alone(stack, tmp_path)
+    assert files_of(config.out) == by_one_process
 
 
-def test_a_stopped_job_goes_on_on_the_cluster_or_without_it(cluster: Cluster, stack: Path, tmp_path: Path) -> None:
-    cluster.worker()
+@on_shared
+def test_a_stopped_job_goes_on_on_the_cluster_or_without_it(
+    shared: Cluster, stack: Path, by_one_process: dict[str, bytes], tmp_path: Path
+) -> None:
     config = SegmentConfig(
-        model=SMALL, image=stack, out=tmp_path / "out.zarr", probabilities=True, scheduler=cluster.address, threads=1
+        model=SMALL, image=stack, out=tmp_path / "out.zarr", probabilities=True, scheduler=shared.address, threads=1
     )
     done: list[Progress] = []
     for event in segment(config, lambda: len(done) >= 4):
@@ -151,15 +170,15 @@ def test_a_stopped_job_goes_on_on_the_cluster_or_without_it(cluster: Cluster, st
     assert event.detail == f"{len(done)} of 12 chunks are kept"
     assert 4 <= len(done) <= 6  # what the worker had at hand may be done, too
     list(segment(config.model_copy(update={"scheduler": ""})))
-    assert files_of(config.out) == alone(stack, tmp_path)
+    assert files_of(config.out) == by_one_process
 
 
+@on_shared
 def test_what_a_worker_cannot_do_is_said(
-    cluster: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.worker()
     monkeypatch.setattr("napari_unet.clusterworker.__version__", "0.0.1")  # here, not there
-    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address)
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=shared.address)
     said = rf"On the worker tcp://\S+: There is napari-unet {__version__}, not 0.0.1. Install the same version."
     with pytest.raises(Problem, match=said) as problem:
         list(segment(config))
@@ -178,19 +197,19 @@ def test_a_lost_scheduler_is_said_at_once(cluster: Cluster, stack: Path, tmp_pat
     assert time.monotonic() - began < 20  # dask itself tries for 30 s
 
 
-def test_two_jobs_share_a_worker_and_leave_nothing_there(cluster: Cluster, stack: Path, tmp_path: Path) -> None:
-    cluster.worker()
+@on_shared
+def test_two_jobs_share_a_worker_and_leave_nothing_there(shared: Cluster, stack: Path, tmp_path: Path) -> None:
     pixels = tifffile.imread(stack)[:6]
     jobs = []
     for name, image in (("bright", pixels), ("dark", 255 - pixels)):
         tifffile.imwrite(tmp_path / f"{name}.tif", image)
         config = SegmentConfig(model=SMALL, image=tmp_path / f"{name}.tif", out=tmp_path / f"{name}.zarr", threads=1)
-        jobs.append(config.model_copy(update={"scheduler": cluster.address, "probabilities": True}))
+        jobs.append(config.model_copy(update={"scheduler": shared.address, "probabilities": True}))
     assert all(map(all, zip_longest(*map(segment, jobs), fillvalue=True)))  # by turns
     for job in jobs:
         assert files_of(job.out) == alone(job.image, tmp_path)
         shutil.rmtree(tmp_path / "alone.zarr")
-    with Client(cluster.address, set_as_default=False) as client:
+    with Client(shared.address, set_as_default=False) as client:
         kept = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins))
         (there,) = client.run(lambda dask_worker: list(dask_worker.plugins)).values()
     assert not [each for each in (*kept, *there) if "unet" in each]
@@ -231,13 +250,13 @@ def test_whatever_ends_a_job_is_said_and_no_worker_writes_after_it(
     assert Notice("No worker is left on the cluster. Start some (dask worker ADDRESS) within 1 s.") in told
 
 
+@on_shared
 def test_seams_are_looked_for_in_the_tiles_of_the_workers(
-    cluster: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.worker()
     monkeypatch.setattr("napari_unet.segment.largest_tile", lambda *_: 64)  # this machine is smaller than theirs
     *_, event = segment(
-        SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address, threads=1)
+        SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=shared.address, threads=1)
     )
     assert isinstance(event, Finished)
     assert event.detail == "12 sections segmented; not checked for seams: each section is one tile"

@@ -158,7 +158,7 @@ def test_too_little_memory_does_not_spoil_the_training(image: Path, monkeypatch:
 def config_of(image: Path, out: Path, sections: dict[int, np.ndarray], start: str = SMALL) -> TrainConfig:
     now(image, sections)
     labels = image.with_name("now.tif").rename(out.with_suffix(".tif"))
-    fields = {"steps": 12, "threads": 1, "crop": 16, "batch": 1, "start_from": start}
+    fields = {"steps": 3, "threads": 1, "crop": 16, "batch": 1, "start_from": start}
     return TrainConfig.model_validate(fields | {"inputs": (image, labels), "out": out})
 
 
