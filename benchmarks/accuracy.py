@@ -33,9 +33,9 @@ from strokes import INTERIOR, MEMBRANE, paint
 
 from napari_unet.config import SegmentConfig, TrainConfig
 from napari_unet.model import load
+from napari_unet.result import open_result
 from napari_unet.scores import best_separation, overlap, separation
 from napari_unet.segment import segment
-from napari_unet.store import open_result
 from napari_unet.train import train
 
 STROKES = {"20 strokes on 1 section": (20, 1), "100 strokes on 2 sections": (100, 2)}

@@ -33,9 +33,9 @@ from strokes import paint
 from napari_unet.config import SegmentConfig, SuggestConfig, TrainConfig
 from napari_unet.events import Suggested
 from napari_unet.places import SIDE
+from napari_unet.result import open_result
 from napari_unet.scores import separation
 from napari_unet.segment import segment
-from napari_unet.store import open_result
 from napari_unet.suggest import suggest
 from napari_unet.train import train
 

@@ -31,8 +31,8 @@ from napari_unet.card import WEIGHTS
 from napari_unet.config import SegmentConfig
 from napari_unet.model import SUMS, load, save
 from napari_unet.report import report
+from napari_unet.result import open_result
 from napari_unet.segment import segment
-from napari_unet.store import open_result
 
 INTERIOR, MEMBRANE = 1, 2
 # Each pair is equally likely in a step; a pair named twice is seen twice as often.

@@ -14,7 +14,7 @@ from napari_unet.check import check
 from napari_unet.config import CheckConfig
 from napari_unet.events import Event, Failed, Finding, Finished, Notice, Progress, Started
 from napari_unet.log import LOG, read
-from napari_unet.omezarr import create_stack
+from napari_unet.newzarr import create_stack
 from napari_unet.predict import Predictor
 from napari_unet.problem import Problem
 from napari_unet.samples import IMAGE, TRUTH

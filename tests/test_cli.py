@@ -20,6 +20,7 @@ from napari_unet.samples import IMAGE, STROKES, TRUTH
 from napari_unet.volume import open_volume
 
 COMMAND = [sys.executable, "-m", "napari_unet.cli"]
+SMALL = "em-membrane-small"
 QUICK = ["--threads", "1"]
 STOPPING = "Stopping after this step; press Ctrl-C again to end at once.\n"
 
@@ -59,7 +60,7 @@ def test_help_has_no_flags_that_say_no_and_names_what_train_needs(capsys: pytest
 def test_suggest_prints_places_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = tmp_path / "image.tif"
     tifffile.imwrite(image, tifffile.imread(IMAGE)[:1])
-    command = ["suggest", str(image), "--model", "em-membrane-small", "--count", "2", *QUICK]
+    command = ["suggest", str(image), "--model", SMALL, "--count", "2", *QUICK]
     assert cli.main(command) == 0
     first, second = (line for line in capsys.readouterr().out.splitlines() if line[:2] in ("1.", "2."))
     assert first.startswith("1. Section 0, rows ")
@@ -70,7 +71,7 @@ def test_suggest_prints_places_and_why(tmp_path: Path, capsys: pytest.CaptureFix
 def test_train_segment_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, out = str(tmp_path / "run"), str(tmp_path / "out.zarr")
     train = ["train", str(IMAGE), str(STROKES), "--out", run, "--steps", "2", "--crop", "16", "--batch", "1", *QUICK]
-    assert cli.main(train) == 0
+    assert cli.main([*train, "--start-from", SMALL]) == 0
     assert "2 of 2 steps" in capsys.readouterr().out
     segment = ["segment", str(IMAGE), out, "--model", run, "--region", "3:5,:,:", "--probabilities", *QUICK]
     assert cli.main([*segment, "--json"]) == 0
@@ -101,7 +102,7 @@ def test_check_prints_findings_with_their_places(tmp_path: Path, capsys: pytest.
     labels = np.zeros(open_volume(IMAGE).shape, np.uint8)
     labels[3, 40, 50] = 1
     tifffile.imwrite(tmp_path / "labels.tif", labels, metadata={"axes": "ZYX"})
-    command = ["check", str(IMAGE), str(tmp_path / "labels.tif"), "--start-from", "em-membrane-small", *QUICK]
+    command = ["check", str(IMAGE), str(tmp_path / "labels.tif"), "--start-from", SMALL, *QUICK]
     assert cli.main(command) == 0
     printed = capsys.readouterr().out.splitlines()
     assert "Section 3: a dot of 1 pixel of interior. Erase it, if it is a slip of the brush. [3, 40, 50]" in printed
@@ -210,7 +211,7 @@ def test_a_list_that_nobody_reads_leaves_no_traceback() -> None:
 
 
 def test_a_job_goes_on_when_its_reader_has_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    segment = ["segment", str(IMAGE), str(tmp_path / "out.zarr"), "--region", "3:6,:,:", *QUICK]
+    segment = ["segment", str(IMAGE), str(tmp_path / "out.zarr"), "--region", "3:5,:,:", "--model", SMALL, *QUICK]
     command = [*COMMAND, *segment, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert isinstance(from_json(process.stdout.readline()), Started)
@@ -223,7 +224,8 @@ def test_a_job_goes_on_when_its_reader_has_gone(tmp_path: Path, capsys: pytest.C
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_job_goes_on_when_what_it_prints_finds_a_full_disk(tmp_path: Path) -> None:
-    command = [*COMMAND, "segment", str(IMAGE), str(tmp_path / "out.zarr"), "--region", "3:4,:,:", *QUICK]
+    command = [*COMMAND, "segment", str(IMAGE), str(tmp_path / "out.zarr"), "--region", "3:4,:,:"]
+    command += ["--model", SMALL, *QUICK]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -256,7 +258,8 @@ def test_ctrl_c_is_answered_at_once(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_ctrl_c_stops_in_good_order_and_the_same_command_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "out.zarr"
-    command = [*COMMAND, "segment", str(IMAGE), str(out), "--tile", "32", "--region", "0:6,:,:", *QUICK]
+    command = [*COMMAND, "segment", str(IMAGE), str(out), "--tile", "32", "--region", "0:5,:,:"]
+    command += ["--model", SMALL, *QUICK]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not list((out / "0").glob("c/0/*/*")):
             assert process.poll() is None

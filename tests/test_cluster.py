@@ -12,10 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,16 +21,13 @@ import tifffile
 from distributed import Client
 
 from napari_unet import __version__
-from napari_unet.cluster import _Segmenting
 from napari_unet.config import SegmentConfig
 from napari_unet.events import Event, Failed, Finished, Notice, Progress
-from napari_unet.layout import read_layout
 from napari_unet.log import LOG, read
 from napari_unet.problem import Problem
 from napari_unet.samples import IMAGE
 from napari_unet.seams import SEAMS
 from napari_unet.segment import segment
-from napari_unet.tiles import Box
 from napari_unet.volume import open_volume
 
 SMALL = "em-membrane-small"
@@ -48,8 +43,8 @@ def slowly(self, seen, compute=Blockwise.compute):
 Blockwise.compute = slowly
 """
 BLIND = """
-from napari_unet import cluster
-cluster.Pyramids = lambda path, layout, real=cluster.Pyramids: real(path.with_name("elsewhere.zarr"), layout)
+from napari_unet import clusterworker as here
+here.Pyramids = lambda path, layout, real=here.Pyramids: real(path.with_name("elsewhere.zarr"), layout)
 """
 
 
@@ -96,19 +91,36 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    folder = tmp_path / "cluster"
-    folder.mkdir()
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with ExitStack() as processes:
-        yield Cluster(folder, processes)
+        yield Cluster(tmp_path_factory.mktemp("cluster"), processes)
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster with a worker, for tests that leave both as they are."""
+    with ExitStack() as processes:
+        shared = Cluster(tmp_path_factory.mktemp("shared"), processes)
+        shared.worker()
+        yield shared
+
+
+on_shared = pytest.mark.xdist_group("a cluster")  # in one process: to start another takes seconds
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve small sections."""
+    path = tmp_path_factory.mktemp("image") / "stack.tif"
     tissue = open_volume(IMAGE).section(0)
-    tifffile.imwrite(tmp_path / "stack.tif", np.stack([tissue[i : i + 60, :70] for i in range(12)]))
-    return tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.stack([tissue[i : i + 60, :70] for i in range(12)]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def by_one_process(stack: Path) -> dict[str, bytes]:
+    """What one process makes of the stack."""
+    return alone(stack, stack.parent)
 
 
 def files_of(path: Path) -> dict[str, bytes]:
@@ -117,13 +129,13 @@ def files_of(path: Path) -> dict[str, bytes]:
 
 
 def alone(stack: Path, tmp_path: Path) -> dict[str, bytes]:
-    """Return what one process makes of the stack."""
+    """Return what one process makes of a stack."""
     list(segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "alone.zarr", probabilities=True, threads=1)))
     return files_of(tmp_path / "alone.zarr")
 
 
 def test_two_workers_give_the_same_result_and_one_killed_costs_its_chunk(
-    cluster: Cluster, stack: Path, tmp_path: Path
+    cluster: Cluster, stack: Path, by_one_process: dict[str, bytes], tmp_path: Path
 ) -> None:
     first, second = cluster.worker(), cluster.worker()
     config = SegmentConfig(
@@ -139,13 +151,15 @@ def test_two_workers_give_the_same_result_and_one_killed_costs_its_chunk(
     assert not event.stopped
     assert done == list(range(1, 13))
     assert second.poll() is None
-    assert files_of(config.out) == alone(stack, tmp_path)
+    assert files_of(config.out) == by_one_process
 
 
-def test_a_stopped_job_goes_on_on_the_cluster_or_without_it(cluster: Cluster, stack: Path, tmp_path: Path) -> None:
-    cluster.worker()
+@on_shared
+def test_a_stopped_job_goes_on_on_the_cluster_or_without_it(
+    shared: Cluster, stack: Path, by_one_process: dict[str, bytes], tmp_path: Path
+) -> None:
     config = SegmentConfig(
-        model=SMALL, image=stack, out=tmp_path / "out.zarr", probabilities=True, scheduler=cluster.address, threads=1
+        model=SMALL, image=stack, out=tmp_path / "out.zarr", probabilities=True, scheduler=shared.address, threads=1
     )
     done: list[Progress] = []
     for event in segment(config, lambda: len(done) >= 4):
@@ -156,15 +170,15 @@ def test_a_stopped_job_goes_on_on_the_cluster_or_without_it(cluster: Cluster, st
     assert event.detail == f"{len(done)} of 12 chunks are kept"
     assert 4 <= len(done) <= 6  # what the worker had at hand may be done, too
     list(segment(config.model_copy(update={"scheduler": ""})))
-    assert files_of(config.out) == alone(stack, tmp_path)
+    assert files_of(config.out) == by_one_process
 
 
+@on_shared
 def test_what_a_worker_cannot_do_is_said(
-    cluster: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.worker()
-    monkeypatch.setattr("napari_unet.cluster.__version__", "0.0.1")  # here, not there
-    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address)
+    monkeypatch.setattr("napari_unet.clusterworker.__version__", "0.0.1")  # here, not there
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=shared.address)
     said = rf"On the worker tcp://\S+: There is napari-unet {__version__}, not 0.0.1. Install the same version."
     with pytest.raises(Problem, match=said) as problem:
         list(segment(config))
@@ -183,29 +197,19 @@ def test_a_lost_scheduler_is_said_at_once(cluster: Cluster, stack: Path, tmp_pat
     assert time.monotonic() - began < 20  # dask itself tries for 30 s
 
 
-@pytest.mark.parametrize(("key", "what"), [("model_sha256", "model"), ("image_fingerprint", "image")])
-def test_a_worker_that_sees_other_files_refuses(stack: Path, tmp_path: Path, key: str, what: str) -> None:
-    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", precision="float32")
-    list(segment(config, lambda: True))
-    layout = read_layout(config.out)
-    other = replace(layout, provenance=layout.provenance | {key: "another"})
-    with pytest.raises(Problem, match=f"On the worker tcp://w: There is another {what} at the same path"):
-        _Segmenting(config, other, Box(0, 12, 0, 60, 0, 70)).setup(SimpleNamespace(address="tcp://w"))
-
-
-def test_two_jobs_share_a_worker_and_leave_nothing_there(cluster: Cluster, stack: Path, tmp_path: Path) -> None:
-    cluster.worker()
+@on_shared
+def test_two_jobs_share_a_worker_and_leave_nothing_there(shared: Cluster, stack: Path, tmp_path: Path) -> None:
     pixels = tifffile.imread(stack)[:6]
     jobs = []
     for name, image in (("bright", pixels), ("dark", 255 - pixels)):
         tifffile.imwrite(tmp_path / f"{name}.tif", image)
         config = SegmentConfig(model=SMALL, image=tmp_path / f"{name}.tif", out=tmp_path / f"{name}.zarr", threads=1)
-        jobs.append(config.model_copy(update={"scheduler": cluster.address, "probabilities": True}))
+        jobs.append(config.model_copy(update={"scheduler": shared.address, "probabilities": True}))
     assert all(map(all, zip_longest(*map(segment, jobs), fillvalue=True)))  # by turns
     for job in jobs:
         assert files_of(job.out) == alone(job.image, tmp_path)
         shutil.rmtree(tmp_path / "alone.zarr")
-    with Client(cluster.address, set_as_default=False) as client:
+    with Client(shared.address, set_as_default=False) as client:
         kept = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins))
         (there,) = client.run(lambda dask_worker: list(dask_worker.plugins)).values()
     assert not [each for each in (*kept, *there) if "unet" in each]
@@ -246,13 +250,13 @@ def test_whatever_ends_a_job_is_said_and_no_worker_writes_after_it(
     assert Notice("No worker is left on the cluster. Start some (dask worker ADDRESS) within 1 s.") in told
 
 
+@on_shared
 def test_seams_are_looked_for_in_the_tiles_of_the_workers(
-    cluster: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.worker()
     monkeypatch.setattr("napari_unet.segment.largest_tile", lambda *_: 64)  # this machine is smaller than theirs
     *_, event = segment(
-        SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address, threads=1)
+        SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=shared.address, threads=1)
     )
     assert isinstance(event, Finished)
     assert event.detail == "12 sections segmented; not checked for seams: each section is one tile"

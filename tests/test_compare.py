@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from test_kept import WHOLE, painted_as
 
 from napari_unet.card import MODEL_FILE, Card, find, read_card
 from napari_unet.compare import compare
 from napari_unet.config import TrainConfig
 from napari_unet.device import Compute
 from napari_unet.events import Compared, Event, Finished, Notice
-from napari_unet.grey import measure
+from napari_unet.kept import keep_labels
 from napari_unet.log import LOG, read
 from napari_unet.model import Model, load
-from napari_unet.painted import Painted, PaintedSection, Rules, read_painted
+from napari_unet.painted import Painted, Rules, read_painted
 from napari_unet.painting import Meaning
 from napari_unet.runs import open_run
 from napari_unet.train import train
@@ -29,18 +30,6 @@ CPU = Compute("cpu", "processor", "float32", 1)
 SHAPE = 4, 96, 80
 AREA = 96 * 80
 SMALL = "em-membrane-small"
-
-WHOLE = slice(None), slice(None)
-
-
-def kept(sections: dict[int, np.ndarray]) -> list[PaintedSection]:
-    """Sections with these labels, of which a run keeps nothing else."""
-    none, pixel = np.zeros(SHAPE[1:], np.uint8), np.zeros(1, np.uint8)
-    grey = measure(pixel[None], "")
-    return [
-        PaintedSection(0, z, none, grey, labels, none > 0, none, none, none, none.astype(np.float32))
-        for z, labels in sections.items()
-    ]
 
 
 def says(channel: int, step: int = 5) -> Model:
@@ -67,7 +56,7 @@ def a_model(folder: Path, image: Path, sections: dict[int, np.ndarray]) -> Path:
     """A model that was made from some painted sections; return its file."""
     config = TrainConfig(inputs=(image, folder / "labels.tif"), out=folder, start_from=SMALL)
     run = open_run(config)
-    run.keep_labels(0, open_volume(image), kept(sections), WHOLE)
+    keep_labels(folder, 0, open_volume(image), painted_as(sections), WHOLE)
     run.begin(config, {f"pair 1, section {z}": "0" for z in sections})
     shutil.copy(find(SMALL), folder / MODEL_FILE)
     return folder / MODEL_FILE
@@ -169,7 +158,7 @@ def test_too_little_memory_does_not_spoil_the_training(image: Path, monkeypatch:
 def config_of(image: Path, out: Path, sections: dict[int, np.ndarray], start: str = SMALL) -> TrainConfig:
     now(image, sections)
     labels = image.with_name("now.tif").rename(out.with_suffix(".tif"))
-    fields = {"steps": 12, "threads": 1, "crop": 16, "batch": 1, "start_from": start}
+    fields = {"steps": 3, "threads": 1, "crop": 16, "batch": 1, "start_from": start}
     return TrainConfig.model_validate(fields | {"inputs": (image, labels), "out": out})
 
 

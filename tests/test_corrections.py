@@ -18,7 +18,7 @@ from napari_unet.corrections import CORRECTED, corrected, create_marks, open_mar
 from napari_unet.events import Joined, Notice
 from napari_unet.log import LOG
 from napari_unet.loop import CHECKPOINT
-from napari_unet.omezarr import create_stack
+from napari_unet.newzarr import create_stack
 from napari_unet.painted import Painted, Rules, read_painted
 from napari_unet.painting import CORRECTION, UNCOUNTED, Meaning, loss_weights, targets
 from napari_unet.problem import Problem

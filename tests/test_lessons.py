@@ -10,32 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from test_kept import WHOLE, painted_as
 
 from napari_unet import timeline
 from napari_unet.card import MODEL_FILE, find, read_card
 from napari_unet.config import TrainConfig
-from napari_unet.grey import measure
+from napari_unet.kept import JOINED, Kept, keep_joined, keep_labels
 from napari_unet.lessons import Place, lessons_of
-from napari_unet.painted import PaintedSection
 from napari_unet.painting import Meaning
-from napari_unet.runs import INPUTS, JOINED, Kept, Run, open_run
+from napari_unet.runs import INPUTS, open_run
 from napari_unet.volume import open_volume
 
 SHAPE = 6, 20, 30
 START = "em-membrane-small"
 CLASSES = [each.name for each in read_card(find(START)).classes]
-
-WHOLE = slice(None), slice(None)
-
-
-def kept(sections: dict[int, np.ndarray]) -> list[PaintedSection]:
-    """Sections with these labels, of which a run keeps nothing else."""
-    none, pixel = np.zeros(SHAPE[1:], np.uint8), np.zeros(1, np.uint8)
-    grey = measure(pixel[None], "")
-    return [
-        PaintedSection(0, z, none, grey, labels, none > 0, none, none, none, none.astype(np.float32))
-        for z, labels in sections.items()
-    ]
 
 
 @pytest.fixture
@@ -50,7 +38,7 @@ def a_run(folder: Path, image: Path, sections: Collection[int], start: str = STA
     config = TrainConfig(inputs=(image, folder / "labels.tif"), out=folder, start_from=start)
     run = open_run(config)
     labels = {z: np.full(SHAPE[1:], value, np.uint8) for z in sections}
-    run.keep_labels(0, open_volume(image), kept(labels), WHOLE)
+    keep_labels(folder, 0, open_volume(image), painted_as(labels), WHOLE)
     run.begin(config, {"start model": "0", **{f"pair 1, section {z}": "0" for z in sections}})
     shutil.copy(find(START), folder / MODEL_FILE)
     return folder / MODEL_FILE
@@ -79,7 +67,7 @@ def test_what_joined_is_part_of_it(image: Path, tmp_path: Path) -> None:
     model = a_run(tmp_path / "run", image, (1, 4))
     for step, value in ((7, 3), (9, 2)):
         now = {4: np.full(SHAPE[1:], value, np.uint8), 5: np.full(SHAPE[1:], value, np.uint8)}
-        Run(model.parent, None).keep_joined(Kept(step, 0, (4, 5)), open_volume(image), kept(now), WHOLE)
+        keep_joined(model.parent, Kept(step, 0, (4, 5)), open_volume(image), painted_as(now), WHOLE)
     assert painted(model) == {1: 1, 4: 2, 5: 2}
 
 

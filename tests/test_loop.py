@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +15,17 @@ import torch
 from napari_unet.card import MODEL_FILE
 from napari_unet.config import TrainConfig
 from napari_unet.events import Event, Finished, Joined, Notice, Score
+from napari_unet.kept import JOINED, Kept, joined_in
 from napari_unet.log import LOG
 from napari_unet.loop import CHECKPOINT
 from napari_unet.model import load
 from napari_unet.problem import Problem
 from napari_unet.requests import Join
-from napari_unet.runs import JOINED, Kept, held_in, open_run
+from napari_unet.runs import held_in
 from napari_unet.train import train
 from napari_unet.volume import open_volume
 
+Session = tuple[TrainConfig, dict[int, Sequence[Join]]]
 LINES = (np.add.outer(np.arange(160), np.arange(160)) % 24) < 5
 STEPS = 20
 
@@ -32,11 +35,12 @@ def write(path: Path, stack: np.ndarray) -> Path:
     return path
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Dark lines on a bright ground, five sections."""
+    folder = tmp_path_factory.mktemp("loop")
     noise = np.random.default_rng(0).normal(0, 15, (5, *LINES.shape))
-    return write(tmp_path / "image.tif", (np.where(LINES, 60, 180) + noise).clip(0, 255).astype(np.uint8))
+    return write(folder / "image.tif", (np.where(LINES, 60, 180) + noise).clip(0, 255).astype(np.uint8))
 
 
 def painted(*sections: int, every: int = 4) -> np.ndarray:
@@ -78,28 +82,37 @@ def joined(events: Sequence[Event]) -> list[Joined]:
 
 
 @pytest.fixture
-def session(image: Path, tmp_path: Path) -> tuple[TrainConfig, dict[int, Sequence[Join]]]:
+def session(image: Path, tmp_path: Path) -> Session:
     """A training, and what is painted at its steps 5 and 11."""
-    labels = write(tmp_path / "labels.tif", painted(1))
-    more, most = write(tmp_path / "more.tif", painted(1, 3)), write(tmp_path / "most.tif", painted(1, 3, every=2))
+    return session_in(image, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole(image: Path) -> tuple[Session, list[Event]]:
+    """Such a training when it is finished, and what it said."""
+    config, strokes = session_in(image, image.parent)
+    return (config, strokes), list(train(config, joins=Person(strokes).joins))
+
+
+def session_in(image: Path, folder: Path) -> Session:
+    labels = write(folder / "labels.tif", painted(1))
+    more, most = write(folder / "more.tif", painted(1, 3)), write(folder / "most.tif", painted(1, 3, every=2))
     strokes = {5: [Join(0, str(more), (3,))], 11: [Join(0, str(most), (1,)), Join(0, str(most), (3,))]}
-    return config_of(image, labels, tmp_path / "whole"), strokes
+    return config_of(image, labels, folder / "run"), strokes
 
 
-def test_what_is_painted_meanwhile_is_learned_and_kept(session) -> None:
-    config, strokes = session
-    events = list(train(config, joins=Person(strokes).joins))
+def test_what_is_painted_meanwhile_is_learned_and_kept(whole, tmp_path: Path) -> None:
+    (config, strokes), events = whole
     assert [(event.step, event.sections) for event in joined(events)] == [(5, 2), (11, 2)]
     assert joined(events)[0].pixels < joined(events)[1].pixels
     assert isinstance(events[-1], Finished)
-    run = open_run(config)
-    assert run.joined() == [Kept(5, 0, (3,)), Kept(11, 0, (1, 3))]
+    assert joined_in(config.out) == [Kept(5, 0, (3,)), Kept(11, 0, (1, 3))]
     kept = [tifffile.imread(strokes[step][0].labels) for step in (5, 11)]
-    for each, there in zip(run.joined(), kept, strict=True):
-        now = open_labels(run.where(each))
+    for each, there in zip(joined_in(config.out), kept, strict=True):
+        now = open_labels(each.labels_in(config.out))
         for z in each.sections:
             np.testing.assert_array_equal(now[z], there[z])
-    alone = config.model_copy(update={"out": config.out.with_name("alone")})
+    alone = config.model_copy(update={"out": tmp_path / "alone"})
     list(train(alone))
     assert not same(alone.out, config.out)
 
@@ -109,26 +122,24 @@ def open_labels(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("stop", [5, 6, 14])
-def test_a_stopped_training_repeats_what_joined_it(session, stop: int) -> None:
-    config, strokes = session
-    list(train(config, joins=Person(strokes).joins))
-    stopped = config.model_copy(update={"out": config.out.with_name("stopped")})
+def test_a_stopped_training_repeats_what_joined_it(whole, tmp_path: Path, stop: int) -> None:
+    (config, strokes), _ = whole
+    stopped = config.model_copy(update={"out": tmp_path / "stopped"})
     person = Person(strokes)
     list(train(stopped, lambda: person.step >= stop, joins=person.joins))
     list(train(stopped, joins=Person(strokes, stop).joins))
     assert same(config.out, stopped.out)
-    assert open_run(stopped).joined() == open_run(config).joined()
+    assert joined_in(stopped.out) == joined_in(config.out)
 
 
-def test_a_run_can_be_repeated_from_what_it_keeps(session) -> None:
-    config, strokes = session
-    events = list(train(config, joins=Person(strokes).joins))
-    before = weights(config.out)
+def test_a_run_can_be_repeated_from_what_it_keeps(whole, tmp_path: Path) -> None:
+    (config, _), events = whole
+    again = config.model_copy(update={"out": tmp_path / "again"})
+    shutil.copytree(config.out, again.out)
     for name in (CHECKPOINT, MODEL_FILE, LOG):
-        (config.out / name).unlink()
-    again = list(train(config))
-    assert joined(again) == joined(events)
-    assert all(torch.equal(a, b) for a, b in zip(before.values(), weights(config.out).values(), strict=True))
+        (again.out / name).unlink()
+    assert joined(list(train(again))) == joined(events)
+    assert same(again.out, config.out)
 
 
 def test_what_was_to_join_later_joins_with_what_is_painted_now(session, tmp_path: Path) -> None:
@@ -140,7 +151,7 @@ def test_what_was_to_join_later_joins_with_what_is_painted_now(session, tmp_path
     labels = write(tmp_path / "now.tif", painted(1, 3, 4, every=2))
     events = list(train(config, joins=Person({2: [Join(0, str(labels), (4,))]}).joins))
     assert [(event.step, event.sections) for event in joined(events)] == [(2, 3)]
-    assert open_run(config).joined() == [Kept(2, 0, (1, 3, 4))]
+    assert joined_in(config.out) == [Kept(2, 0, (1, 3, 4))]
 
 
 def test_a_stroke_that_cannot_be_learned_is_said_and_the_rest_goes_on(image: Path, tmp_path: Path) -> None:
@@ -213,11 +224,11 @@ def test_sections_of_labels_that_begin_elsewhere_join_where_they_lie(image: Path
     metadata = {"axes": "ZYX", "offset": (2, 40, 40)}
     tifffile.imwrite(tmp_path / "part.tif", part, photometric="minisblack", metadata=metadata)
     list(train(config, joins=Person({2: [Join(0, str(tmp_path / "part.tif"), (1,))]}).joins))
-    (kept,) = open_run(config).joined()
+    (kept,) = joined_in(config.out)
     assert kept == Kept(2, 0, (3,))
     expected = np.zeros_like(painted())[3]
     expected[40:120, 40:120] = part[1]
-    np.testing.assert_array_equal(open_labels(open_run(config).where(kept))[3], expected)
+    np.testing.assert_array_equal(open_labels(kept.labels_in(config.out))[3], expected)
 
 
 def test_what_is_learned_already_does_not_join(session) -> None:
@@ -225,4 +236,4 @@ def test_what_is_learned_already_does_not_join(session) -> None:
     strokes = {3: [Join(0, str(config.pairs[0][1]), (0, 1, 2))]}
     events = list(train(config, joins=Person(strokes).joins))
     assert not joined(events)
-    assert open_run(config).joined() == []
+    assert joined_in(config.out) == []

@@ -14,27 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
+from test_card import CARD
 
 from napari_unet import model
-from napari_unet.card import MODEL_FILE, Card, bundled, read_card
-from napari_unet.classes import PixelClass
+from napari_unet.card import MODEL_FILE, bundled, read_card
 from napari_unet.model import load, save
 from napari_unet.problem import Problem
 from napari_unet.unet import UNet
-
-CARD = Card(
-    name="cells",
-    classes=(PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00")),
-    separator="membrane",
-    width=16,
-    created="2025-01-31T12:00:00+00:00",
-    command="napari-unet train stack.tif strokes.tif",
-    started_from="em-membrane 0123abcd",
-    step=240,
-    voxel_size=((30.0, 4.0, 4.0), (10.0, 10.0, 10.0)),
-    scores={"held-out IoU": 0.8125},
-    about={"licence": "CC BY 4.0", "sections": [1, 2, 3]},
-)
 
 
 def small(seed: int = 0) -> UNet:

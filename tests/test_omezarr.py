@@ -15,7 +15,6 @@ from napari_unet.omezarr import (
     multiscale,
     numbers,
     open_array,
-    says_where,
 )
 from napari_unet.problem import Problem
 
@@ -70,7 +69,7 @@ def test_nonsense_beside_the_paths_is_passed_over() -> None:
     image = {"axes": AXES, "datasets": [{"path": "0", "coordinateTransformations": steps}]}
     found = multiscale({"multiscales": [image]})
     assert found is not None
-    assert found.levels == (Level("0", (1, 1, 1), (0, 0, 0)),)
+    assert found.levels == (Level("0", (1, 1, 1), None),)
 
 
 def test_numbers_are_finite() -> None:
@@ -101,9 +100,9 @@ def test_the_image_of_a_level(tmp_path: Path, version: Any, path: str) -> None:
     group.create_array(path.removeprefix("./"), shape=(2, 2, 2), dtype="u1")
     found = level_of(tmp_path / "a.zarr" / path)
     assert found is not None
-    attributes, described, number = found
+    described, number = found
     assert (number, described.levels[number].scale) == (1, (10, 8, 8))
-    assert (says_where(attributes), says_where(attributes, 1)) == (True, False)
+    assert [level.translation for level in described.levels] == [(100, 0, 8), None]
     assert level_of(tmp_path / "a.zarr" / "2") is None
     assert level_of(tmp_path / "a.zarr") is None
     for file in ("zarr.json", ".zattrs"):

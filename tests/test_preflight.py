@@ -18,7 +18,7 @@ from napari_unet.card import Card, find, read_card
 from napari_unet.config import SegmentConfig
 from napari_unet.events import Notice
 from napari_unet.layout import Layout, create
-from napari_unet.omezarr import create_level, describe
+from napari_unet.newzarr import create_level, describe
 from napari_unet.preflight import contrast, needed, notices
 from napari_unet.samples import IMAGE
 from napari_unet.tiles import Box

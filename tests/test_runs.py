@@ -12,9 +12,10 @@ import pytest
 from napari_unet.config import TrainConfig
 from napari_unet.events import Event, Finished, Loss
 from napari_unet.holdout import Strip
+from napari_unet.kept import PAINTED
 from napari_unet.log import ERROR, LOG, read
 from napari_unet.problem import Problem
-from napari_unet.runs import CONFIG, INPUTS, LOCK, PAINTED, STEPS, Run, open_run
+from napari_unet.runs import CONFIG, INPUTS, LOCK, STEPS, Run, open_run
 
 USED = {"steps": 300, "threads": 2, "device": "cpu", "precision": "float32", "learning_rate": 0.0005}
 DONE = Finished("run/model.safetensors", "300 of 300 steps")

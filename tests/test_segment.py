@@ -29,10 +29,11 @@ from napari_unet.model import load
 from napari_unet.predict import logits
 from napari_unet.problem import Problem
 from napari_unet.requests import Look
+from napari_unet.result import open_result
 from napari_unet.samples import IMAGE
 from napari_unet.seams import SEAMS
 from napari_unet.segment import parse_region, segment
-from napari_unet.store import Store, open_result
+from napari_unet.store import Store
 from napari_unet.tiles import Box, Section
 from napari_unet.unet import UNet, folded
 from napari_unet.volume import open_volume

@@ -17,7 +17,8 @@ import napari_unet.store
 from napari_unet.classes import PixelClass
 from napari_unet.layout import Chunk, Layout
 from napari_unet.problem import Problem
-from napari_unet.store import open_result, open_store
+from napari_unet.result import open_result
+from napari_unet.store import open_store
 
 LAYOUT = Layout(
     shape=(2, 3, 2100),
@@ -55,21 +56,6 @@ def abandon(store):
 
 def tree(path, but=("done.jsonl", "segmentation.lock")):
     return {f.relative_to(path): f.read_bytes() for f in path.rglob("*") if f.is_file() and f.name not in but}
-
-
-@given(shapes, st.booleans())
-@settings(max_examples=10, deadline=None)
-def test_every_level_holds_every_2_to_the_k_th_pixel(tmp_path_factory, shape, probabilities):
-    path = tmp_path_factory.mktemp("law") / "out.zarr"
-    layout = replace(LAYOUT, shape=shape, probabilities=probabilities)
-    with open_store(path, layout) as store:
-        fill(store, store.pending)
-    result = open_result(path)
-    assert result.layout == layout
-    assert len(result.probabilities) == (len(result.classes) if probabilities else 0)
-    for levels, whole in zip((result.classes, result.probabilities), truth(layout), strict=True):
-        for k, level in enumerate(levels):
-            np.testing.assert_array_equal(level[...], whole[..., :: 2**k, :: 2**k])
 
 
 @given(shapes, st.data())
@@ -132,16 +118,6 @@ def test_a_killed_process_loses_only_what_was_not_listed(tmp_path):
         assert (open_result(path).classes[0][0, :, 2048:] == 255).all()
         fill(store, store.pending)
     np.testing.assert_array_equal(open_result(path).classes[1][...], truth(LAYOUT)[0][:, ::2, ::2])
-
-
-def test_what_is_not_computed_yet_is_255(tmp_path):
-    with open_store(tmp_path / "out.zarr", LAYOUT) as store:
-        fill(store, [Chunk(1, 0, 1)])
-        store.flush()
-        result = open_result(tmp_path / "out.zarr")
-        assert (result.classes[0][0] == 255).all()
-        assert (result.classes[0][1, :, :1024] == 255).all()
-        assert (result.classes[2][1, :, 256:512] == truth(LAYOUT)[0][1, ::4, 1024:2048:4]).all()
 
 
 def test_a_chunk_of_zeros_has_its_files(tmp_path):

@@ -11,12 +11,12 @@ import tifffile
 from napari_unet import suggest as room
 from napari_unet.config import SegmentConfig, SuggestConfig
 from napari_unet.events import Event, Finished, Progress, Started, Suggested
-from napari_unet.omezarr import create_stack
+from napari_unet.newzarr import create_stack
 from napari_unet.places import Place
 from napari_unet.problem import Problem
+from napari_unet.result import open_result
 from napari_unet.samples import IMAGE
 from napari_unet.segment import segment
-from napari_unet.store import open_result
 from napari_unet.suggest import suggest
 
 MODEL = "em-membrane-small"

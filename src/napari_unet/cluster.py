@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 import uuid
 from collections import deque
@@ -16,23 +15,17 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError
 from typing import Any
 
-from distributed import Client, Future, KilledWorker, Worker, WorkerPlugin, get_worker
+from distributed import Client, Future, KilledWorker
 
 from napari_unet import __version__
 from napari_unet.blocks import Block
-from napari_unet.blockwise import Blockwise, Written
+from napari_unet.blockwise import Written
+from napari_unet.clusterworker import Segmenting, compute
 from napari_unet.config import SegmentConfig
-from napari_unet.device import choose, largest_tile
-from napari_unet.disk import disk_problems, sync
 from napari_unet.events import Notice
 from napari_unet.layout import Layout
-from napari_unet.model import load
-from napari_unet.predict import Predictor
 from napari_unet.problem import Problem
-from napari_unet.pyramids import Pyramids
 from napari_unet.tiles import Box
-from napari_unet.unet import folded
-from napari_unet.volume import open_volume
 from napari_unet.words import counted, duration
 
 _PATIENCE = 30.0  # seconds to find the scheduler, and for the first worker to join
@@ -87,7 +80,7 @@ def computed(
         after.enter_context(client)
         crew = _Crew(client, config.scheduler)
         try:
-            crew.engage(_Segmenting(config, layout, box))
+            crew.engage(Segmenting(config, layout, box))
             yield from crew.work(order, should_stop)
             yield from crew.finish()
         except Problem:
@@ -118,7 +111,7 @@ class _Crew:
         self._engaged, self._met, self._count = False, False, 0
         self._alone: float | None = None  # since when there is no worker
 
-    def engage(self, plugin: _Segmenting) -> None:
+    def engage(self, plugin: Segmenting) -> None:
         """Let all workers prepare, those that join later included."""
         self._engaged = True
         try:
@@ -133,7 +126,7 @@ class _Crew:
         while not should_stop():
             workers = self._workers()
             while len(self._tasks) < _AT_HAND * max(1, workers) and (block := next(order, None)) is not None:
-                self._tasks.append(self._client.submit(_compute, self._name, block, pure=False))
+                self._tasks.append(self._client.submit(compute, self._name, block, pure=False))
             if not self._tasks:
                 return
             yield from self._missed(workers)
@@ -211,93 +204,3 @@ class _Crew:
     def _lost(self) -> Problem:
         self._engaged = False  # nobody is left to be told
         return Problem(f"The dask scheduler at {self._address} was lost. When it runs again, with workers, {_AGAIN}")
-
-
-class _Segmenting(WorkerPlugin):
-    """What a worker needs once for a job: the model on its device, the image, the arrays of the result."""
-
-    def __init__(self, config: SegmentConfig, layout: Layout, box: Box) -> None:
-        self._given: dict[str, Any] = {"config": config.model_dump(mode="json"), "layout": layout.to_json(), "box": box}
-        self._version = __version__
-
-    def setup(self, worker: Worker) -> None:
-        """Load everything; called on each worker, also on those that join later."""
-        self._one_at_a_time = threading.Lock()  # a worker may have several threads, but one device
-        self._address, self._ended = worker.address, False
-        self._error: Exception | None = None
-        try:
-            with self._here():
-                self._load()
-        except Exception as error:
-            self._error = error  # dask only logs what fails on a worker that joins later
-            raise
-
-    def teardown(self, worker: Worker) -> None:  # noqa: ARG002
-        """Begin no other block, and give the memory back."""
-        self._ended = True
-        if self._one_at_a_time.acquire(blocking=False):  # else who computes does it
-            self._let_go()
-            self._one_at_a_time.release()
-
-    def compute(self, block: Block) -> tuple[Written, list[str]]:
-        """Compute a block and write its chunks; return what was written, and what the user should know."""
-        with self._one_at_a_time:
-            if self._error or self._ended:
-                raise self._error or Problem("The job has ended.")
-            try:
-                with self._here():
-                    return self._compute(block)
-            finally:
-                if self._ended:
-                    self._let_go()
-
-    def _load(self) -> None:
-        if self._version != __version__:
-            raise Problem(f"There is napari-unet {__version__}, not {self._version}. Install the same version.")
-        config, layout = SegmentConfig(**self._given["config"]), Layout.from_json(self._given["layout"])
-        compute, model, image = choose(config), load(config.model), open_volume(config.image, config.channel)
-        for what, value in {"model_sha256": model.sha256, "image_fingerprint": image.fingerprint()}.items():
-            if layout.provenance[what] != value:
-                raise Problem(f"There is another {what.split('_')[0]} at the same path. Give all the same files.")
-        try:
-            self._out, self._pyramids = config.out, Pyramids(config.out, layout)
-        except (OSError, ValueError) as error:
-            raise Problem(f"{config.out} cannot be opened. Give all the same folders, under the same paths.") from error
-        tile = config.tile or largest_tile(compute, model.card.width)
-        predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
-        self._job = Blockwise(predictor, image, Box(*self._given["box"]), layout)
-
-    def _compute(self, block: Block) -> tuple[Written, list[str]]:
-        work, notices = self._job.compute(self._job.read(block)), []
-        while True:
-            try:
-                notices.append(next(work).text)
-            except StopIteration as end:
-                chunks = end.value
-                break
-        with disk_problems(self._out):
-            for each in chunks:
-                self._pyramids.write(each.chunk, each.classes, each.probabilities)
-            sync(self._out, [file for each in chunks for file in self._pyramids.files(each.chunk)])
-        return Written(block, {each.chunk: each.seen for each in chunks}, self._job.predictor.tile), notices
-
-    def _let_go(self) -> None:
-        import torch
-
-        self.__dict__.pop("_job", None)
-        torch.cuda.empty_cache()  # which does nothing without a GPU
-
-    @contextlib.contextmanager
-    def _here(self) -> Iterator[None]:
-        """Say of a Problem on which worker it is."""
-        try:
-            yield
-        except Problem as problem:
-            raise Problem(f"On the worker {self._address}: {problem}") from problem
-
-
-def _compute(name: str, block: Block) -> tuple[Written, list[str]]:
-    """Compute a block of the job `name` on the worker that this runs on."""
-    plugin = get_worker().plugins[name]
-    assert isinstance(plugin, _Segmenting)
-    return plugin.compute(block)

@@ -13,9 +13,9 @@ import tifffile
 from napari_unet.disk import disk_problems, sync
 from napari_unet.events import Event, Finished, Notice, Progress, Started
 from napari_unet.layout import NOT_COMPUTED, Layout
-from napari_unet.omezarr import refuse_inside
+from napari_unet.newzarr import refuse_inside
 from napari_unet.problem import Problem
-from napari_unet.store import Result, open_result
+from napari_unet.result import Result, open_result
 from napari_unet.volume import View, Volume
 from napari_unet.voxels import OME_CREATOR, damaged
 from napari_unet.words import counted

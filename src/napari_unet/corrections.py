@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from napari_unet.omezarr import create_level, is_zarr, open_array
+from napari_unet.newzarr import create_level
+from napari_unet.omezarr import is_zarr, open_array
 
 CORRECTED = "corrected"
 

@@ -15,9 +15,9 @@ from napari_unet.disk import disk_problems, write_json
 from napari_unet.events import Event, Notice
 from napari_unet.problem import Problem
 from napari_unet.report import report
+from napari_unet.result import open_result
 from napari_unet.samples import IMAGE, STROKES, TRUTH
 from napari_unet.segment import segment
-from napari_unet.store import open_result
 from napari_unet.train import train
 from napari_unet.volume import open_volume
 

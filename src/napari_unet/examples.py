@@ -17,7 +17,7 @@ from napari_unet.disk import disk_problems
 from napari_unet.events import Event, Finished, Started
 from napari_unet.log import ERROR, LOG, record
 from napari_unet.model import load
-from napari_unet.omezarr import create_level
+from napari_unet.newzarr import create_level
 from napari_unet.painted import PaintedSection, read_painted
 from napari_unet.painting import UNCOUNTED
 from napari_unet.plan import plan_classes, rules_of

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
+import os
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -51,3 +54,24 @@ def chunks_in(text: bytes) -> dict[Chunk, int | None]:
             chunk = Chunk(*fields["chunk"])
             chunks[chunk] = fields.get("image")
     return chunks
+
+
+def listed_in(path: Path) -> dict[Chunk, int | None]:
+    """Return what `chunks_in` finds in the `done.jsonl` of a result, and cut off what a kill left of a last line."""
+    log = path / DONE
+    if not log.exists():
+        return {}
+    text = log.read_bytes()
+    end = text.rfind(b"\n") + 1
+    if end < len(text):
+        os.truncate(log, end)
+    return chunks_in(text)
+
+
+def lines_of(chunks: Iterable[Chunk], seen: Mapping[Chunk, int | None]) -> bytes:
+    """Return what `done.jsonl` says of chunks."""
+    lines = []
+    for chunk in chunks:
+        image = {} if seen.get(chunk) is None else {"image": seen[chunk]}
+        lines.append(json.dumps({"chunk": dataclasses.astuple(chunk)} | image) + "\n")
+    return "".join(lines).encode()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import weakref
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from PIL import Image, PngImagePlugin
 
 from napari_unet import hdf5, mrc, omezarr
 from napari_unet.inrow import InRow
-from napari_unet.omezarr import Multiscale
 from napari_unet.problem import Problem
 from napari_unet.voxels import Source, Voxels, damaged, letters, of_multiscale, of_tiff
 
@@ -215,8 +212,8 @@ def _open_zarr(folder: Path) -> Source:
     if metadata["node_type"] == "array":
         array = omezarr.open_array(folder)
         level = omezarr.level_of(folder)
-        if level and len(level[1].axes) == array.ndim:
-            return Source(array, letters(level[1].axes, array.ndim), _voxels(*level))
+        if level and len(level[0].axes) == array.ndim:
+            return Source(array, letters(level[0].axes, array.ndim), of_multiscale(*level))
         return Source(array, letters(metadata.get("dimension_names") or (), array.ndim))
     image = omezarr.multiscale(metadata["attributes"])
     if image is None:
@@ -228,10 +225,4 @@ def _open_zarr(folder: Path) -> Source:
             raise Problem(f"{folder} holds {len(images)} images. Name one: {names}.")
         raise Problem(f"{folder} is a Zarr group that is not an OME-Zarr image. Open one of the arrays inside it.")
     array = omezarr.open_level(folder, image)
-    return Source(array, letters(image.axes, array.ndim), _voxels(metadata["attributes"], image, 0))
-
-
-def _voxels(attributes: Mapping[str, Any], image: Multiscale, number: int) -> Voxels:
-    """Return the voxels of a level; a place of its own it has only if the metadata say so."""
-    voxels = of_multiscale(image, number)
-    return voxels if omezarr.says_where(attributes, number) else replace(voxels, start={})
+    return Source(array, letters(image.axes, array.ndim), of_multiscale(image))

@@ -26,7 +26,7 @@ import zarr
 
 from napari_unet import __version__
 from napari_unet.classes import PixelClass
-from napari_unet.omezarr import create_level, describe, label_colors
+from napari_unet.newzarr import create_level, describe, label_colors
 from napari_unet.problem import Problem
 
 CHUNK = 1024

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet.card import MODEL_FILE, bundled, find, read_card
+from napari_unet.kept import joined_in
 from napari_unet.painting import Meaning
 from napari_unet.problem import Problem
 from napari_unet.runs import INPUTS, Run, as_begun, begun_in, run_behind
@@ -98,6 +99,6 @@ def _labels_of(run: Run) -> dict[tuple[int, int], Path]:
         raise Problem(f"{path} cannot be read. Start from another model.") from error
     pairs = as_begun(run.config).pairs
     kept = {(pair, int(name[2])): pairs[pair][1] for name in names if name and (pair := int(name[1]) - 1) < len(pairs)}
-    for joined in run.joined():
-        kept |= {(joined.pair, z): run.where(joined) for z in joined.sections}
+    for joined in joined_in(run.folder):
+        kept |= {(joined.pair, z): joined.labels_in(run.folder) for z in joined.sections}
     return kept

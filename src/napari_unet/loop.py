@@ -19,12 +19,13 @@ from napari_unet.config import TrainConfig
 from napari_unet.crops import Judged, judged_tiles
 from napari_unet.disk import disk_problems, write_whole
 from napari_unet.events import Event, Finished, Joined, Loss, Notice, Previewed, Progress, Score
+from napari_unet.kept import Kept, joined_in, keep_joined
 from napari_unet.learner import Learner
 from napari_unet.model import save
 from napari_unet.painted import Painted
 from napari_unet.plan import JUDGEMENTS, crops_of
 from napari_unet.problem import Problem
-from napari_unet.runs import Kept, Run, held_in
+from napari_unet.runs import Run, held_in
 from napari_unet.unet import UNet
 from napari_unet.volume import open_volume
 
@@ -61,7 +62,7 @@ class Loop:
         self._card, self._device = card, device
         self._every = max(10, config.steps // JUDGEMENTS)
         self._best, self._best_step, self._first = -math.inf, 0, -math.inf
-        self._kept = run.joined()
+        self._kept = joined_in(run.folder)
         self._outdated = False  # more is held out now than when the best weights were judged
         self._judged: list[Judged] = []
         self._take(painted)
@@ -117,7 +118,7 @@ class Loop:
         """Learn from now on what joined at this step when it was trained before, then what is asked for now."""
         for kept in self._kept:
             if kept.step == step:
-                yield self._take(self._painted.joined(kept.pair, self._run.where(kept), kept.sections), step)
+                yield self._take(self._painted.joined(kept.pair, kept.labels_in(self._run.folder), kept.sections), step)
         for pair, labels in dict.fromkeys((each.pair, each.labels) for each in asked):
             strokes = {z for each in asked if (each.pair, each.labels) == (pair, labels) for z in each.sections}
             # What joined later, before the training was resumed here, joins now.
@@ -132,7 +133,7 @@ class Loop:
                 continue
             image = open_volume(self._config.pairs[pair][0], self._config.channel)
             kept = Kept(step, pair, tuple(sorted(new)))
-            self._kept = self._run.keep_joined(kept, image, painted.sections, painted.extent(pair))
+            self._kept = keep_joined(self._run.folder, kept, image, painted.sections, painted.extent(pair))
             if painted.strips != self._painted.strips:
                 self._run.keep_held(held_in(self._run.folder, "before"), painted.strips)
             yield self._take(painted, step)
@@ -220,7 +221,7 @@ class Loop:
             ) from error
         for kept in self._kept:
             if kept.step < where["step"]:
-                self._take(self._painted.joined(kept.pair, self._run.where(kept), kept.sections))
+                self._take(self._painted.joined(kept.pair, kept.labels_in(self._run.folder), kept.sections))
         self._best, self._best_step, self._first = where["best"], where["best_step"], where["first"]
         self._outdated = where["outdated"]
         return where["step"]

@@ -223,8 +223,8 @@ def _levels(path: Path) -> list[tuple[Path, float]]:
         return []
     of, group = omezarr.level_of(path), path
     if of:
-        image = of[1]
-        group = path.parents[len(Path(image.levels[of[2]].path).parts) - 1]
+        image, number = of
+        group = path.parents[len(Path(image.levels[number].path).parts) - 1]
     elif (found := omezarr.multiscale(omezarr.metadata(path)["attributes"])) is None:
         return []
     else:

@@ -144,9 +144,10 @@ def _channels(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
     painted = STROKES in attributes and os.access(folder / image.levels[0].path, os.W_OK)
     levels = [open_level(folder, image, number, "r+" if painted else "r") for number in range(len(image.levels))]
     shown = [i for i, axis in enumerate(image.axes) if axis != "c"]
+    start = image.levels[0].translation or (0.0,) * len(image.axes)
     place = {
         "scale": [image.levels[0].scale[i] for i in shown],
-        "translate": [image.levels[0].translation[i] for i in shown],
+        "translate": [start[i] for i in shown],
         "units": [_unit(image.units[i]) for i in shown],
         "axis_labels": [image.axes[i] for i in shown],
     }

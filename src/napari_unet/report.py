@@ -10,8 +10,8 @@ import numpy as np
 
 from napari_unet.layout import NOT_COMPUTED, Layout
 from napari_unet.problem import Problem
+from napari_unet.result import Result, open_result
 from napari_unet.scores import best_separation, overlap, separation
-from napari_unet.store import Result, open_result
 from napari_unet.volume import View, Volume, open_volume
 
 _Slices = tuple[slice, slice, slice]

@@ -20,43 +20,28 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from napari_unet import holdout, log
 from napari_unet.config import TrainConfig
-from napari_unet.corrections import CORRECTED, create_marks
-from napari_unet.disk import disk_problems, lock, sync, write_json
+from napari_unet.disk import disk_problems, lock, write_json
 from napari_unet.events import Event, Finished
 from napari_unet.holdout import Strips
+from napari_unet.kept import PAINTED, labels_of
 from napari_unet.log import ERROR, LOG
-from napari_unet.omezarr import create_stack, refuse_inside
-from napari_unet.painted import PaintedSection
+from napari_unet.newzarr import refuse_inside
 from napari_unet.problem import Problem
-from napari_unet.volume import Volume
 
-CONFIG, INPUTS, PAINTED, JOINED = "config.json", "inputs.json", "painted", "joined.json"
+CONFIG, INPUTS = "config.json", "inputs.json"
 HELD, LOCK, ORIGIN = "held.json", "training.lock", "origin.json"
 STEPS = "steps"  # folder of the models on the way
 # What a run killed before its settings were written may hold.
 _BEFORE_BEGIN = {INPUTS, HELD, LOG, ERROR, PAINTED, LOCK, *(f"{name}.partial" for name in (INPUTS, HELD, CONFIG))}
-_CHUNK = 512  # pixels, side of a chunk of the labels that are kept
 _CHECKED_BY_CONTENT = {"inputs", "out", "start_from"}  # files may have moved; `inputs.json` knows what they hold
 _LEFT_TO_PROGRAM = {"steps": 0, "threads": 0, "device": "auto", "precision": "auto", "learning_rate": 0.0}
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Sections (of the image) of a pair that were painted on while it trained, learned after so many steps."""
-
-    step: int
-    pair: int
-    sections: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -98,81 +83,6 @@ class Run:
                 "Train on the new ones into another folder (--out), starting from this run (--start-from)."
             )
 
-    def keep_labels(
-        self, pair: int, image: Volume, painted: Sequence[PaintedSection], extent: tuple[slice, slice]
-    ) -> None:
-        """Keep the painted sections of a pair as they are now.
-
-        Parameters
-        ----------
-        pair : int
-            Its number, from 0 on.
-        image : Volume
-            What was painted on.
-        painted : sequence of PaintedSection
-            Of this pair.
-        extent : (slice, slice)
-            Rows and columns of the image that are kept.
-
-        Raises
-        ------
-        Problem
-            If the disk is full or cannot be written.
-        """
-        self._keep(_kept(self.folder, pair), image, painted, extent)
-
-    def joined(self) -> list[Kept]:
-        """Return what joined while it trained, in the order of the steps.
-
-        Raises
-        ------
-        Problem
-            If the list cannot be read.
-        """
-        path = self.folder / JOINED
-        if not path.exists():
-            return []
-        try:
-            return [Kept(each["step"], each["pair"], tuple(each["sections"])) for each in json.loads(path.read_text())]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise Problem(f"{path} cannot be read. Train again into another folder (--out).") from error
-
-    def where(self, kept: Kept) -> Path:
-        """Return where the labels are that joined."""
-        return _kept(self.folder, kept.pair, f"-at-{kept.step}")
-
-    def keep_joined(
-        self, kept: Kept, image: Volume, painted: Sequence[PaintedSection], extent: tuple[slice, slice]
-    ) -> list[Kept]:
-        """Keep what joins, so that the training can be repeated; what joined its pair later is in it, and forgotten.
-
-        Parameters
-        ----------
-        kept : Kept
-        image : Volume
-            What was painted on.
-        painted : sequence of PaintedSection
-            What is painted now; sections of `kept` that are not in it are empty.
-        extent : (slice, slice)
-            Rows and columns of the image that are kept.
-
-        Returns
-        -------
-        list of Kept
-            What `joined` returns from now on.
-
-        Raises
-        ------
-        Problem
-            If the disk is full or cannot be written.
-        """
-        joining = [each for each in painted if each.pair == kept.pair and each.z in kept.sections]
-        self._keep(self.where(kept), image, joining, extent)
-        others = [each for each in self.joined() if each.pair != kept.pair or each.step < kept.step]
-        joined = sorted([*others, kept], key=lambda each: (each.step, each.pair))
-        write_json(self.folder / JOINED, [asdict(each) for each in joined])
-        return joined
-
     def keep_held(self, before: Strips, now: Strips) -> None:
         """Write down what was held out before this training, and what is now."""
         write_json(self.folder / HELD, {"before": holdout.to_json(before), "now": holdout.to_json(now)})
@@ -188,22 +98,6 @@ class Run:
         if self.config is not None:
             return held_in(self.folder, "before")
         return held_in(start.parent) or held_in(run_behind(start)) if start else {}
-
-    def _keep(self, path: Path, image: Volume, painted: Sequence[PaintedSection], extent: tuple[slice, slice]) -> None:
-        rows, columns = (range(side)[part] for side, part in zip(image.shape[1:], extent, strict=True))
-        shape = image.shape[0], len(rows), len(columns)
-        offset = tuple(a + b for a, b in zip(image.offset or (0, 0, 0), (0, rows.start, columns.start), strict=True))
-        dtype = max((each.labels.dtype for each in painted), default=np.dtype(np.uint8))
-        with disk_problems(path):
-            shutil.rmtree(path, ignore_errors=True)  # left by a kill
-            array = create_stack(path, shape, _CHUNK, dtype, image.voxel_size, offset)
-            for each in painted:
-                array[each.z] = each.labels[extent]
-            if any(each.corrected.any() for each in painted):
-                marks = create_marks(path / CORRECTED, array)
-                for each in painted:
-                    marks[each.z] = np.where(each.corrected, each.labels, 0)[extent]
-            sync(self.folder, [file for file in path.rglob("*") if file.is_file()])
 
     def record(self, events: Iterable[Event]) -> Iterator[Event]:
         """Append each event to the log, then pass it on; a problem is logged too.
@@ -300,13 +194,8 @@ def as_begun(config: TrainConfig) -> TrainConfig:
     """Return `config` with the labels that its run keeps in place of those that may have been painted on since."""
     if not (config.out / CONFIG).exists():
         return config
-    kept = ((image, _kept(config.out, pair)) for pair, (image, _) in enumerate(config.pairs))
+    kept = ((image, labels_of(config.out, pair)) for pair, (image, _) in enumerate(config.pairs))
     return config.model_copy(update={"inputs": tuple(path for both in kept for path in both)})
-
-
-def _kept(folder: Path, pair: int, when: str = "") -> Path:
-    """Return where a run keeps the labels of a pair."""
-    return folder / PAINTED / f"{pair + 1}{when}.zarr"
 
 
 def _plain(value: Any) -> str:

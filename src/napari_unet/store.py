@@ -13,24 +13,20 @@ chunks are looked at; all else in an unfinished section is removed and computed 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import IO, Self
 
 import numpy as np
-import zarr
 
 from napari_unet.disk import disk_problem, lock, sync, write_whole
-from napari_unet.finished import DONE, LOCK, chunks_in
-from napari_unet.layout import Chunk, Layout, create, open_levels, read_layout, refuse_another
-from napari_unet.omezarr import refuse_inside
+from napari_unet.finished import DONE, LOCK, lines_of, listed_in
+from napari_unet.layout import Chunk, Layout, create, refuse_another
+from napari_unet.newzarr import refuse_inside
 from napari_unet.problem import Problem
 from napari_unet.pyramids import Pyramids
 from napari_unet.tiles import Box
@@ -69,38 +65,6 @@ def open_store(path: Path, layout: Layout) -> Store:
         raise disk_problem(path, error) from error
 
 
-def open_result(path: Path) -> Result:
-    """Open a result to read it, also while it is still growing.
-
-    Raises
-    ------
-    Problem
-        If `path` holds no result.
-    """
-    layout = read_layout(path)
-    classes, *probabilities = open_levels(path, layout, "r")
-    return Result(layout, classes, probabilities[0] if probabilities else ())
-
-
-@dataclass(frozen=True)
-class Result:
-    """A result to read, finished or not.
-
-    Attributes
-    ----------
-    layout : Layout
-        What it was made with.
-    classes : tuple of zarr.Array
-        Levels of the class map, finest first, uint8 (Z, Y, X); 255 = not computed yet.
-    probabilities : tuple of zarr.Array
-        Levels of the probabilities, finest first, uint8 (C, Z, Y, X), 255 = 1; empty if they were not kept.
-    """
-
-    layout: Layout
-    classes: tuple[zarr.Array, ...]
-    probabilities: tuple[zarr.Array, ...]
-
-
 class Store:
     """A result to fill, chunk by chunk, by one process and one thread; made by `open_store`.
 
@@ -123,7 +87,7 @@ class Store:
         self.total = len(self._chunks)
         self._lock = lock
         self._pyramids = Pyramids(path, layout)
-        self._seen = _listed(path)
+        self._seen = listed_in(path)
         listed = self._seen.keys() & set(self._chunks)
         self._done = self._pyramids.whole(listed)
         self.damaged = len(listed) - len(self._done)
@@ -217,7 +181,7 @@ class Store:
             files = [file for chunk in self._unlisted for file in self._pyramids.files(chunk)]
             sync(self.path, files + self._pyramids.coarsen(self._unlisted))
             with (self.path / DONE).open("ab") as log:
-                log.write(_lines(self._unlisted, self._seen))
+                log.write(lines_of(self._unlisted, self._seen))
                 log.flush()
                 os.fsync(log.fileno())
         self._done.update(self._unlisted)
@@ -261,7 +225,7 @@ class Store:
     def _mend(self) -> None:
         """Remove all but the finished chunks from sections that are not whole, and write their coarse levels again."""
         if self.damaged:
-            write_whole(self.path / DONE, lambda beside: beside.write_bytes(_lines(sorted(self._done), self._seen)))
+            write_whole(self.path / DONE, lambda beside: beside.write_bytes(lines_of(sorted(self._done), self._seen)))
         sections = {chunk.z for chunk in self.pending}
         sections |= self._pyramids.torn(chunk for chunk in self._done if chunk.z not in sections)
         kept = [chunk for chunk in self._done if chunk.z in sections]
@@ -299,24 +263,3 @@ def _create(path: Path, layout: Layout) -> None:
     sync(path, path.rglob("zarr.json"))
     (path / DONE).touch()
     sync(path.parent, [path / DONE])
-
-
-def _lines(chunks: Iterable[Chunk], seen: Mapping[Chunk, int | None]) -> bytes:
-    """Return what `done.jsonl` says of chunks."""
-    lines = []
-    for chunk in chunks:
-        image = {} if seen.get(chunk) is None else {"image": seen[chunk]}
-        lines.append(json.dumps({"chunk": dataclasses.astuple(chunk)} | image) + "\n")
-    return "".join(lines).encode()
-
-
-def _listed(path: Path) -> dict[Chunk, int | None]:
-    """Return the chunks that `done.jsonl` names, and the checksum of the image under each."""
-    log = path / DONE
-    if not log.exists():
-        return {}
-    text = log.read_bytes()
-    end = text.rfind(b"\n") + 1
-    if end < len(text):
-        os.truncate(log, end)
-    return chunks_in(text)

@@ -21,6 +21,7 @@ from napari_unet.config import TrainConfig
 from napari_unet.crops import judged_tiles
 from napari_unet.device import choose, memory_problems
 from napari_unet.events import Event, Finished, Notice, Started
+from napari_unet.kept import keep_labels
 from napari_unet.learner import Learner
 from napari_unet.lookout import Lookout
 from napari_unet.loop import Loop
@@ -119,7 +120,7 @@ def _train(
         config = config.model_copy(update=used)
         for pair, (path, _) in enumerate(config.pairs):
             of_pair = [section for section in painted.sections if section.pair == pair]
-            run.keep_labels(pair, open_volume(path, config.channel), of_pair, painted.extent(pair))
+            keep_labels(run.folder, pair, open_volume(path, config.channel), of_pair, painted.extent(pair))
         run.keep_held(before, painted.strips)
         run.begin(config, fingerprints)
     card = Card(

@@ -98,12 +98,11 @@ def nanometres(unit: str | None) -> float | None:
 
 def of_multiscale(image: Multiscale, number: int = 0) -> Voxels:
     """Return the voxels of one level of an OME-Zarr image, the finest by default."""
-    step, start = {}, {}
     level = image.levels[number]
-    for axis, unit, scale, shift in zip(image.axes, image.units, level.scale, level.translation, strict=True):
-        step[axis.upper()] = _length(scale, nanometres(unit))
-        start[axis.upper()] = round(shift / scale) if scale else 0
-    return Voxels(_known(step), start)
+    axes = [axis.upper() for axis in image.axes]
+    lengths = [_length(scale, nanometres(unit)) for scale, unit in zip(level.scale, image.units, strict=True)]
+    starts = [round(at / step) if step else 0 for at, step in zip(level.translation or (), level.scale, strict=False)]
+    return Voxels(_known(dict(zip(axes, lengths, strict=True))), dict(zip(axes, starts, strict=False)))
 
 
 def of_zyx(size: Any, unit: float = 1.0, shift: Any = None) -> Voxels:

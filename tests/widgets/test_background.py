@@ -34,6 +34,22 @@ class Told:
         return bool(self.words) and self.words[-1][0] != "said"
 
 
+class Paused:
+    """Work that waits in its middle until it may go on."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on, self.cleaned = threading.Event(), threading.Event(), threading.Event()
+
+    def work(self) -> Generator[str, None, None]:
+        try:
+            self.begun.set()
+            self.go_on.wait(5)
+            yield "half"
+            yield "whole"
+        finally:
+            self.cleaned.set()
+
+
 def test_it_says_what_it_does_and_returns_its_result_in_the_thread_of_the_window(qtbot):
     threads = []
 
@@ -75,24 +91,14 @@ def test_a_fault_of_the_program_is_told_too_and_keeps_its_traceback(qtbot, error
 
 
 def test_what_is_cancelled_cleans_up_and_never_ends_well(qtbot):
-    begun, go_on, cleaned = threading.Event(), threading.Event(), threading.Event()
-
-    def work():
-        try:
-            begun.set()
-            go_on.wait(5)
-            yield "half"
-            yield "whole"
-        finally:
-            cleaned.set()
-
-    told = Told(work())
-    qtbot.waitUntil(begun.is_set)
+    paused = Paused()
+    told = Told(paused.work())
+    qtbot.waitUntil(paused.begun.is_set)
     told.cancel()
-    go_on.set()
+    paused.go_on.set()
     qtbot.waitUntil(told.over)
     assert told.words == [("said", "half"), ("failed", "Cancelled.")]
-    assert cleaned.is_set()
+    assert paused.cleaned.is_set()
 
 
 def test_what_is_cancelled_at_its_end_does_not_begin_anything(qtbot):
@@ -129,24 +135,13 @@ def test_nothing_of_it_stays_in_memory_while_the_window_lives(qtbot, make_napari
 
 
 def test_it_ends_without_a_word_with_its_owner(qtbot):
-    begun, go_on, cleaned = threading.Event(), threading.Event(), threading.Event()
-    words = []
-
-    def work():
-        try:
-            begun.set()
-            go_on.wait(5)
-            yield "half"
-            yield "whole"
-        finally:
-            cleaned.set()
-
+    paused, words = Paused(), []
     owner = QObject()
-    in_background(work(), "work", words.append, words.append, words.append, owner)
-    qtbot.waitUntil(begun.is_set)
+    in_background(paused.work(), "work", words.append, words.append, words.append, owner)
+    qtbot.waitUntil(paused.begun.is_set)
     owner.deleteLater()
     qtbot.wait(50)
-    go_on.set()
-    qtbot.waitUntil(cleaned.is_set)
+    paused.go_on.set()
+    qtbot.waitUntil(paused.cleaned.is_set)
     qtbot.wait(50)
     assert words == []

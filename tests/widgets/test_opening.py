@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from napari.layers import Labels
 
-from napari_unet.omezarr import create_stack, label_colors
+from napari_unet.newzarr import create_stack, label_colors
 from napari_unet.widgets.guard import Guard
 from napari_unet.widgets.opening import get_reader
 

@@ -14,6 +14,7 @@ from napari_unet.widgets.panel import Panel
 
 from .conftest import close_panel, panel_of, said
 from .driver import LEFT, Driver
+from .test_background import Paused
 
 
 def dock_of(driver: Driver, panel: Panel) -> QDockWidget:
@@ -165,22 +166,12 @@ def test_the_choice_stays_with_its_layer(driver):
 
 
 def test_a_window_closed_in_the_middle_of_a_preparation_says_nothing(driver, qtbot):
-    begun, go_on, closed = threading.Event(), threading.Event(), threading.Event()
-
-    def work():
-        try:
-            begun.set()
-            go_on.wait(5)
-            yield "half"
-            yield "whole"
-        finally:
-            closed.set()
-
-    panel_of(driver, "Segment").prepare(work(), lambda _: None)
-    driver.wait(begun.is_set, 5)
-    threading.Timer(0.2, go_on.set).start()
+    paused = Paused()
+    panel_of(driver, "Segment").prepare(paused.work(), lambda _: None)
+    driver.wait(paused.begun.is_set, 5)
+    threading.Timer(0.2, paused.go_on.set).start()
     with qtbot.capture_exceptions() as exceptions:
         driver.viewer.close()
         qtbot.wait(300)
-        driver.wait(closed.is_set, 5)
+        driver.wait(paused.cleaned.is_set, 5)
     assert exceptions == []

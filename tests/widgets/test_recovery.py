@@ -234,7 +234,7 @@ def test_a_job_that_had_not_begun_and_a_model_that_is_gone_are_named(open_window
     assert panel.findChild(ModelChoice).name() == "em-membrane"
 
 
-def test_layers_that_the_user_has_opened_again_are_not_opened_twice(open_window, home, tiff):
+def test_layers_opened_again_are_not_opened_twice_and_what_is_said_fits(open_window, home, tiff):
     first = open_window()
     first.viewer.open(tiff, plugin="napari", **PLACE)
     painted(first, panel_of(first, "Train"))
@@ -242,25 +242,15 @@ def test_layers_that_the_user_has_opened_again_are_not_opened_twice(open_window,
     driver = open_window()
     (image,) = driver.viewer.open(tiff, plugin="napari")
     panel = panel_of(driver, "Train")
-    assert recover(driver, panel) == "Back: 2 layers."
-    assert [layer.name for layer in driver.viewer.layers] == ["stack", "stack-labels"]
-    assert image.scale.tolist() == [50, 4, 4]
-
-
-def test_what_the_window_says_fits_into_the_panel(open_window, home, tiff):
-    first = open_window()
-    first.viewer.open(tiff, plugin="napari")
-    painted(first, panel_of(first, "Train"))
-    die(first, home)
-    driver = open_window()
-    panel = panel_of(driver, "Train")
     assert panel.width() <= 340
     for name, text in (("recover", "Recover"), ("dismiss", "Dismiss")):
         assert button(panel, name).text() == text
         assert button(panel, name).toolTip()
     if PICTURES:
         driver.picture(Path(PICTURES) / "recover-offered.png")
-    recover(driver, panel)
+    assert recover(driver, panel) == "Back: 2 layers."
     assert panel.width() <= 340
     if PICTURES:
         driver.picture(Path(PICTURES) / "recovered.png")
+    assert [layer.name for layer in driver.viewer.layers] == ["stack", "stack-labels"]
+    assert image.scale.tolist() == [50, 4, 4]

@@ -25,7 +25,6 @@ from .painter import CELL_WALL, MINUTES, MODEL, SETTLED, SHAPE
 
 KILLS = 50
 WAIT = 120  # seconds, at most, for a napari
-LONGEST = 6.0  # seconds of painting
 
 
 class Napari:
@@ -96,8 +95,8 @@ def check_state(found: dict[str, Any], notes: list[dict[str, Any]], when: float)
     assert found["goes_on"]
 
 
-def run(folder: Path, kills: int) -> None:
-    """Let somebody paint, kill napari at a random moment, recover in the next one, paint on there, and so on."""
+def run(folder: Path, kills: int, longest: float = 6.0) -> None:
+    """Let somebody paint, kill napari within so many seconds, recover in the next one, paint on there, and so on."""
     tifffile.imwrite(folder / "stack.tif", np.random.default_rng(0).integers(0, 255, SHAPE, np.uint8))
     home, draw = Library(folder / "home"), random.Random(0)
     pixels, seen = np.zeros(SHAPE, np.uint8), Counter[str]()
@@ -105,7 +104,7 @@ def run(folder: Path, kills: int) -> None:
     napari = Napari(folder, "new", 0)
     for life in range(1, kills + 1):
         napari.noted("ready")
-        time.sleep(draw.uniform(0, LONGEST))
+        time.sleep(draw.uniform(0, longest))
         when, notes = napari.kill(), napari.notes()
         (path,) = home.painted()
         before, pixels = pixels, zarr.open_array(path / "0", mode="r")[:]
@@ -124,7 +123,7 @@ def run(folder: Path, kills: int) -> None:
 
 
 def test_nothing_painted_is_lost_in_a_kill(tmp_path: Path) -> None:
-    run(tmp_path, 1)
+    run(tmp_path, 1, longest=2.0)
 
 
 @pytest.mark.slow

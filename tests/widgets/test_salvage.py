@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_unet.omezarr import create_stack
+from napari_unet.newzarr import create_stack
 from napari_unet.widgets.salvage import salvage
 from napari_unet.widgets.strokes import new_strokes, open_strokes, path_of
 

@@ -33,7 +33,7 @@ from qtpy.QtWidgets import (
 from napari_unet import cli
 from napari_unet.config import SegmentConfig
 from napari_unet.requests import Begin, Stop
-from napari_unet.store import open_result
+from napari_unet.result import open_result
 from napari_unet.widgets.remembered import FILE
 
 from .conftest import panel_of

@@ -18,7 +18,7 @@ import pytest
 from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QPushButton, QToolButton, QWidget
 
 from napari_unet.events import Finished
-from napari_unet.store import open_result
+from napari_unet.result import open_result
 from napari_unet.widgets.segment import SegmentPanel
 from napari_unet.widgets.train import TrainPanel
 

@@ -56,6 +56,23 @@ def _paused(driver, job) -> None:
     driver.wait(lambda: job.progress is not None and job.progress.done == PAUSE_AT, 10)
 
 
+def _ready(driver) -> QWidget:
+    """A panel that trains on a stack with painted labels."""
+    driver.viewer.add_image(_stack(), name="stack")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    return panel_of(driver, "Train")
+
+
+def _stopped(driver, panel):
+    """Begin a fake training, and stop it where it waits; return its job."""
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+    _paused(driver, job)
+    driver.click(_button(panel, "stop"))
+    driver.wait(lambda: not job.running, 10)
+    return job
+
+
 def _unfold(driver, panel) -> None:
     driver.click(panel.findChild(QToolButton, "fold"))
 
@@ -99,9 +116,7 @@ def test_labels_in_memory_are_moved_to_disk_and_painted_on_there(driver, fake, h
 
 
 def test_the_configuration_is_what_the_widgets_show(driver, fake, home):
-    driver.viewer.add_image(_stack(), name="stack")
-    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
-    panel = panel_of(driver, "Train")
+    panel = _ready(driver)
     panel.findChild(ModelChoice).choose("scratch")
     driver.click(panel.findChild(QComboBox, "zero"))
     QTest.keyClick(panel.findChild(QComboBox, "zero").view(), Qt.Key.Key_End)
@@ -130,9 +145,7 @@ def test_the_configuration_is_what_the_widgets_show(driver, fake, home):
 
 
 def test_what_is_changed_while_the_layers_are_prepared_is_for_the_next_training(driver, fake):
-    driver.viewer.add_image(_stack(), name="stack")
-    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
-    panel = panel_of(driver, "Train")
+    panel = _ready(driver)
     driver.click(_button(panel, "train"))
     assert panel.preparing
     assert said(panel, "reason") == "The layers are being prepared."
@@ -144,9 +157,7 @@ def test_what_is_changed_while_the_layers_are_prepared_is_for_the_next_training(
 
 def test_a_model_is_never_overwritten(driver, fake, home):
     fake.does("finish")
-    driver.viewer.add_image(_stack(), name="stack")
-    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
-    panel = panel_of(driver, "Train")
+    panel = _ready(driver)
     for number, name in enumerate(("strokes", "strokes-2", "strokes-3"), start=1):
         driver.click(_button(panel, "train"))
         config = _begun(driver, fake, number)
@@ -162,9 +173,7 @@ def test_a_model_is_never_overwritten(driver, fake, home):
 
 
 def test_continue_after_stop_starts_the_same_configuration(driver, fake):
-    driver.viewer.add_image(_stack(), name="stack")
-    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
-    panel = panel_of(driver, "Train")
+    panel = _ready(driver)
     driver.click(_button(panel, "train"))
     job = _job(driver, panel)
     _paused(driver, job)
@@ -187,14 +196,8 @@ def test_continue_after_stop_starts_the_same_configuration(driver, fake):
 
 
 def test_a_training_goes_on_when_the_copy_of_its_image_is_gone(driver, fake, home):
-    driver.viewer.add_image(_stack(), name="stack")
-    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
-    panel = panel_of(driver, "Train")
-    driver.click(_button(panel, "train"))
-    job = _job(driver, panel)
-    _paused(driver, job)
-    driver.click(_button(panel, "stop"))
-    driver.wait(lambda: not job.running, 10)
+    panel = _ready(driver)
+    job = _stopped(driver, panel)
     shutil.rmtree(home.copies)
     fake.does("finish")
     driver.click(_button(panel, "resume"))
@@ -206,14 +209,8 @@ def test_a_training_goes_on_when_the_copy_of_its_image_is_gone(driver, fake, hom
 
 
 def test_a_training_goes_on_when_its_image_was_closed_and_opened_again(driver, fake):
-    driver.viewer.add_image(_stack(), name="stack")
-    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
-    panel = panel_of(driver, "Train")
-    driver.click(_button(panel, "train"))
-    job = _job(driver, panel)
-    _paused(driver, job)
-    driver.click(_button(panel, "stop"))
-    driver.wait(lambda: not job.running, 10)
+    panel = _ready(driver)
+    job = _stopped(driver, panel)
     driver.viewer.layers.remove("stack")
     driver.viewer.add_image(255 - _stack(), name="another")
     driver.click(_button(panel, "resume"))
@@ -241,13 +238,8 @@ def test_a_class_of_painted_labels_keeps_its_number(driver, home):
 
 
 def test_the_curve_goes_on_and_the_last_message_goes(driver, fake):
-    driver.viewer.add_image(_stack(), name="stack")
-    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
-    panel = panel_of(driver, "Train")
-    driver.click(_button(panel, "train"))
-    job = _job(driver, panel)
-    _paused(driver, job)
-    driver.click(_button(panel, "stop"))
+    panel = _ready(driver)
+    job = _stopped(driver, panel)
     driver.wait(lambda: "The model is called" in said(panel), 10)
     curve = panel.findChild(Curve)
     fake.does("fail")
@@ -310,9 +302,7 @@ def test_the_segment_panel_offers_a_model_when_its_training_has_ended(driver, fa
 
 def test_a_training_that_fails_says_why_and_can_go_on(driver, fake):
     fake.does("fail")
-    driver.viewer.add_image(_stack(), name="stack")
-    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
-    panel = panel_of(driver, "Train")
+    panel = _ready(driver)
     driver.click(_button(panel, "train"))
     job = _job(driver, panel)
     driver.wait(lambda: isinstance(job.outcome, Failed), 10)
@@ -352,9 +342,7 @@ def test_a_panel_that_is_opened_again_finds_the_training(driver, fake):
 
 
 def test_a_closed_panel_is_not_collected_while_it_hears_of_the_end(driver, fake, monkeypatch):
-    driver.viewer.add_image(_stack(), name="stack")
-    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
-    panel = panel_of(driver, "Train")
+    panel = _ready(driver)
     driver.click(_button(panel, "train"))
     job = _job(driver, panel)
     _paused(driver, job)
@@ -400,9 +388,7 @@ def test_what_is_painted_while_it_trains_joins_and_what_was_painted_since_it_sto
 
 
 def test_a_training_that_was_prepared_for_a_closed_panel_runs_once(driver, fake):
-    driver.viewer.add_image(_stack(), name="stack")
-    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
-    panel = panel_of(driver, "Train")
+    panel = _ready(driver)
     driver.click(_button(panel, "train"))
     close_panel(driver, panel)
     panel = panel_of(driver, "Train")

@@ -18,7 +18,7 @@ from napari_unet.slips import SLIP
 from napari_unet.widgets.handover import volume_of
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.panel import Panel
-from napari_unet.widgets.place import fly_to
+from napari_unet.widgets.place import around, show_part
 from napari_unet.widgets.prepare import Prepared
 from napari_unet.widgets.proofreader import Proofreader
 from napari_unet.widgets.rows import Sentences
@@ -202,7 +202,7 @@ class Findings(QWidget):
         if self._image is None or not {self._image.unique_id, layer.unique_id} <= there:
             self._panel.say("The image or the labels of this finding were closed.")
             return
-        fly_to(self._panel.viewer, self._image, finding.z, finding.y, finding.x)
+        show_part(self._panel.viewer, self._image, around(finding.z, finding.y, finding.x))
         self._panel.viewer.layers.selection.active = layer
         layer.visible = True
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QTimer
 
 from napari_unet.events import Event, Failed, Finished
 from napari_unet.requests import Look
+from napari_unet.widgets.companion import Companion
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.place import in_view
 
@@ -19,32 +20,20 @@ _LOOK_EVERY = 300  # milliseconds
 _WIDEST = 10**9  # pixels of a side: any view has a middle
 
 
-class Follow(QObject):
-    """Tells a segmentation what is in view; it lives as long as the job.
-
-    Parameters
-    ----------
-    viewer
-    image
-        The layer that is segmented.
-    job
-        The segmentation.
-    """
+class Follow(Companion):
+    """Tells a segmentation what is in view."""
 
     def __init__(self, viewer: Viewer, image: Image, job: Job) -> None:
-        super().__init__(job)
-        self._viewer, self._job = viewer, job
-        self._image: str = image.unique_id  # no more of it: a stack that is removed leaves the memory
+        super().__init__(viewer, image, job)
         self._said: Look | None = None
         self._timer = QTimer(self, interval=_LOOK_EVERY)
         self._timer.timeout.connect(self._look)
         self._timer.start()
-        job.happened.connect(self._on_event)
         self._look()
 
     def _look(self) -> None:
         """Say what is in view, if it is something else than before."""
-        image = next((each for each in self._viewer.layers if each.unique_id == self._image), None)
+        image = self._found(self._image)
         view = in_view(self._viewer, image, _WIDEST) if image is not None else None
         if view is None:
             return

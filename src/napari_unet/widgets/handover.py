@@ -17,7 +17,8 @@ from zarr.storage import LocalStore
 
 from napari_unet.disk import disk_problems, lock, sync
 from napari_unet.library import file_name
-from napari_unet.omezarr import create_stack, is_zarr
+from napari_unet.newzarr import create_stack
+from napari_unet.omezarr import is_zarr
 from napari_unet.part import Part
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QObject
 
 from napari_unet.events import Event, Finished, Joined, Score
 from napari_unet.holdout import Strip
 from napari_unet.problem import Problem
 from napari_unet.runs import held_in
+from napari_unet.widgets.companion import Companion
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.outline import corners, outline, shape_of
 
@@ -22,27 +22,16 @@ if TYPE_CHECKING:
 NAME = "U-Net held out"
 
 
-class HeldOut(QObject):
-    """Draws what a training holds out, over its image; it lives as long as the job.
+class HeldOut(Companion):
+    """Draws what a training holds out, over its image.
 
     The layer replaces that of the last training. One that the user removes does not come back.
-
-    Parameters
-    ----------
-    viewer
-    image
-        The layer that is trained on.
-    job
-        The training.
     """
 
     def __init__(self, viewer: Viewer, image: Image, job: Job) -> None:
-        super().__init__(job)
-        self._viewer, self._job = viewer, job
-        self._image: str = image.unique_id  # no more of it: a stack that is removed leaves the memory
+        super().__init__(viewer, image, job)
         self._drawn: dict[int, Strip] = {}
         self._layer = ""  # the id of the layer, once there is one
-        job.happened.connect(self._on_event)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Score | Joined | Finished):
@@ -55,9 +44,8 @@ class HeldOut(QObject):
                 self._draw(strips)
 
     def _draw(self, strips: Mapping[int, Strip]) -> None:
-        there = {layer.unique_id: layer for layer in self._viewer.layers}
-        image = there.get(self._image)
-        if image is None or (self._layer and self._layer not in there):
+        image = self._found(self._image)
+        if image is None or (self._layer and self._found(self._layer) is None):
             return
         rectangles = [_corners(z, strip, shape_of(image)) for z, strip in sorted(strips.items())]
         layer = outline(self._viewer, image, "held out", NAME, rectangles, "white", "transparent")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox
 
 from napari_unet.classes import PixelClass
@@ -15,6 +15,7 @@ from napari_unet.events import Event, Failed, Finished, Joined, Notice, Previewe
 from napari_unet.preview import NONE, load_preview
 from napari_unet.problem import Problem
 from napari_unet.requests import Preview
+from napari_unet.widgets.companion import Companion
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.place import InView, in_view
 from napari_unet.widgets.result import hide_preview, show_preview
@@ -30,18 +31,10 @@ _LOST = 30.0  # seconds after which no answer comes any more
 NAME = "U-Net training preview"
 
 
-class LivePreview(QObject):
-    """Asks a training for previews of what is in view and shows them; it lives as long as the job.
+class LivePreview(Companion):
+    """Asks a training for previews of what is in view and shows them.
 
     A preview that the user removes comes back when the asking was paused in between, not before.
-
-    Parameters
-    ----------
-    viewer
-    image
-        The layer that is trained on.
-    job
-        The training.
 
     Attributes
     ----------
@@ -50,9 +43,7 @@ class LivePreview(QObject):
     """
 
     def __init__(self, viewer: Viewer, image: Image, job: Job) -> None:
-        super().__init__(job)
-        self._viewer, self._job = viewer, job
-        self._image: str = image.unique_id  # no more of it: a stack that is removed leaves the memory
+        super().__init__(viewer, image, job)
         self.paused = False
         self._asked: InView | None = None
         self._shown: InView | None = None
@@ -62,7 +53,6 @@ class LivePreview(QObject):
         self._timer = QTimer(self, interval=_LOOK_EVERY)
         self._timer.timeout.connect(self._look)
         self._timer.start()
-        job.happened.connect(self._on_event)
 
     def pause(self, paused: bool) -> None:
         """Ask for no previews, or go on."""
@@ -110,10 +100,8 @@ class LivePreview(QObject):
     def _wanted(self) -> Image | None:
         """Return the image if it is in the viewer, unless the preview was removed."""
         removed = self._layer and self._found(self._layer) is None
-        return None if removed else self._found(self._image)
-
-    def _found(self, layer: str) -> Any:
-        return next((each for each in self._viewer.layers if each.unique_id == layer), None)
+        image: Image | None = self._found(self._image)
+        return None if removed else image
 
     def _show(self, path: Path, image: Image) -> None:
         try:

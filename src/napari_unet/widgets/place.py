@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 _TINY, _COMFORTABLE = 1 / 6, 1 / 2  # shares of the view that a part takes
-
-
-_NEAR = 2  # pixels of the screen a pixel of the image takes, at least, where somebody is to look
+_AROUND = 32  # pixels of the image to each side of a place that somebody is to look at
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,11 @@ class InView:
     y1: int
     x0: int
     x1: int
+
+
+def around(z: int, y: int, x: int) -> InView:
+    """Return a voxel with so much around it that one sees what is there; it may reach beyond the image."""
+    return InView(z, y - _AROUND, y + _AROUND + 1, x - _AROUND, x + _AROUND + 1)
 
 
 def placed(layer: Layer, offset: tuple[int, int, int] = (0, 0, 0)) -> dict[str, Any]:
@@ -120,28 +123,6 @@ def show_part(viewer: Viewer, layer: Layer, part: InView) -> None:
     if not _TINY <= share <= 1:
         camera.zoom *= _COMFORTABLE / share
     camera.center = (*camera.center[:-2], *((low + high) / 2))
-
-
-def fly_to(viewer: Viewer, layer: Layer, z: int, y: int, x: int) -> None:
-    """Show a voxel of `layer` in the middle of the view, near enough to see pixels, if the view shows sections.
-
-    Parameters
-    ----------
-    viewer
-    layer
-        An image of 2 or 3 dimensions.
-    z, y, x
-        The voxel, at the finest level.
-    """
-    dims, camera = viewer.dims, viewer.scene.camera
-    if sorted(dims.displayed) != [dims.ndim - 2, dims.ndim - 1]:
-        return
-    voxels = np.array([(z, y, x), (z, y, x + 1)])[:, -layer.ndim :]
-    here, beside = (np.array(layer.data_to_world(voxel)) / _units(viewer, layer) for voxel in voxels)
-    if layer.ndim == 3:
-        dims.set_point(dims.ndim - 3, here[0])
-    camera.center = (*camera.center[:-2], *here[-2:])
-    camera.zoom = max(camera.zoom, _NEAR / np.linalg.norm(beside - here))
 
 
 def in_view(viewer: Viewer, layer: Layer, largest: int = 1024) -> InView | None:

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_unet.config import SegmentConfig
 from napari_unet.events import Event, Failed, Finished
-from napari_unet.store import open_result
+from napari_unet.result import open_result
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.place import InView

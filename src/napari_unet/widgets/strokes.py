@@ -26,7 +26,8 @@ from napari_unet.classes import PixelClass
 from napari_unet.corrections import CORRECTED
 from napari_unet.disk import disk_problems
 from napari_unet.library import free
-from napari_unet.omezarr import create_stack, is_zarr, label_colors, metadata, ome, open_array
+from napari_unet.newzarr import create_stack, label_colors
+from napari_unet.omezarr import is_zarr, metadata, ome, open_array
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS, STROKES, paint_look
 from napari_unet.tiles import Box
