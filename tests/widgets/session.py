@@ -13,6 +13,8 @@ from PIL import Image, ImageQt
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QAbstractButton, QLabel, QLineEdit, QPushButton, QTabBar, QToolButton, QWidget
 
+from napari_unet.reader import OURS
+from napari_unet.widgets.jobs import Job
 from napari_unet.widgets.train import TrainPanel
 
 from .driver import Driver
@@ -65,6 +67,16 @@ class Session:
         """Return the layer of a name once it is there."""
         self.wait(lambda: name in self.viewer.layers, 60)
         return self.viewer.layers[name]
+
+    def result(self, job: Job):
+        """Return the layer of a segmentation once it is there, whatever it is called."""
+
+        def found() -> list:
+            path = str(job.config.out.resolve())
+            return [each for each in self.viewer.layers if each.metadata.get(OURS, {}).get("path") == path]
+
+        self.wait(lambda: bool(found()), 60)
+        return found()[0]
 
     def open_sample(self) -> None:
         self.driver.menu("File", "Open Sample", "Fly medulla, with strokes on two sections (U-Net)")
@@ -124,7 +136,7 @@ class Session:
             self.driver.type(field.findChild(QLineEdit), str(number))
         self.fold(panel, "Advanced")
 
-    def train(self, panel: TrainPanel):
+    def train(self, panel: TrainPanel) -> Job:
         """Press Train; return the job."""
         before = panel.jobs.latest("train")
         self.click(self.find(panel, QPushButton, "train"))

@@ -304,6 +304,7 @@ def segment(loop: Loop) -> None:
     shown = open_result(job.config.out).classes[0]
     assert shown.shape == loop.image.data.shape
     assert set(np.unique(shown)) == {1, 2}
+    assert loop.result(job).visible
     loop.driver.show_section(SECTION + 5)  # nothing is painted there
     loop.picture("segmented")
 

@@ -68,8 +68,9 @@ def test_from_strokes_to_a_segmented_stack(session, tmp_path, caplog):
     assert not preview.visible
     preview = session.layer("U-Net preview")
     session.click(session.find(panel, QPushButton, "segment"))
-    result = session.layer("fly-medulla-fly-medulla-labels")
+    session.wait(lambda: panel.jobs.latest("segment") is not None, 60)
     segmenting = panel.jobs.latest("segment")
+    result = session.result(segmenting)
     session.wait(lambda: segmenting.progress is not None, 60)
     session.picture("segmenting")
     session.wait(lambda: not segmenting.running, 120)
