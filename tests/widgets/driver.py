@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from napari import Viewer
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QKeySequence, QMouseEvent
+from qtpy.QtGui import QKeySequence, QMouseEvent, QPixmap
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QMainWindow, QMenu, QPushButton, QWidget
 
@@ -124,8 +124,11 @@ class Driver:
         """Save the window as it is on the screen."""
         QApplication.processEvents()
         self.qtbot.wait(300)
-        screen = self.window.screen().grabWindow(self.window.winId())
-        assert screen.save(str(path))
+        assert self.grab().save(str(path))
+
+    def grab(self) -> QPixmap:
+        """Return the window as it is on the screen now."""
+        return self.window.screen().grabWindow(self.window.winId())
 
     def _opened(self, menu: QMenu, click: Callable[[], None]) -> QMenu:
         """Click until a menu is in view: a window that gets the keyboard late closes what was open."""

@@ -64,10 +64,11 @@ def test_a_finding_is_said_while_one_paints_gone_to_and_gone_when_mended(driver,
     layer.data_setitem((np.array([3]), np.array([150]), np.array([250])), 1)
     driver.wait(lambda: len(_lines(panel)) == 1, 20)
     assert _lines(panel) == ["Section 3: a dot of 1 pixel of interior. Erase it, if it is a slip of the brush."]
+    layer.mode = "paint"
     driver.viewer.layers.selection.active = driver.viewer.layers["stack"]
     driver.click(_line(panel, "strays"))
     assert _middle(driver) == [3, 150, 250]
-    assert driver.viewer.layers.selection.active is layer
+    assert (driver.viewer.layers.selection.active, layer.mode) == (layer, "paint")
     assert driver.viewer.scene.camera.zoom * 4 >= 2
     layer.undo()
     driver.wait(lambda: _lines(panel) == [], 20)

@@ -6,7 +6,6 @@ With NAPARI_UNET_PICTURES set to a folder, it trains longer and saves the pictur
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 import subprocess
 import sys
@@ -15,83 +14,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QPushButton, QToolButton, QWidget
+from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
 from napari_unet.events import Finished
 from napari_unet.result import open_result
 from napari_unet.widgets.segment import SegmentPanel
 from napari_unet.widgets.train import TrainPanel
 
-from .driver import Driver
+from .session import PICTURES, SECTION, Session
 
-PICTURES = os.environ.get("NAPARI_UNET_PICTURES")
 STEPS = 120 if PICTURES else 12
-SECTION = 11
-INTERIOR = [[(45, 19), (38, 40), (42, 62)], [(68, 112), (65, 127)], [(84, 183), (90, 190)], [(207, 158), (215, 208)]]
-INTERIOR += [[(184, 46), (161, 66)], [(150, 22), (135, 20)], [(113, 132), (106, 134)]]
-MEMBRANE = [
-    [(72, 29), (86, 46), (88, 66), (78, 81), (63, 96), (53, 116), (51, 135)],
-    [(88, 167), (72, 173), (65, 189), (64, 208), (72, 221), (88, 224)],
-]
-
-
-class Session:
-    """The person's way through the window, step by step."""
-
-    def __init__(self, make_viewer, qtbot) -> None:
-        self.viewer = make_viewer(show=True)
-        self.driver = Driver(self.viewer, qtbot)
-        self.wait, self.click, self.find = self.driver.wait, self.driver.click, self.driver.find
-
-    def picture(self, name: str) -> None:
-        if PICTURES:
-            self.driver.picture(Path(PICTURES) / f"window-{name}.png")
-
-    def layer(self, name: str):
-        """Return the layer of a name once it is there."""
-        self.wait(lambda: name in self.viewer.layers, 60)
-        return self.viewer.layers[name]
-
-    def open_sample(self) -> None:
-        self.driver.menu("File", "Open Sample", "Fly medulla, with strokes on two sections (U-Net)")
-        self.layer("fly medulla")
-        self.viewer.layers.remove("strokes")
-        self.driver.show_section(SECTION)
-
-    def open_panel(self, name: str, kind: type[QWidget]) -> QWidget:
-        self.driver.menu("Layers", "Segment", "U-Net", f"{name} (U-Net)")
-        panel = self.driver.window.findChild(kind)
-        self.wait(lambda: panel.jobs is not None and panel.jobs.ready is not None)
-        assert "Computes on: processor" in self.find(panel, QLabel, "device").text()
-        return panel
-
-    def paint(self, panel: TrainPanel):
-        """Make new labels, and paint strokes of both classes with the mouse."""
-        self.driver.choose(self.find(panel, QPushButton, "new"), "For the whole stack")
-        labels = self.layer("fly-medulla-labels")
-        assert (labels.mode, labels.selected_label) == ("paint", 1)
-        for points in INTERIOR:
-            self.driver.stroke(labels, points)
-        self.click(next(button for button in panel.findChildren(QAbstractButton) if button.text() == "2"))
-        for points in MEMBRANE:
-            self.driver.stroke(labels, points)
-        return labels
-
-    def train(self, panel: TrainPanel):
-        """Set the number of steps under Advanced, press Train; return the job."""
-        fold = self.find(panel, QToolButton, "fold")
-        self.click(fold)
-        self.driver.type(self.find(panel, QWidget, "steps").findChild(QLineEdit), str(STEPS))
-        self.click(fold)
-        self.click(self.find(panel, QPushButton, "train"))
-        self.wait(lambda: panel.jobs.latest("train") is not None)
-        return panel.jobs.latest("train")
 
 
 @pytest.fixture
 def session(make_napari_viewer, qtbot, tmp_path, monkeypatch) -> Iterator[Session]:
     monkeypatch.setenv("NAPARI_UNET_HOME", str(tmp_path / "library"))
-    session = Session(make_napari_viewer, qtbot)
+    session = Session(make_napari_viewer, qtbot, "window")
     yield session
     vars(session).clear()  # napari checks that nobody holds a window that was closed
 
@@ -108,6 +46,7 @@ def test_from_strokes_to_a_segmented_stack(session, tmp_path, caplog):
     assert min(np.bincount(painted.ravel(), minlength=3)[1:]) > 300
     session.picture("strokes")
 
+    session.set_advanced(panel, steps=STEPS)
     job = session.train(panel)
     preview = session.layer("U-Net training preview")
     assert set(np.unique(preview.data)) == {1, 2}
@@ -129,8 +68,9 @@ def test_from_strokes_to_a_segmented_stack(session, tmp_path, caplog):
     assert not preview.visible
     preview = session.layer("U-Net preview")
     session.click(session.find(panel, QPushButton, "segment"))
-    result = session.layer("fly-medulla-segmented")
+    session.wait(lambda: panel.jobs.latest("segment") is not None, 60)
     segmenting = panel.jobs.latest("segment")
+    result = session.result(segmenting)
     session.wait(lambda: segmenting.progress is not None, 60)
     session.picture("segmenting")
     session.wait(lambda: not segmenting.running, 120)

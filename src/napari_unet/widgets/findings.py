@@ -204,7 +204,8 @@ class Findings(QWidget):
             return
         show_part(self._panel.viewer, self._image, around(finding.z, finding.y, finding.x))
         self._panel.viewer.layers.selection.active = layer
-        layer.visible = True
+        if not layer.visible:  # to show one that is shown already takes the brush out of the hand
+            layer.visible = True
 
     def _value(self, finding: Finding) -> Any:
         """Return what is painted at the place of a finding, None if that cannot be told."""
