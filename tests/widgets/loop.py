@@ -14,7 +14,7 @@ from napari_unet.events import Joined
 from napari_unet.samples import TRUTH
 from napari_unet.volume import open_volume
 from napari_unet.widgets.heldout import NAME as HELD_OUT
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.strokes import path_of
 from napari_unet.widgets.train import TrainPanel
 

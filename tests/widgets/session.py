@@ -14,7 +14,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QAbstractButton, QLabel, QLineEdit, QPushButton, QTabBar, QToolButton, QWidget
 
 from napari_unet.reader import OURS
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.train import TrainPanel
 
 from .driver import Driver

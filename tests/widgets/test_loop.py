@@ -21,7 +21,7 @@ from napari_unet.card import MODEL_FILE
 from napari_unet.events import Compared, Finished, Joined, Previewed, Score
 from napari_unet.library import UNDONE
 from napari_unet.result import open_result
-from napari_unet.widgets.jobs import Job
+from napari_unet.widgets.job import Job
 from napari_unet.widgets.livepreview import NAME as LIVE
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.nextplace import NAME as NEXT
