@@ -173,6 +173,17 @@ def test_a_stopped_training_goes_on_to_the_same_weights(painted: tuple[Path, Pat
     assert finish(config).detail.startswith("already done")
 
 
+def test_a_training_that_is_stopped_before_its_first_step_leaves_no_model(
+    painted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config = small(painted, tmp_path / "run")
+    *_, end = train(config, lambda: True)
+    assert end == Finished(str(config.out), "0 of 12 steps, nothing was learned yet", stopped=True)
+    assert not (config.out / "model.safetensors").exists()
+    assert "12 of 12" in finish(config).detail
+    assert load(str(config.out)).card.step == 12
+
+
 def test_a_killed_training_goes_on_to_the_same_weights(painted: tuple[Path, Path], tmp_path: Path) -> None:
     config = small(painted, tmp_path / "killed", steps=20)
     first = small(painted, tmp_path / "whole", steps=20)

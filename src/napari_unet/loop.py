@@ -190,13 +190,16 @@ class Loop:
 
     def _finished(self, step: int) -> Finished:
         """Say what is kept."""
+        done = f"{step:,} of {self._config.steps:,} steps"
+        if step == 0:  # no model is left that differs from its start in nothing but the name
+            (self._run.folder / MODEL_FILE).unlink(missing_ok=True)
+            return Finished(str(self._run.folder), f"{done}, nothing was learned yet", stopped=True)
         if self._painted.trusted:
             kept = f"kept the weights of step {self._best_step:,}, held-out IoU {self._best:.3f}"
             if self._best_step == 0:
                 kept = f"no step was better than the start (held-out IoU {self._best:.3f}), so the start is kept"
         else:
             kept = f"kept the weights of step {self._best_step:,}; too little is painted to score them"
-        done = f"{step:,} of {self._config.steps:,} steps"
         return Finished(str(self._run.folder / MODEL_FILE), f"{done}, {kept}", stopped=step < self._config.steps)
 
     def _save(self, step: int) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from napari_unet import requests
-from napari_unet.card import Card, find, where_it_is
+from napari_unet.card import MODEL_FILE, Card, find, where_it_is
 from napari_unet.classes import PixelClass
 from napari_unet.compare import compare
 from napari_unet.config import TrainConfig
@@ -137,7 +137,7 @@ def _train(
     look = Lookout(open_volume(config.pairs[0][0], config.channel), classes, compute, run.folder / PREVIEW)
     loop = Loop(config, run, learner(config.steps), net, painted, card, compute.kind)
     for event in loop.events(should_stop, lambda step: look.preview(loop.average, step, asked()), joins):
-        if isinstance(event, Finished) and start and known:
+        if isinstance(event, Finished) and start and known and (run.folder / MODEL_FILE).exists():
             kept = load(event.path)
             if said := compare(start, find(config.start_from), kept, loop.painted, config.seed, compute):
                 yield said

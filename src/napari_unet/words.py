@@ -35,6 +35,10 @@ def verdict(compared: Compared) -> str:
 def for_window(text: str) -> str:
     """Return a message of the core as a window says it: without the flags of the command line, `(--out)`."""
     text = text.replace("say so (--objects)", "tick Objects under Advanced")
+    text = re.sub(r"\bchunk(s?)\b", r"tile\1", text)  # the users' word for the chunks of a result
+    text = text.replace(
+        "Check the order of the files: did you swap image and labels?", "Did you choose the right labels?"
+    )
     text = re.sub(r" \(--[^)]*\)", "", text).replace("run the same command again", "try again")
     return text.replace(
         "Choose another output name, or delete that folder first.", "Press Segment stack for a new result."

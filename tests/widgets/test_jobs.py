@@ -18,6 +18,7 @@ from napari._qt.widgets.qt_progress_bar import QtLabeledProgressBar
 from napari.layers import Image
 from napari.utils import progress
 from napari.utils._proxies import PublicOnlyProxy
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QMessageBox, QProgressDialog, QWidget
 
@@ -28,6 +29,7 @@ from napari_unet.problem import Problem
 from napari_unet.requests import Preview
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
+from napari_unet.widgets.jobview import JobView
 
 from .conftest import children
 
@@ -320,6 +322,19 @@ def test_a_killed_job_is_told_in_a_sentence(qtbot, jobs, tmp_path):
     assert job.events[-1] == job.outcome
 
 
+def test_a_failure_that_no_panel_shows_is_a_notification(qtbot, window, jobs, tmp_path):
+    view = JobView("train", "Continue")
+    window.setCentralWidget(view)
+    window.show()
+    for shown in (True, False):
+        view.setVisible(shown)
+        notification_manager.records.clear()
+        job = _start(jobs, tmp_path / str(shown), "broken")
+        qtbot.waitUntil(lambda job=job: not job.running)
+        told = [each.message for each in notification_manager.records]
+        assert told == ([] if shown else [f"{job.title}: The disk is full."])
+
+
 @pytest.mark.parametrize(("what", "text"), [("broken", "The disk is full."), ("refused", "There is nothing painted.")])
 def test_a_failure_is_told_once(qtbot, jobs, tmp_path, what, text):
     job = _start(jobs, tmp_path, what)
@@ -462,6 +477,17 @@ def test_the_question_says_what_runs(qtbot, viewer, tmp_path):
     qtbot.waitUntil(lambda: not _questions(window))
     assert _is_open(window)
     assert job.running
+
+
+def test_the_question_is_about_all_that_runs(qtbot, viewer, tmp_path):
+    window = viewer.window._qt_window
+    for name in ("one", "other"):
+        _pid(qtbot, _start(Jobs.of(window), tmp_path / name, "wait"))
+    _press_x(window)
+    (box,) = _questions(window)
+    assert box.text().count("A training is running") == 2
+    assert {button.text() for button in box.buttons()} == {"Stop them", "Let them finish", "Keep napari open"}
+    _answer(qtbot, window, "Keep napari open")
 
 
 def test_keep_napari_open(qtbot, viewer, tmp_path):
@@ -612,6 +638,7 @@ from qtpy.QtWidgets import QApplication, QMainWindow
 from napari_unet.config import TrainConfig
 from napari_unet.requests import KeepGoing
 from napari_unet.widgets.jobs import Jobs
+from napari_unet.widgets.jobview import JobView
 
 app = QApplication([])
 window = QMainWindow()

@@ -41,7 +41,7 @@ class AJob(QObject):
 
 @pytest.fixture
 def view(qtbot) -> JobView:
-    view = JobView("Continue")
+    view = JobView("train", "Continue")
     qtbot.addWidget(view)
     view.show()
     return view
@@ -88,7 +88,7 @@ def test_notices_come_into_view_while_it_runs(view):
     view.watch(job)
     job.say(Notice("Section 3 is blank."))
     assert seen(view) == ("Starting ...", "Section 3 is blank.", "Stop")
-    job.say(Notice("1 of 4 chunks were finished before and are kept."))
+    job.say(Notice("1 of 4 tiles were finished before and are kept."))
     assert "1 of 4 tiles were finished before" in seen(view)[1]
 
 

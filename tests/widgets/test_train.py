@@ -9,7 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QCheckBox, QColorDialog, QComboBox, QLineEdit, QPushButton, QToolButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QColorDialog, QComboBox, QLabel, QLineEdit, QPushButton, QToolButton, QWidget
 
 from napari_unet.card import find
 from napari_unet.classes import PixelClass
@@ -339,6 +339,29 @@ def test_a_panel_that_is_opened_again_finds_the_training(driver, fake):
     close_panel(driver, panel)
     panel = panel_of(driver, "Train")
     assert said(panel, "progress") == f"Done: {STEPS} steps."
+
+
+def test_a_panel_that_is_opened_again_shows_what_was_chosen(driver, fake):
+    panel = _ready(driver)
+    driver.click(panel.findChild(QToolButton, "fold"))
+    driver.type(panel.findChild(QWidget, "steps").findChild(QLineEdit), "400")
+    panel.findChild(ModelChoice).choose("em-membrane-small")
+    close_panel(driver, panel)
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    config = _job(driver, panel).config
+    assert (config.steps, config.start_from) == (400, "em-membrane-small")
+
+
+def test_a_failure_comes_into_view(driver, fake):
+    panel = _ready(driver)
+    panel.parent().parent().resize(1280, 500)
+    fake.does("fail")
+    driver.click(_button(panel, "train"))
+    job = _job(driver, panel)
+    driver.wait(lambda: not job.running, 10)
+    line = panel.findChild(QLabel, "progress")
+    driver.wait(lambda: panel.viewport().rect().contains(line.mapTo(panel.viewport(), line.rect().center())), 5)
 
 
 def test_a_closed_panel_is_not_collected_while_it_hears_of_the_end(driver, fake, monkeypatch):

@@ -99,6 +99,7 @@ class Annotation(QObject):
         ticked = {layer.unique_id for layer in self._labels.chosen()}
         if ticked != self._ticked:  # else someone may be typing a name just now
             self._ticked = ticked
+            self._panel.say("")  # it was about the former ones
             for classes in self._labels.kept_classes()[:1]:
                 self._classes.set_classes(classes)
             for layer in self._labels.chosen():

@@ -29,8 +29,8 @@ _KINDS: dict[type[QWidget], _Access] = {
 }
 
 
-def choices_in(panel: QWidget, number: Callable[[Layer], int | None]) -> dict[str, Any]:
-    """Return what a panel shows, as JSON holds it; `number` tells which layer is which."""
+def choices_in(panel: QWidget, number: Callable[[Layer], Any]) -> dict[str, Any]:
+    """Return what a panel shows, as JSON holds it if `number`, which tells which layer is which, is a number."""
     found: dict[str, Any] = {"widgets": {name: get(each) for name, each, (get, _) in _named(panel)}}
     found["form"] = {name: value for form in panel.findChildren(Form) for name, value in form.asdict().items()}
     if (images := panel.findChild(QComboBox, _LAYER)) and images.currentData() is not None:
@@ -40,11 +40,12 @@ def choices_in(panel: QWidget, number: Callable[[Layer], int | None]) -> dict[st
     for classes in panel.findChildren(ClassList):
         found["classes"] = [asdict(each) for each in classes.classes()]
     for model in panel.findChildren(ModelChoice):
-        found["model"] = model.name()
+        if model.by_hand:  # else it follows what was trained or used last
+            found["model"] = model.name()
     return found
 
 
-def choose(panel: QWidget, choices: Mapping[str, Any], layers: Mapping[int, Layer]) -> list[str]:
+def choose(panel: QWidget, choices: Mapping[str, Any], layers: Mapping[Any, Layer]) -> list[str]:
     """Let a panel show what it showed; what it does not know is passed over.
 
     Parameters
@@ -72,15 +73,16 @@ def choose(panel: QWidget, choices: Mapping[str, Any], layers: Mapping[int, Laye
     said = []
     for model in panel.findChildren(ModelChoice):
         try:
-            model.choose(choices.get("model", model.name()))
+            if "model" in choices:
+                model.choose(choices["model"])
         except Problem as problem:
             said.append(f"The model {choices['model']} is not chosen: {problem}")
     _choose_classes(panel, choices.get("classes", ()))
     return said
 
 
-def _choose_layers(panel: QWidget, choices: Mapping[str, Any], layers: Mapping[int, Layer]) -> None:
-    image, box = layers.get(choices.get("image", -1)), panel.findChild(QComboBox, _LAYER)
+def _choose_layers(panel: QWidget, choices: Mapping[str, Any], layers: Mapping[Any, Layer]) -> None:
+    image, box = layers.get(choices.get("image")), panel.findChild(QComboBox, _LAYER)
     if box is not None and image is not None:
         box.setCurrentIndex(next((i for i in range(box.count()) if box.itemData(i) == image), box.currentIndex()))
     for labels in panel.findChildren(LabelsChoice):

@@ -51,9 +51,11 @@ class Closing(QObject):
         if hasattr(QMessageBox, "Option"):  # since Qt 6.6
             box.setOption(QMessageBox.Option.DontUseNativeDialog)
         box.setWindowTitle("Close napari?")
-        box.setText("\n".join(f"A {job.noun} is running: {job.title}, {job.state}." for job in self._in_question()))
-        stop = box.addButton("Stop it", QMessageBox.ButtonRole.DestructiveRole)
-        finish = box.addButton("Let it finish", QMessageBox.ButtonRole.AcceptRole)
+        jobs = self._in_question()
+        box.setText("\n".join(f"A {job.noun} is running: {job.title}, {job.state}." for job in jobs))
+        those = "it" if len(jobs) == 1 else "them"
+        stop = box.addButton(f"Stop {those}", QMessageBox.ButtonRole.DestructiveRole)
+        finish = box.addButton(f"Let {those} finish", QMessageBox.ButtonRole.AcceptRole)
         stay = box.addButton("Keep napari open", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)
         box.setEscapeButton(stay)

@@ -18,7 +18,7 @@ from napari_unet.layout import CONFIG
 from napari_unet.log import ERROR, LOG
 from napari_unet.requests import Begin, Request, Stop
 from napari_unet.widgets.process import Worker
-from napari_unet.words import duration
+from napari_unet.words import duration, for_window
 
 JobConfig = TrainConfig | SegmentConfig | CheckConfig | SuggestJob
 _NOUNS = {
@@ -32,6 +32,11 @@ REMEDIES = {
     "train": "Press Continue: it goes on where it was.",
     "segment": "Press Resume: it goes on where it was.",
 }
+
+
+def job_view(verb: str) -> str:
+    """Return the object name of the widgets that show jobs of a verb."""
+    return f"{verb}-job"
 
 
 def layer_ref(layer: Any) -> weakref.ref | None:
@@ -132,7 +137,7 @@ class Job(QObject):
             return "starting"
         at, left = self.progress, self.progress.seconds_left
         time = f", {duration(left)} left" if left is not None else ""
-        return f"{at.unit} {at.done:,} of {at.total:,}{time}"
+        return for_window(f"{at.unit} {at.done:,} of {at.total:,}{time}")
 
     def ask(self, request: Request) -> None:
         """Send a request; a job that has ended does not hear it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 import weakref
 from collections.abc import Sequence
@@ -10,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal, Slot
-from qtpy.QtWidgets import QMainWindow
+from qtpy.QtWidgets import QMainWindow, QWidget
 
-from napari_unet.events import Event, Ready
+from napari_unet.events import Event, Failed, Ready
 from napari_unet.problem import Problem
 from napari_unet.widgets.closing import Closing
-from napari_unet.widgets.job import Job, JobConfig
+from napari_unet.widgets.job import Job, JobConfig, job_view
 from napari_unet.widgets.preferences import library_of
 from napari_unet.widgets.process import WORKER, Worker, let_go
 from napari_unet.words import for_window
@@ -93,6 +95,7 @@ class Jobs(QObject):
         self._jobs.append(job)
         self.warm()
         if kept:
+            job.happened.connect(self._tell)
             self.began.emit(job)
         return job
 
@@ -118,7 +121,17 @@ class Jobs(QObject):
 
     def _in_words(self, text: str) -> str:
         """Return what a job says as the window says it."""
-        return for_window(library_of(self.parent()).in_words(text))
+        section = re.escape(str(self.scratch)) + r"[\\/]([^\\/]*?)-section-(\d+)-[0-9a-f]{12}\.zarr"
+        return for_window(library_of(self.parent()).in_words(re.sub(section, r"section \2 of \1", text)))
+
+    @Slot(object)
+    def _tell(self, event: Event) -> None:
+        """Say of a job that failed what its panel would say, if nobody can see that."""
+        job = self.sender()
+        if isinstance(event, Failed) and not job.stopped:
+            views = self.parent().findChildren(QWidget, job_view(job.verb))
+            if not any(view.isVisible() for view in views):
+                show_error(f"{job.title}: {event.text}")
 
     @Slot(object)
     def _hear(self, event: Event) -> None:

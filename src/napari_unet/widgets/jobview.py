@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.events import Event, Failed, Finished, Joined, Notice, Progress, Score, Started
 from napari_unet.holdout import TRUSTED
-from napari_unet.widgets.job import Job
+from napari_unet.widgets.job import Job, job_view
 from napari_unet.widgets.rows import Sentences
-from napari_unet.words import counted
+from napari_unet.words import counted, for_window
 
 _NOTICES = 3  # the latest ones stay in view
 
@@ -21,6 +19,8 @@ class JobView(QWidget):
 
     Parameters
     ----------
+    verb : str
+        Of the jobs that it shows.
     resume_word : str
         What the button that goes on is called.
     """
@@ -28,8 +28,8 @@ class JobView(QWidget):
     resumed = Signal(object)  # the job to go on with
     ended = Signal(object)  # the job that came to its end
 
-    def __init__(self, resume_word: str) -> None:
-        super().__init__()
+    def __init__(self, verb: str, resume_word: str) -> None:
+        super().__init__(objectName=job_view(verb))
         self._job: Job | None = None
         self._score = ""
         self._notices: list[str] = []
@@ -103,13 +103,13 @@ class JobView(QWidget):
                 self._bar.setRange(0, total)
                 self._bar.setValue(done)
                 if self._job is not None and not self._stopping:
-                    self._line.setText(f"{_of_tiles(self._job.state)}{self._score}")
+                    self._line.setText(f"{self._job.state}{self._score}")
             case Score(_, iou, best, trusted) if trusted and iou is not None and best is not None:
                 self._score = f" · IoU {iou:.2f}, best {best:.2f}"
             case Score(trusted=False, held=held):
                 self._score = f" · no score to trust yet: {held:,} of {TRUSTED:,} pixels held out"
             case Notice(text):
-                self._notices = [*self._notices, _of_tiles(text)][-_NOTICES:]
+                self._notices = [*self._notices, text][-_NOTICES:]
                 self._said.setText("\n".join(self._notices))
                 self._said.show()
             case Joined(step, sections, pixels):
@@ -117,7 +117,7 @@ class JobView(QWidget):
                 self._joined.setText(f"Your last strokes joined at step {step:,}: {pixels:,} pixels in {there}.")
                 self._joined.show()
             case Finished(_, detail, stopped):
-                self._line.setText(f"{'Stopped' if stopped else 'Done'}: {_of_tiles(detail)}.")
+                self._line.setText(f"{'Stopped' if stopped else 'Done'}: {for_window(detail)}.")
             case Failed(text):
                 self._line.setText(text)
 
@@ -134,8 +134,3 @@ class JobView(QWidget):
         self._resume.setVisible(stopped)
         self._bar.setVisible(running)
         self._line.setVisible(job is not None)
-
-
-def _of_tiles(text: str) -> str:
-    """Return what a job says with the users' word for the chunks of a result."""
-    return re.sub(r"\bchunk(s?)\b", r"tile\1", text)

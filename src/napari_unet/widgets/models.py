@@ -45,6 +45,11 @@ class ModelChoice(QWidget):
         Whether a network from scratch can be chosen too.
     parent : QWidget or None
         Qt's parent.
+
+    Attributes
+    ----------
+    by_hand : bool
+        Whether somebody chose.
     """
 
     changed = Signal()  # name() or card() returns something else
@@ -55,7 +60,7 @@ class ModelChoice(QWidget):
         self._library = library
         self._scratch = with_scratch
         self._jobs: Jobs | None = None
-        self._by_hand = False  # somebody chose
+        self.by_hand = False
         self._file: Entry | None = None  # a model that is not in the library
         self._entries: dict[str, Entry] = {}
         self._in_training: set[str] = set()
@@ -100,7 +105,7 @@ class ModelChoice(QWidget):
             self._file = _of_file(name)
             name = self._file.name
             self._fill()
-        self._by_hand = True
+        self.by_hand = True
         self._take(name)
 
     def choose_if_there(self, name: str, otherwise: str) -> None:
@@ -113,7 +118,7 @@ class ModelChoice(QWidget):
 
     def choose_last(self) -> None:
         """Choose the model that was trained or used last, until there is a newer one."""
-        self._by_hand = False
+        self.by_hand = False
         self.refresh()
 
     def watch(self, jobs: Jobs) -> None:
@@ -136,7 +141,7 @@ class ModelChoice(QWidget):
         there = name in self._entries or name == SCRATCH
         ready = [entry for entry in self._entries.values() if entry.name not in self._in_training]
         last = last_model(ready, recall(self._library)) or SCRATCH
-        self._take(name if there and self._by_hand else last)
+        self._take(name if there and self.by_hand else last)
         if title and not there:
             self.said.emit(f"The model {title} is gone; {self._box.currentText()} is chosen instead.")
 

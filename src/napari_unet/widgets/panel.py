@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_unet.events import Failed
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS
 from napari_unet.widgets.background import in_background
@@ -28,6 +29,7 @@ from napari_unet.widgets.handover import volume_of
 from napari_unet.widgets.imagechoice import ImageChoice
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
+from napari_unet.widgets.jobview import JobView
 from napari_unet.widgets.paintwatch import PaintWatch
 from napari_unet.widgets.preferences import library_of, unwritable
 from napari_unet.widgets.recovery import Recovery, RecoveryLine
@@ -153,10 +155,20 @@ class Panel(QScrollArea):
             _into_one_place(self, window)
             self.attached()
             recovery = Recovery.of(window, self.viewer)
-            recovery.record(type(self).__name__.removesuffix("Panel"), self)
+            recovery.record(self._name, self)
             self._recovery.watch(recovery)
             if trouble := unwritable(self._library):
                 self.say(trouble)
+
+    def hideEvent(self, event: Any) -> None:  # noqa: N802
+        """Keep what it shows for the next panel of its kind: a closed one is gone."""
+        if (window := main_window(self)) is not None and self.jobs is not None:
+            Recovery.of(window, self.viewer).left(self._name, self)
+        super().hideEvent(event)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__.removesuffix("Panel")
 
     def attached(self) -> None:
         """Take up what is under way; called once, when the jobs are known."""
@@ -197,6 +209,15 @@ class Panel(QScrollArea):
 
     def updated(self) -> None:
         """Show what can be done now; called when that may have changed."""
+
+    def show_end(self, view: JobView) -> None:
+        """Show what can be done after the end of a job, and why it failed: long panels scroll."""
+        self.updated()
+        if view.job is not None and isinstance(view.job.outcome, Failed):
+            later = QTimer(self, singleShot=True)  # its sentence has its height only then
+            later.timeout.connect(lambda: self.ensureWidgetVisible(view))
+            later.timeout.connect(later.deleteLater)
+            later.start()
 
     def prepare(self, work: Generator[str, None, T], then: Callable[[T], None], locked: Sequence[Labels] = ()) -> None:
         """Do `work` on pixels in the background, then go on with its result; what is wrong is said.

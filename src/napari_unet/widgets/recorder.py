@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_unet.problem import Problem
 from napari_unet.session import Living, Session
+from napari_unet.widgets.choices import choices_in, choose
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.preferences import library_of
@@ -40,6 +41,7 @@ class Recorder(QObject):
         super().__init__(window)
         self._viewer, self._jobs = viewer, Jobs.of(window)
         self._panels: dict[str, weakref.ref[QWidget]] = {}
+        self._left: dict[str, dict[str, Any]] = {}  # what the panels showed that were closed
         self._copies: dict[Any, Path] = {}  # a layer's id: a file that holds what it shows
         self._living = Living(library_of(window).sessions)
         self._written: Session | None = None
@@ -62,9 +64,15 @@ class Recorder(QObject):
         return window.findChild(cls) or cls(window, viewer)
 
     def add(self, name: str, panel: QWidget) -> None:
-        """Record what a panel shows, too, as long as it is open."""
+        """Record what a panel shows, too, while it is open; it begins with what the last one of its name showed."""
+        if name in self._left:
+            choose(panel, self._left[name], {layer.unique_id: layer for layer in self._viewer.layers})
         self._panels[name] = weakref.ref(panel)
         self._at_once()
+
+    def left(self, name: str, panel: QWidget) -> None:
+        """Keep what a panel shows when it is hidden, perhaps for ever."""
+        self._left[name] = choices_in(panel, lambda layer: layer and layer.unique_id)
 
     def open_panels(self) -> dict[str, QWidget]:
         """Return the panels that are open, by their names."""

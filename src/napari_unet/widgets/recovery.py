@@ -67,6 +67,10 @@ class Recovery(QObject):
         """Record what a panel shows, for the case that this window dies, too."""
         self._recorder.add(name, panel)
 
+    def left(self, name: str, panel: QWidget) -> None:
+        """Keep what a panel shows for the next one of this name in this window."""
+        self._recorder.left(name, panel)
+
     def recover(self, front: QWidget) -> None:
         """Bring back what is offered; `front` is in the panel that stays in front."""
         assert self._file is not None

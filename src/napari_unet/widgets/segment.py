@@ -66,7 +66,7 @@ class SegmentPanel(Panel):
         self.answers()
         self._form = Form(SegmentConfig, _ADVANCED)
         self.wide(Fold("Advanced", self._form))
-        self._view = self.wide(JobView("Resume"))
+        self._view = self.wide(JobView("segment", "Resume"))
         self._command, self._earlier = QPushButton("Copy as command"), EarlierResults(self._library)
         self.wide(side_by_side(self._command, self._earlier))
         self.last_row()
@@ -126,6 +126,7 @@ class SegmentPanel(Panel):
         preferences.follow(self._form.prefer)
 
     def _connect(self) -> None:
+        self._image.changed.connect(lambda *_: self.say(""))  # it was about the former one
         self._image.changed.connect(lambda *_: self._on_image())
         self._several.changed.connect(self.updated)
         self._model.changed.connect(self.updated)
@@ -137,7 +138,7 @@ class SegmentPanel(Panel):
         self._segment.clicked.connect(self._on_segment)
         self._command.clicked.connect(self._on_command)
         self._view.resumed.connect(lambda job: self._resume(job.config, self.image_of(job)))
-        self._view.ended.connect(lambda _: self.updated())
+        self._view.ended.connect(lambda _: self.show_end(self._view))
         self._earlier.opened.connect(self._on_open)
         self._earlier.resumed.connect(self._on_earlier)
 

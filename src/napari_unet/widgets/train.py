@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels
 from qtpy.QtWidgets import QPushButton
 
+from napari_unet.card import MODEL_FILE
 from napari_unet.config import TrainConfig
 from napari_unet.events import Finished
 from napari_unet.library import free
@@ -64,7 +65,7 @@ class TrainPanel(Panel):
         self._advanced = Advanced()
         self.wide(Fold("Advanced", self._advanced))
         self._curve = self.wide(Curve())
-        self._view = self.wide(JobView("Continue"))
+        self._view = self.wide(JobView("train", "Continue"))
         self._enough = self.wide(Enough())
         self._next = self.wide(NextPlace(self, self._prepare, self._settings, lambda: self._image.value))
         self._timeline = Timeline(self, self._library, lambda: self._image.value)
@@ -103,7 +104,7 @@ class TrainPanel(Panel):
         self._painted.offer_classes(self._known_classes())
 
     def _connect(self) -> None:
-        self._image.changed.connect(lambda *_: self.updated())
+        self._image.changed.connect(self._on_image)
         self._painted.changed.connect(self.updated)
         self._findings.flipped.connect(self._painted.let_zero_mean)
         self._findings.pressed.connect(self._on_check)
@@ -148,6 +149,10 @@ class TrainPanel(Panel):
         """Return the classes of the model to start from; the present ones for a training from scratch."""
         card = self._start.card()
         return tuple(c for c in card.classes if c.value) if card else self._painted.classes()
+
+    def _on_image(self, *_: object) -> None:
+        self.say("")  # it was about the former one
+        self.updated()
 
     def _on_start(self) -> None:
         self._painted.offer_classes(self._known_classes())
@@ -230,9 +235,9 @@ class TrainPanel(Panel):
         self.updated()
 
     def _on_ended(self, job: Job) -> None:
-        if isinstance(job.outcome, Finished):
+        if isinstance(job.outcome, Finished) and (job.config.out / MODEL_FILE).exists():
             self.say(f"The model is called {job.config.out.name}. The Segment panel offers it.")
-        self.updated()
+        self.show_end(self._view)
 
     # ---- looking before training
 
