@@ -10,6 +10,7 @@ import torch
 from napari_unet.config import Settings
 from napari_unet.device import Compute, choose, memory_problems, why_no_gpu
 from napari_unet.problem import Problem
+from napari_unet.words import counted
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without NVIDIA GPU")
 
@@ -39,7 +40,7 @@ def test_the_wanted_threads_are_used(threads: int) -> None:
     compute = choose(Settings(threads=threads, device="cpu", precision="float32"))
     assert torch.get_num_threads() == threads
     assert compute == Compute("cpu", "processor", "float32", threads)
-    assert str(compute) == f"processor, {threads} threads, float32"
+    assert str(compute) == f"processor, {counted(threads, 'thread')}, float32"
 
 
 def test_all_cores_are_used_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,7 +187,7 @@ def test_the_list_is_short_and_nothing_is_said_without_labels(driver, home) -> N
     texts = [label.text() for label in panel.findChild(Findings).findChildren(QLabel)]
     assert "3 more are listed when some of these are mended." in texts
     driver.viewer.layers.remove(layer)
-    driver.wait(lambda: not panel.findChild(Findings).isVisible())
+    driver.wait(lambda: not _lines(panel) and not panel.findChild(QPushButton, "check").isVisible(), 20)
 
 
 def test_a_finding_of_a_stack_that_was_removed_does_no_harm(driver, home) -> None:

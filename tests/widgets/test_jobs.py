@@ -617,14 +617,15 @@ def test_the_activity_bar_shows_how_far_it_is(qtbot, viewer, tmp_path):
 
 def test_the_activity_bar_outlives_another_window(qtbot, viewer, make_napari_viewer, tmp_path):
     other = make_napari_viewer()
-    job = _start(Jobs.of(viewer.window._qt_window), tmp_path, "slow")
+    job = _start(Jobs.of(viewer.window._qt_window), tmp_path, "wait")
     _pid(qtbot, job)
     other.close()
     del other
     gc.collect()
-    seen = job.progress.done
-    qtbot.waitUntil(lambda: job.progress.done > seen + 3)
+    job.ask(Preview(0, 0, 1, 0, 1))  # it goes on by a step
+    qtbot.waitUntil(lambda: job.progress.done == 2)
     assert viewer.window._qt_window.findChildren(QtLabeledProgressBar)
+    job.stop()
     qtbot.waitUntil(lambda: not job.running)
     assert not progress._all_instances
 
