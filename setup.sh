@@ -20,7 +20,7 @@ packages=()
 if command -v dpkg >/dev/null; then
   wanted=()
   "$python" -c 'import ensurepip' 2>/dev/null || wanted+=("python3-venv")
-  if [ "$what" = test ] || [[ " $* " == *" --show "* ]]; then
+  if [ "$what" != demo ] || [[ " $* " == *" --show "* ]]; then
     wanted+=(xvfb libegl1 libgl1 libgl1-mesa-dri libxkbcommon-x11-0 libdbus-1-3 libxcb-cursor0 libxcb-icccm4
       libxcb-keysyms1 libxcb-shape0 libxcb-xinerama0 libxcb-image0 libxcb-render-util0)
   fi

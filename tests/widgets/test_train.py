@@ -527,14 +527,22 @@ def test_images_that_cannot_be_used_are_refused_before_the_button_is_pressed(dri
     assert (train.isEnabled(), train.toolTip()) == (False, said(panel, "reason"))
 
 
-def test_labels_of_another_size_are_refused_in_a_sentence(driver, fake):
+def test_labels_that_do_not_fit_are_refused_before_the_button_is_pressed(driver, fake):
     driver.viewer.add_image(_stack((2, 96, 128)), name="stack")
-    strokes = driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    assert "voxels large" in said(panel, "reason")
+    assert not _button(panel, "train").isEnabled()
+
+
+def test_labels_that_cannot_be_copied_are_refused_in_a_sentence(driver, fake):
+    driver.viewer.add_image(_stack(), name="stack")
+    strokes = driver.viewer.add_labels(np.full(SHAPE, -1), name="strokes")
     strokes.mode = "paint"
     panel = panel_of(driver, "Train")
     driver.click(_button(panel, "train"))
     driver.wait(lambda: not panel.preparing, 10)
-    assert "voxels large" in said(panel)
+    assert said(panel) == "strokes holds negative labels. Erase them, or number the labels from 1."
     assert _button(panel, "train").isEnabled()
     assert (strokes.editable, strokes.mode) == (True, "paint")
     assert fake.asked(Begin) == []

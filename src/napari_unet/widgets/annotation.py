@@ -15,7 +15,7 @@ from napari_unet.widgets.classes import ClassList
 from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
 from napari_unet.widgets.panel import OPEN_FIRST, Panel
-from napari_unet.widgets.strokes import set_classes
+from napari_unet.widgets.strokes import corner_of_copy, is_strokes, set_classes
 from napari_unet.widgets.zero import ZeroMeaning
 
 if TYPE_CHECKING:
@@ -74,6 +74,13 @@ class Annotation(QObject):
             return "Press New and paint a few strokes, or tick a labels layer."
         if self._labels.classes_differ():
             return "The ticked labels have different classes. Tick them one by one and make their classes the same."
+        image = self._image()
+        try:
+            for layer in self._labels.chosen():
+                if image is not None and not is_strokes(layer):
+                    corner_of_copy(layer, image)
+        except Problem as problem:
+            return str(problem)
         return self._classes.problem()
 
     def show_layers(self, layers: Sequence[Labels]) -> None:

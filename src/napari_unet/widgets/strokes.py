@@ -178,18 +178,8 @@ def moved_to_disk(layer: Labels, image_layer: Image, folder: Path, classes: Sequ
     Problem
         If they are no labels of this image or do not lie on its voxels, a section cannot be read, or the disk is full.
     """
+    start = corner_of_copy(layer, image_layer)
     labels, image = volume_of(layer), handed_over(image_layer)
-    if layer.multiscale:
-        raise Problem(f"{layer.name} has several levels, so it cannot be painted on. Open its finest level by itself.")
-    if labels.dtype.kind not in "iu":
-        raise Problem(f"{layer.name} holds {labels.dtype} values, not labels. Choose a layer of whole numbers.")
-    if labels.shape != image.shape:
-        there, here = (" x ".join(map(str, volume.shape)) for volume in (labels, image))
-        raise Problem(
-            f"{layer.name} is {there} voxels large, but {image_layer.name} is {here}. "
-            "Choose the image that the labels were painted on, or make new labels for this one."
-        )
-    start = corner_on(layer, image_layer)
     depth, largest = labels.shape[0], 0
     for z in range(depth):
         section = labels.section(z)
@@ -205,6 +195,28 @@ def moved_to_disk(layer: Labels, image_layer: Image, folder: Path, classes: Sequ
             array[z] = labels.section(z)
             yield depth + z + 1, 2 * depth
     return path
+
+
+def corner_of_copy(layer: Labels, image_layer: Image) -> tuple[int, int, int]:
+    """Return the voxel (Z, Y, X) of an image on which a copy of labels would begin; no pixel is read.
+
+    Raises
+    ------
+    Problem
+        If they are no labels of this image or do not lie on its voxels.
+    """
+    labels, image = volume_of(layer), volume_of(image_layer)
+    if layer.multiscale:
+        raise Problem(f"{layer.name} has several levels, so it cannot be painted on. Open its finest level by itself.")
+    if labels.dtype.kind not in "iu":
+        raise Problem(f"{layer.name} holds {labels.dtype} values, not labels. Choose a layer of whole numbers.")
+    if labels.shape != image.shape:
+        there, here = (" x ".join(map(str, volume.shape)) for volume in (labels, image))
+        raise Problem(
+            f"{layer.name} is {there} voxels large, but {image_layer.name} is {here}. "
+            "Choose the image that the labels were painted on, or make new labels for this one."
+        )
+    return corner_on(layer, image_layer)
 
 
 def corner_on(layer: Labels, image_layer: Image) -> tuple[int, int, int]:
