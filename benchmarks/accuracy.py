@@ -20,6 +20,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
@@ -118,6 +119,7 @@ class Bench:
 
     def __init__(self, given: argparse.Namespace, settings: Mapping[str, Any] = MappingProxyType({})) -> None:
         self.given, self._settings = given, settings
+        self._load = cache(load)  # asked for at each stage
         self.work: Path = given.work / ("develop" if given.develop else "final")
         self._results: Path = given.results or self.work / "results"
         for folder in (self.work, self._results):
@@ -137,7 +139,7 @@ class Bench:
 
     def _sha256(self, stage: Stage) -> str | None:
         """Return which weights a stage began with, None where these do not matter."""
-        return load(self._model(stage)).sha256 if stage.way == "tuned" else None
+        return self._load(self._model(stage)).sha256 if stage.way == "tuned" else None
 
     def measure(self, stage: Stage) -> dict[str, float]:
         """Train, segment and score."""
@@ -158,7 +160,7 @@ class Bench:
 
     def _config(self, stage: Stage, labels: Path, stack: Stack, steps: int) -> TrainConfig:
         image = self._file(f"{stage.data} painted", stack.image)
-        scratch = {"start_from": "scratch", "width": load(self._model(stage)).card.width}
+        scratch = {"start_from": "scratch", "width": self._load(self._model(stage)).card.width}
         return TrainConfig(
             inputs=(image, labels),
             out=self.work / "runs" / f"{stage}, {(self._sha256(stage) or 'scratch')[:8]}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from napari.utils import progress
@@ -44,6 +44,20 @@ def layer_ref(layer: Any) -> weakref.ref | None:
     return None if layer is None else weakref.ref(getattr(layer, "__wrapped__", layer))  # not napari's proxy
 
 
+@dataclass(frozen=True)
+class Order:
+    """What is to be done: one of the verbs of `Begin`, its settings, what it is called, the layer that it is about.
+
+    `kept` tells whether its result stays when the window is gone.
+    """
+
+    verb: str
+    config: JobConfig
+    title: str
+    image: Any
+    kept: bool
+
+
 class Job(QObject):
     """One job, running or ended; `happened` passes on each of its events.
 
@@ -68,21 +82,12 @@ class Job(QObject):
     happened = Signal(object)
 
     def __init__(
-        self,
-        parent: QObject,
-        worker: Worker,
-        verb: str,
-        config: JobConfig,
-        title: str,
-        image: Any,
-        kept: bool,
-        patience: float,
-        in_words: Callable[[str], str],
+        self, parent: QObject, worker: Worker, order: Order, patience: float, in_words: Callable[[str], str]
     ) -> None:
         super().__init__(parent)
-        self.verb, self.title, self.kept = verb, title, kept
-        self._image = layer_ref(image)
-        self.config: Any = config
+        self.verb, self.title, self.kept = order.verb, order.title, order.kept
+        self._image = layer_ref(order.image)
+        self.config: Any = order.config
         self.events: list[Event] = []
         self.outcome: Finished | Failed | None = None
         self.progress: Progress | None = None
@@ -90,7 +95,7 @@ class Job(QObject):
         self.errors = ""
         self._worker = worker
         self._in_words = in_words
-        self._log = config.out / LOG
+        self._log = self.config.out / LOG
         self._read_to = self._log.stat().st_size if self._log.exists() else 0  # what is there is of former jobs
         self._unheard: list[Event] = []
         self._telling = False
@@ -101,7 +106,7 @@ class Job(QObject):
         worker.rang.connect(self._read)
         worker.said.connect(self._hear)
         worker.ended.connect(self._end)
-        worker.ask(Begin(verb, config.model_dump(mode="json")))
+        worker.ask(Begin(self.verb, self.config.model_dump(mode="json")))
         if worker.returncode is not None:  # it died just now, before anybody listened
             QTimer.singleShot(0, self._end)
 

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QMainWindow, QWidget
 from napari_unet.events import Event, Failed, Ready
 from napari_unet.problem import Problem
 from napari_unet.widgets.closing import Closing
-from napari_unet.widgets.job import Job, JobConfig, job_view
+from napari_unet.widgets.job import Job, JobConfig, Order, job_view
 from napari_unet.widgets.preferences import library_of
 from napari_unet.widgets.process import WORKER, Worker, let_go
 from napari_unet.words import for_window
@@ -91,7 +91,8 @@ class Jobs(QObject):
         for job in [job for job in self._jobs if job.verb == verb and job.kept == kept and not job.running]:
             self._jobs.remove(job)
             job.setParent(None)  # it stays as long as somebody looks at it
-        job = Job(self, worker, verb, config, title, image, kept, self._patience, self._in_words)
+        order = Order(verb, config, title, image, kept)
+        job = Job(self, worker, order, self._patience, self._in_words)
         self._jobs.append(job)
         self.warm()
         if kept:
