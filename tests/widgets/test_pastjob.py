@@ -12,6 +12,11 @@ from napari_unet.config import SegmentConfig
 from napari_unet.events import Event, Failed, Finished, Progress, Started
 from napari_unet.widgets.pastjob import PastJob
 
+
+def in_words(text: str) -> str:
+    return text.replace("copies/cells-0a1b.zarr", "cells")
+
+
 STARTED, HALF = Started("segment", "cpu", "1"), Progress(3, 6, "tile", 9.0)
 
 
@@ -25,7 +30,7 @@ def past(tmp_path: Path):
         out.mkdir()
         for event in events:
             log.append(out / log.LOG, event)
-        return PastJob(parent, "segment", SegmentConfig(image=tmp_path / "a.tif", out=out), None)
+        return PastJob(parent, "segment", SegmentConfig(image=tmp_path / "a.tif", out=out), None, in_words)
 
     return past
 
@@ -45,6 +50,6 @@ def test_one_that_stopped_by_itself_says_so(past) -> None:
     assert (job.events, job.outcome) == ([STARTED, HALF, end], end)
 
 
-def test_what_the_command_line_would_say_is_said_as_in_a_window(past) -> None:
-    job = past(Failed("The disk is full. Choose another name (--out) and run the same command again."))
-    assert job.outcome == Failed("The disk is full. Choose another name and try again.")
+def test_what_its_log_says_is_said_in_the_words_of_the_window(past) -> None:
+    job = past(Failed("copies/cells-0a1b.zarr is not there any more."))
+    assert job.outcome == Failed("cells is not there any more.")

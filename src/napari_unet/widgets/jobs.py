@@ -92,7 +92,7 @@ class Jobs(QObject):
             self._jobs.remove(job)
             job.setParent(None)  # it stays as long as somebody looks at it
         order = Order(verb, config, title, image, kept)
-        job = Job(self, worker, order, self._patience, self._in_words)
+        job = Job(self, worker, order, self._patience, self.in_words)
         self._jobs.append(job)
         self.warm()
         if kept:
@@ -113,17 +113,17 @@ class Jobs(QObject):
         """Return the jobs that have not ended."""
         return [job for job in self._jobs if job.running]
 
+    def in_words(self, text: str) -> str:
+        """Return what a job says as the window says it."""
+        section = re.escape(str(self.scratch)) + r"[\\/]([^\\/]*?)-section-(\d+)-[0-9a-f]{12}\.zarr"
+        return for_window(library_of(self.parent()).in_words(re.sub(section, r"section \2 of \1", text)))
+
     def _employ(self) -> Worker:
         worker = Worker(self._command, library_of(self.parent()).root)
         worker.said.connect(self._hear)
         worker.ended.connect(self._forget)
         self._workers.append(worker)
         return worker
-
-    def _in_words(self, text: str) -> str:
-        """Return what a job says as the window says it."""
-        section = re.escape(str(self.scratch)) + r"[\\/]([^\\/]*?)-section-(\d+)-[0-9a-f]{12}\.zarr"
-        return for_window(library_of(self.parent()).in_words(re.sub(section, r"section \2 of \1", text)))
 
     @Slot(object)
     def _tell(self, event: Event) -> None:

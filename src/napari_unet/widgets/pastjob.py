@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,6 @@ from napari_unet.events import Event, Failed, Finished, Notice, Progress, Starte
 from napari_unet.log import LOG
 from napari_unet.requests import Request
 from napari_unet.widgets.job import REMEDIES, Job, layer_ref
-from napari_unet.words import for_window
 
 
 class PastJob(Job):
@@ -24,15 +24,20 @@ class PastJob(Job):
         As long as it lives, the job does.
     verb, config, image
         What was started, and the layer that it is about, None if that is gone.
+    in_words
+        Makes of a message of the core what the window says.
     """
 
-    def __init__(self, parent: QObject, verb: str, config: Any, image: Any) -> None:
+    def __init__(self, parent: QObject, verb: str, config: Any, image: Any, in_words: Callable[[str], str]) -> None:
         QObject.__init__(self, parent)
         self.verb, self.config, self.kept = verb, config, True
         self.title = config.out.name if verb == "train" else config.out.stem
         self.errors = ""
         self._image = layer_ref(image)
-        events = _since_it_was_started(log.read(config.out / LOG)[0])
+        events = [
+            replace(each, text=in_words(each.text)) if isinstance(each, Failed | Notice) else each
+            for each in _since_it_was_started(log.read(config.out / LOG)[0])
+        ]
         ends = [event for event in events if isinstance(event, Finished | Failed)]
         self.outcome = ends[-1] if ends else Failed(f"The {self.noun} ended with napari. {REMEDIES[verb]}")
         self.events = events if ends else [*events, self.outcome]
@@ -53,5 +58,4 @@ class PastJob(Job):
 def _since_it_was_started(events: list[Event]) -> list[Event]:
     """Return what was said since the last start: before it, the job ended in ways that no longer matter."""
     starts = [number for number, event in enumerate(events) if isinstance(event, Started)]
-    last = events[starts[-1] :] if starts else events
-    return [replace(each, text=for_window(each.text)) if isinstance(each, Failed | Notice) else each for each in last]
+    return events[starts[-1] :] if starts else events

@@ -102,7 +102,7 @@ def _recall(jobs: Jobs, asked: Sequence[Asked], layers: Mapping[int, Layer]) -> 
             said.append(f"The {what} is not shown, because another one runs.")
         else:
             image = layers.get(-1 if each.image is None else each.image)
-            jobs.recall(PastJob(jobs, each.verb, config, image))
+            jobs.recall(PastJob(jobs, each.verb, config, image, jobs.in_words))
             back.append(f"the {what}")
     return back, said
 
