@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 from napari import Viewer, settings
-from qtpy.QtWidgets import QDockWidget, QLabel, QWidget
+from napari._qt.dialogs.preferences_dialog import PreferencesDialog
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QDockWidget, QLabel, QWidget
 
 from napari_unet.library import HOME, Library
 from napari_unet.widgets.jobs import Jobs
@@ -93,6 +96,24 @@ def close_panel(driver: Driver, panel: QWidget) -> None:
     (dock,) = (each for each in driver.window.findChildren(QDockWidget) if each.isAncestorOf(panel))
     driver.click(dock.titleBarWidget().close_button)
     driver.wait(lambda: not panel.isVisible())
+
+
+@contextmanager
+def page(driver: Driver) -> Iterator[QWidget]:
+    """Open napari's preferences at the page of this plugin."""
+    driver.activate()
+    driver.menu("File", "Preferences")
+    (dialog,) = driver.window.findChildren(PreferencesDialog)
+    (item,) = dialog._list.findItems("U-Net", Qt.MatchFlag.MatchExactly)
+    dialog._list.setCurrentItem(item)
+    driver.wait(dialog.isVisible, 10)
+    yield dialog._stack.currentWidget()
+    dialog.accept()
+
+
+def pick(page: QWidget, text: str) -> None:
+    """Choose in the first combo box that offers `text`."""
+    next(each for each in page.findChildren(QComboBox) if each.findText(text) >= 0).setCurrentText(text)
 
 
 def said(panel: QWidget, name: str = "message") -> str:

@@ -18,24 +18,22 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QPushButton, QSlider
 
 from napari_unet.card import MODEL_FILE
-from napari_unet.events import Compared, Finished, Joined, Previewed, Score
+from napari_unet.events import Compared, Joined, Previewed, Score
 from napari_unet.library import UNDONE
-from napari_unet.result import open_result
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.livepreview import NAME as LIVE
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.nextplace import NAME as NEXT
-from napari_unet.widgets.sectionpreview import PREVIEW
-from napari_unet.widgets.segment import SegmentPanel
 from napari_unet.words import verdict
 
-from .loop import ISBI, ISBI_2012, SAMPLE, Loop, mistake, what_is_right
+from .laterloop import come_back, correct, prefer, segment, segment_several, train_again
+from .loop import ISBI, ISBI_2012, SAMPLE, Loop
 from .session import PICTURES, SECTION, Film
 
 MODEL = "em-membrane-small"
 MINUTES = 4.0
 STEPS = 400  # where no pictures are taken: as many on any machine, and small ones
-STOP_AT, STOP_AGAIN_AT, STOP_THIRD_AT = (60, 100, 60) if PICTURES else (20, 30, 15)
+STOP_AT, STOP_AGAIN_AT = (60, 100) if PICTURES else (20, 30)
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 SAFE = 5.0  # seconds after which a stroke is on the disk
 
@@ -73,6 +71,8 @@ def test_the_loop(loop, make_napari_viewer, qtbot, caplog):
     correct(loop)
     train_again(loop)
     segment(loop)
+    segment_several(loop)
+    prefer(loop)
     come_back(loop, make_napari_viewer, qtbot)
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
@@ -225,7 +225,11 @@ def look_back(loop: Loop) -> None:
 
 
 def go_where_next(loop: Loop) -> None:
-    """The key N flies from place to place, and says why."""
+    """The search for places can be stopped; the key N flies from place to place, and says why."""
+    loop.press_button("next-place")
+    loop.wait(lambda: loop.button("next-place").text() == "Stop looking", 10)
+    loop.press_button("next-place")
+    loop.wait(lambda: loop.said("why") == "The search for places was stopped.", 60)
     views = []
     for number in (1, 2):
         loop.driver.press("N")
@@ -237,85 +241,3 @@ def go_where_next(loop: Loop) -> None:
             loop.panel.ensureWidgetVisible(loop.find(loop.panel, QLabel, "why"))
             loop.picture("where-next")
     assert views[0] != views[1]
-
-
-def correct(loop: Loop) -> None:
-    """One click previews the section in view; what is right is accepted, what is wrong painted over."""
-    loop.driver.press("Ctrl+R")
-    loop.driver.menu("Layers", "Segment", "U-Net", "Segment with last model (U-Net)")
-    segment = loop.opened(SegmentPanel)
-    loop.wait(lambda: loop.find(segment, QLabel, "message").text() == f"Previewed with {loop.stack.labels}.", 120)
-    z, predicted = loop.section, loop.predicted(PREVIEW)
-    truth = loop.stack.truth_of(z)
-    right, (value, stroke) = what_is_right(predicted, truth), mistake(predicted, truth)
-    loop.go_to_tab("Train")
-    loop.pick_class(loop.panel, value)
-    loop.driver.stroke(loop.labels, stroke)
-    by_hand = np.asarray(loop.labels.data[z])
-    assert (by_hand == value).any()
-    loop.press_button("accept")
-    loop.driver.stroke(loop.labels, right, SHIFT)
-    accepted = np.asarray(loop.labels.data[z])
-    new = accepted != by_hand
-    np.testing.assert_array_equal(accepted[new], predicted[new])
-    assert loop.said("message") == f"{new.sum():,} pixels are accepted into {loop.stack.labels}."
-    loop.picture("correct")
-    loop.press_button("accept")
-
-
-def train_again(loop: Loop) -> None:
-    """The next training counts what was corrected, and is compared on what was painted for the former one."""
-    former = loop.panel.jobs.latest("train").config.out
-    kept = (former / MODEL_FILE).read_bytes()
-    job = loop.train(loop.panel)
-    assert job.config.start_from == str(former)
-    loop.wait(lambda: re.search(r"Corrected over a result: \d+; each counts 3 times\.", loop.said("said")), 60)
-    loop.until_step(job, STOP_THIRD_AT)
-    loop.press_button("stop")
-    loop.wait(lambda: not job.running, 60)
-    compared = [each for each in job.events if isinstance(each, Compared)]
-    if "so the start is kept" in loop.said("progress"):  # it was scored, and no better
-        assert compared == []
-    else:
-        assert compared[0].earlier
-        assert loop.said("compared") == verdict(compared[0])
-    assert (former / MODEL_FILE).read_bytes() == kept
-
-
-def segment(loop: Loop) -> None:
-    """The whole stack, with the last model: stopped and resumed, with the time left."""
-    loop.driver.menu("Layers", "Segment", "U-Net", "Segment with last model (U-Net)")
-    panel = loop.opened(SegmentPanel)
-    name = f"{loop.stack.labels}-2"
-    loop.wait(lambda: loop.find(panel, QLabel, "message").text() == f"Previewed with {name}.", 120)
-    loop.click(loop.find(panel, QPushButton, "segment"))
-    loop.wait(lambda: panel.jobs.latest("segment") is not None, 60)
-    job = panel.jobs.latest("segment")
-    loop.wait(lambda: job.progress is not None and job.progress.done > 0, 60)
-    assert " left" in loop.find(panel, QLabel, "progress").text()
-    loop.click(loop.find(panel, QPushButton, "stop"))
-    loop.wait(lambda: not job.running, 60)
-    assert job.outcome.stopped
-    loop.click(loop.find(panel, QPushButton, "resume"))
-    loop.wait(lambda: panel.jobs.latest("segment") is not job, 60)
-    job = panel.jobs.latest("segment")
-    loop.wait(lambda: not job.running, 300)
-    assert isinstance(job.outcome, Finished), job.outcome
-    shown = open_result(job.config.out).classes[0]
-    assert shown.shape == loop.image.data.shape
-    assert set(np.unique(shown)) == {1, 2}
-    assert loop.result(job).visible
-    loop.driver.show_section(SECTION + 5)  # nothing is painted there
-    loop.picture("segmented")
-
-
-def come_back(loop: Loop, make_napari_viewer, qtbot) -> None:
-    """Another window knows the last choices, and brings the strokes back."""
-    painted = np.asarray(loop.labels.data)
-    last = loop.panel.jobs.latest("train").config.start_from
-    other = Loop(make_napari_viewer, qtbot, loop.stack)
-    assert other.panel.findChild(ModelChoice).name() == last
-    assert other.find(other.panel, QDoubleSpinBox, "minutes").value() == MINUTES
-    other.driver.choose(other.button("new"), "Earlier labels", loop.stack.labels)
-    np.testing.assert_array_equal(other.layer(loop.stack.labels).data, painted)
-    vars(other).clear()

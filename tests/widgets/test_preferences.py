@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from napari._qt.dialogs.preferences_dialog import PreferencesDialog
 from napari.settings import get_plugin_settings
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QLabel, QToolButton, QWidget
 
 from napari_unet.library import HOME, Library
 from napari_unet.widgets.preferences import library_of
 
-from .conftest import close_panel, panel_of, said
-
-
-@contextmanager
-def page(driver) -> Iterator[QWidget]:
-    """Open napari's preferences at the page of this plugin."""
-    driver.activate()
-    driver.menu("File", "Preferences")
-    (dialog,) = driver.window.findChildren(PreferencesDialog)
-    (item,) = dialog._list.findItems("U-Net", Qt.MatchFlag.MatchExactly)
-    dialog._list.setCurrentItem(item)
-    driver.wait(dialog.isVisible, 10)
-    yield dialog._stack.currentWidget()
-    dialog.accept()
-
-
-def _pick(page: QWidget, text: str) -> None:
-    """Choose in the first combo box that offers `text`."""
-    next(each for each in page.findChildren(QComboBox) if each.findText(text) >= 0).setCurrentText(text)
+from .conftest import close_panel, page, panel_of, pick, said
 
 
 def _shown(panels: Sequence[QWidget], name: str) -> list[str]:
@@ -50,12 +29,12 @@ def test_the_page_has_all_three_in_words(driver):
 def test_the_panels_take_what_is_preferred(driver):
     panels = train, segment = panel_of(driver, "Train"), panel_of(driver, "Segment")
     with page(driver) as shown:
-        _pick(shown, "cpu")
+        pick(shown, "cpu")
         assert _shown(panels, "device") == ["cpu", "cpu"]
-        _pick(shown, "bfloat16")
+        pick(shown, "bfloat16")
         assert _shown(panels, "precision") == ["bfloat16", "bfloat16"]
         train.findChild(QComboBox, "device").setCurrentText("mps")  # chosen in the panel: it stays
-        _pick(shown, "cuda")
+        pick(shown, "cuda")
         assert _shown(panels, "device") == ["mps", "cuda"]
         train.findChild(QToolButton, "device_back").click()
         assert _shown(panels, "device") == ["cuda", "cuda"]
