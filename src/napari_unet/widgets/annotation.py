@@ -11,11 +11,12 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_unet.classes import PixelClass
 from napari_unet.problem import Problem
+from napari_unet.widgets.alignment import corner_of_copy
 from napari_unet.widgets.classes import ClassList
 from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
 from napari_unet.widgets.panel import OPEN_FIRST, Panel
-from napari_unet.widgets.strokes import corner_of_copy, is_strokes, set_classes
+from napari_unet.widgets.strokes import is_strokes, set_classes
 from napari_unet.widgets.zero import ZeroMeaning
 
 if TYPE_CHECKING:

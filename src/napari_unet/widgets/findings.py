@@ -15,6 +15,7 @@ from napari_unet.library import free
 from napari_unet.lint import DENSE, SPARSE, Rules
 from napari_unet.problem import Problem
 from napari_unet.slips import SLIP
+from napari_unet.widgets.alignment import corner_on
 from napari_unet.widgets.handover import volume_of
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.panel import Panel
@@ -22,7 +23,6 @@ from napari_unet.widgets.place import around, show_part
 from napari_unet.widgets.prepare import Prepared
 from napari_unet.widgets.proofreader import Proofreader
 from napari_unet.widgets.rows import Sentences
-from napari_unet.widgets.strokes import corner_on
 from napari_unet.words import for_window
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from napari_unet.config import SegmentConfig, TrainConfig
 from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.volume import open_volume
+from napari_unet.widgets.alignment import corner_on, not_on
 from napari_unet.widgets.handover import Sections, copied, on_disk, section_copied, volume_of
-from napari_unet.widgets.strokes import corner_on, is_strokes, moved_to_disk, not_on, path_of
+from napari_unet.widgets.strokes import is_strokes, moved_to_disk, path_of
 from napari_unet.words import duration
 
 C = TypeVar("C", SegmentConfig, TrainConfig)

@@ -15,9 +15,10 @@ from napari_unet.lint import Layer, Rules, findings
 from napari_unet.oddities import Seen, look
 from napari_unet.problem import Problem
 from napari_unet.volume import Volume
+from napari_unet.widgets.alignment import corner_on
 from napari_unet.widgets.background import in_background
 from napari_unet.widgets.handover import volume_of
-from napari_unet.widgets.strokes import corner_on, is_strokes, path_of, stamps
+from napari_unet.widgets.strokes import is_strokes, path_of, stamps
 
 if TYPE_CHECKING:
     from napari import Viewer

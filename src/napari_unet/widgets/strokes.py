@@ -14,7 +14,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import chain, product
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,11 @@ from napari_unet.problem import Problem
 from napari_unet.reader import OURS, STROKES, paint_look
 from napari_unet.tiles import Box
 from napari_unet.volume import Volume, open_volume
+from napari_unet.widgets.alignment import corner_of_copy
 from napari_unet.widgets.handover import Sections, finest, handed_over, volume_of, whole, zarr_folder
-from napari_unet.widgets.place import onto, placed
+from napari_unet.widgets.place import placed
 
 CHUNK = 512
-_TOLERANCE = 0.25  # voxels; files round their voxel sizes
 BRUSH = 6  # pixels
 
 
@@ -195,55 +195,6 @@ def moved_to_disk(layer: Labels, image_layer: Image, folder: Path, classes: Sequ
             array[z] = labels.section(z)
             yield depth + z + 1, 2 * depth
     return path
-
-
-def corner_of_copy(layer: Labels, image_layer: Image) -> tuple[int, int, int]:
-    """Return the voxel (Z, Y, X) of an image on which a copy of labels would begin; no pixel is read.
-
-    Raises
-    ------
-    Problem
-        If they are no labels of this image or do not lie on its voxels.
-    """
-    labels, image = volume_of(layer), volume_of(image_layer)
-    if layer.multiscale:
-        raise Problem(f"{layer.name} has several levels, so it cannot be painted on. Open its finest level by itself.")
-    if labels.dtype.kind not in "iu":
-        raise Problem(f"{layer.name} holds {labels.dtype} values, not labels. Choose a layer of whole numbers.")
-    if labels.shape != image.shape:
-        there, here = (" x ".join(map(str, volume.shape)) for volume in (labels, image))
-        raise Problem(
-            f"{layer.name} is {there} voxels large, but {image_layer.name} is {here}. "
-            "Choose the image that the labels were painted on, or make new labels for this one."
-        )
-    return corner_on(layer, image_layer)
-
-
-def corner_on(layer: Labels, image_layer: Image) -> tuple[int, int, int]:
-    """Return the voxel (Z, Y, X) of an image on which labels begin, by where both lie in the viewer.
-
-    Raises
-    ------
-    Problem
-        If the voxels of the labels do not lie on voxels of the image.
-    """
-    corners = np.array([(*p, 1) for p in product(*((0, side - 1) for side in volume_of(layer).shape))])
-    moved = (corners @ onto(layer, image_layer).T - corners)[:, :3]
-    if 2 in (layer.ndim, image_layer.ndim):  # a flat layer lies in all sections
-        moved[:, 0] = 0
-    z, y, x = (round(shift) for shift in moved[0])
-    if np.abs(moved - (z, y, x)).max() > _TOLERANCE:
-        raise not_on(layer, image_layer)
-    return z, y, x
-
-
-def not_on(layer: Labels, image_layer: Image) -> Problem:
-    """Return what to say of labels that lie elsewhere than on the voxels of an image that they belong to."""
-    return Problem(
-        f"{layer.name} does not lie on the voxels of {image_layer.name}. Choose the image that was painted on, or give "
-        "the labels its place: right-click the image > Copy scale and transforms > Copy all to clipboard, then "
-        "right-click the labels > Apply scale/transforms from Clipboard."
-    )
 
 
 def take_over(layer: Labels, path: Path) -> None:
