@@ -90,6 +90,19 @@ def test_the_first_average_is_mostly_the_new_weights() -> None:
     torch.testing.assert_close(after["average.head.weight"], expected)
 
 
+def test_what_was_learned_counts_for_a_share_beside_the_start_model() -> None:
+    one = learner(fixed=True)
+    start = copy.deepcopy(one.average.state_dict())
+    for step in range(3):
+        one.learn(toy(step), step)
+    whole = one.average.state_dict()
+    one.learned = 0.25
+    for name, tensor in one.average.state_dict().items():
+        torch.testing.assert_close(tensor, whole[name] if "num" in name else 0.75 * start[name] + 0.25 * whole[name])
+    one.learned = 0.0
+    assert same(one.average.state_dict(), start)
+
+
 @pytest.mark.parametrize("fixed", [True, False])
 def test_a_start_model_keeps_the_running_statistics(fixed: bool) -> None:
     one = learner(fixed=fixed)

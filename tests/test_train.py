@@ -95,6 +95,20 @@ def test_previews_and_random_draws_elsewhere_change_nothing(painted: tuple[Path,
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+def test_the_less_is_painted_the_nearer_the_model_stays_to_its_start(
+    painted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config = small(painted, tmp_path / "run")
+    said = next(event.text for event in list(train(config)) if isinstance(event, Notice))
+    pixels = sum(int(count.replace(",", "")) for count in re.findall(r"([\d,]+) of \w+ \(", said))
+    assert 0 < pixels < 5_000
+    learned = load_file(config.out / "checkpoint.safetensors")
+    start, kept = (load(name).net.state_dict() for name in ("em-membrane-small", str(config.out)))
+    for name in ("head.weight", "down.0.0.weight"):
+        share = pixels / (pixels + 5_000)
+        torch.testing.assert_close(kept[name], start[name].lerp(learned[f"average.{name}"], share))
+
+
 # ---- previews
 
 
@@ -253,10 +267,11 @@ def painted_whole(painted: tuple[Path, Path]) -> tuple[Path, Path]:
 
 @pytest.fixture
 def _average_tells_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Learn nothing; of the averaged network, the biases of the last layer are the number of steps."""
+    """Learn nothing; of the averaged network, the biases of the last layer are the number of steps. It alone counts."""
+    monkeypatch.setattr("napari_unet.loop._FEW", 0)
 
     def learn(self: Learner, _batch: Batch, step: int) -> float:
-        self.average.head.bias.fill_(step + 1)
+        self._average.head.bias.fill_(step + 1)
         return 1.0
 
     monkeypatch.setattr(Learner, "learn", learn)

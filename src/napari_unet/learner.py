@@ -26,6 +26,9 @@ _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 class Learner:
     """A network, its optimiser and the exponential moving average of its weights, which is what counts in the end.
 
+    Where there is a start model of the same classes, its weights may count for a share: fine-tuned on little, the mean
+    of both is better than either (Wortsman et al. 2022, arXiv 2109.01903).
+
     Parameters
     ----------
     net : UNet
@@ -43,6 +46,11 @@ class Learner:
     doubt : float
         Where something is painted, the share of what `held_to` says in what `net` should say: strokes slip (soft
         bootstrapping, Reed et al. 2014, arXiv 1412.6596).
+
+    Attributes
+    ----------
+    learned : float
+        The share of what was learned in the weights that count, beside those of `held_to`.
     """
 
     def __init__(
@@ -58,13 +66,15 @@ class Learner:
     ) -> None:
         self._compute = compute
         self.doubt = doubt  # of the next steps
+        self.learned = 1.0
         self._steps, self._peak, self._seed = steps, peak, seed
         self._net = net.to(compute.kind, memory_format=torch.channels_last).train()
         for module in self._net.modules():
             if isinstance(module, BatchNorm2d) and fixed_norm:
                 module.train(False)
         self._held_to = at_work(held_to, compute) if held_to else None
-        self.average = copy.deepcopy(self._net).train(False).requires_grad_(False)
+        self._before = held_to.state_dict() if held_to else None
+        self._average = copy.deepcopy(self._net).train(False).requires_grad_(False)
         self._optimizer = torch.optim.AdamW(self._net.parameters(), lr=peak, weight_decay=0.01)
 
     def learn(self, batch: Batch, step: int) -> float:
@@ -87,8 +97,19 @@ class Learner:
             loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
         self._optimizer.step()
-        self._average(min(_AVERAGE, (1 + step) / (10 + step)))
+        self._follow(min(_AVERAGE, (1 + step) / (10 + step)))
         return loss.item()
+
+    @property
+    def average(self) -> UNet:
+        """The network that counts now, in evaluation mode."""
+        if self._before is None:
+            return self._average
+        mixed = copy.deepcopy(self._average)
+        for name, tensor in mixed.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.lerp_(self._before[name].to(tensor.device), 1 - self.learned)
+        return mixed
 
     def judge(self, tiles: Sequence[Judged], net: UNet | None = None) -> float:
         """Return the mean IoU over the classes held out in `tiles`, nan if there are none.
@@ -103,7 +124,7 @@ class Learner:
         They are copies: learning on does not change them.
         """
         parts = {f"net.{k}": v for k, v in self._net.state_dict().items()}
-        parts |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        parts |= {f"average.{k}": v for k, v in self._average.state_dict().items()}
         for index, moments in self._optimizer.state_dict()["state"].items():
             parts |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
         return {
@@ -113,7 +134,7 @@ class Learner:
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go back to what `state` returned."""
         self._net.load_state_dict(_under(state, "net."))
-        self.average.load_state_dict(_under(state, "average."))
+        self._average.load_state_dict(_under(state, "average."))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under(state, "optimizer.").items():
             index, key = name.split(".")
@@ -129,9 +150,9 @@ class Learner:
         return self._peak * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
 
     @torch.no_grad()
-    def _average(self, decay: float) -> None:
+    def _follow(self, decay: float) -> None:
         """Move the average a little towards the weights; whole numbers (counters) are copied."""
-        for mean, now in zip(self.average.state_dict().values(), self._net.state_dict().values(), strict=True):
+        for mean, now in zip(self._average.state_dict().values(), self._net.state_dict().values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(now, 1 - decay)
             else:

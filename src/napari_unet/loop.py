@@ -33,6 +33,7 @@ CHECKPOINT = "checkpoint.safetensors"
 _CHECKPOINT_EVERY = 60.0  # seconds
 _LOSS_EVERY = 5  # steps
 _SETTLED = 2 / 3  # share of the steps after which the learning rate has come down to a quarter
+_FEW = 5_000  # painted pixels at which the start model and what was learned count alike
 _DOUBT = 0.3  # share of the start model's opinion in strokes: what is painted still outweighs it
 
 
@@ -146,6 +147,7 @@ class Loop:
         self._outdated |= step > 0 and not _same(judged, self._judged)
         self._judged = judged
         self._learner.doubt = 0.0 if painted.whole else _DOUBT
+        self._learner.learned = painted.learned / (painted.learned + _FEW)
         return Joined(step, len(painted.sections), painted.learned)
 
     def _judge(self, step: int) -> Score:
