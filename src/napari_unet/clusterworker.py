@@ -80,7 +80,8 @@ class Segmenting(WorkerPlugin):
         self._job = Blockwise(predictor, image, Box(*self._given["box"]), layout)
 
     def _compute(self, block: Block) -> tuple[Written, list[str]]:
-        work, notices = self._job.compute(self._job.read(block)), []
+        seen = self._job.read(block)
+        work, notices = self._job.compute(seen), []
         while True:
             try:
                 notices.append(next(work).text)
@@ -91,7 +92,8 @@ class Segmenting(WorkerPlugin):
             for each in chunks:
                 self._pyramids.write(each.chunk, each.classes, each.probabilities)
             sync(self._out, [file for each in chunks for file in self._pyramids.files(each.chunk)])
-        return Written(block, {each.chunk: each.seen for each in chunks}, self._job.predictor.tile), notices
+        sums = {each.chunk: each.seen for each in chunks}
+        return Written(block, sums, self._job.predictor.tile, seen.blank), notices
 
     def _let_go(self) -> None:
         import torch
