@@ -18,7 +18,6 @@ from napari_unet.config import SegmentConfig
 from napari_unet.events import Notice
 from napari_unet.grey import measure
 from napari_unet.layout import CHUNK, Layout
-from napari_unet.problem import Problem
 from napari_unet.tiles import Box
 from napari_unet.volume import Volume
 from napari_unet.voxels import of_multiscale
@@ -51,11 +50,14 @@ def notices(config: SegmentConfig, image: Volume, box: Box, card: Card, layout: 
         Of the model.
     layout : Layout
         Of the result.
+
+    Raises
+    ------
+    Problem
+        If a section cannot be read: better now than after hours.
     """
     yield _size(config, image, layout)
     seen = _look(image, box)
-    if seen.problem:
-        yield Notice(seen.problem)
     yield from _pixel_size(config, image, card)
     looked = f"{len(seen.looked)} of {words.counted(layout.shape[0], 'section')} looked at"
     blank = [
@@ -109,20 +111,16 @@ class _Seen:
     flat: list[int] = field(default_factory=list)
     repeated: list[int] = field(default_factory=list)
     contrast: list[float] = field(default_factory=list)
-    problem: str = ""
 
 
 def _look(image: Volume, box: Box) -> _Seen:
-    """Look at sections spread over a box; what cannot be read is told and left to the job."""
+    """Look at sections spread over a box."""
     seen, end = _Seen(), time.monotonic() + _PATIENCE
     for z in np.unique(np.linspace(box.z0, box.z1 - 1, _SECTIONS).astype(int)).tolist():
         if time.monotonic() > end:
             break
-        try:
-            _look_at(image, box._replace(z0=z), seen)
-            seen.looked.append(z)
-        except Problem as problem:
-            seen.problem = seen.problem or str(problem)
+        _look_at(image, box._replace(z0=z), seen)
+        seen.looked.append(z)
     return seen
 
 
