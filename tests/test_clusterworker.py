@@ -10,12 +10,45 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_unet.blocks import Block
+from napari_unet.blockwise import Blockwise
 from napari_unet.clusterworker import Segmenting
 from napari_unet.config import SegmentConfig
 from napari_unet.layout import read_layout
 from napari_unet.problem import Problem
 from napari_unet.segment import segment
 from napari_unet.tiles import Box
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            ValueError("no such thing"),
+            r"On the worker tcp://w: Something went wrong that should not \(ValueError: no such thing\). "
+            r"Its log tells more. Mend that and run the same command again: what is finished is kept.$",
+        ),
+        (RuntimeError("could not create a primitive"), "On the worker tcp://w: There is not enough memory. Close"),
+    ],
+)
+def test_what_should_not_happen_on_a_worker_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, said: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    tifffile.imwrite(tmp_path / "stack.tif", np.arange(120, dtype=np.uint8).reshape(2, 6, 10))
+    config = SegmentConfig(
+        model="em-membrane-small", image=tmp_path / "stack.tif", out=tmp_path / "out.zarr", precision="float32"
+    )
+    list(segment(config, lambda: True))
+    here = Segmenting(config, read_layout(config.out), Box(0, 2, 0, 6, 0, 10))
+    here.setup(SimpleNamespace(address="tcp://w"))
+    monkeypatch.setattr(Blockwise, "read", fail)
+    with pytest.raises(Problem, match=said):
+        here.compute(Block(()))
+    unexpected = isinstance(error, ValueError)
+    assert ("in fail" in caplog.text) == unexpected  # the whole traceback
 
 
 @pytest.mark.parametrize(("key", "what"), [("model_sha256", "model"), ("image_fingerprint", "image")])

@@ -161,6 +161,27 @@ def test_what_a_kill_left_is_no_hindrance(tmp_path: Path) -> None:
     assert not (tmp_path / "a.tif.partial").exists()
 
 
+def test_two_at_once(tmp_path: Path) -> None:
+    path, classes, _ = result(tmp_path)
+    first = convert(path, tmp_path / "a.tif")
+    assert isinstance([next(first), next(first)][1], Progress)
+    assert f"Another job is writing {tmp_path / 'a.tif'}. Wait until" in problem(path, tmp_path / "a.tif")
+    list(first)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), classes)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.tif", "cells.zarr"]
+
+
+def test_one_that_ends_while_another_begins(tmp_path: Path) -> None:
+    path, classes, _ = result(tmp_path)
+    second = convert(path, tmp_path / "a.tif")
+    next(second)
+    list(convert(path, tmp_path / "a.tif"))
+    with pytest.raises(Problem, match=r"a.tif already exists"):
+        next(second)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), classes)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.tif", "cells.zarr"]
+
+
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,13 @@ def test_autocast_computes_in_the_precision(precision: str) -> None:
         RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("could not create a primitive"),
+        RuntimeError("could not create a primitive descriptor for the convolution forward propagation primitive. Run"),
+        RuntimeError("could not execute a primitive"),
+        RuntimeError("could not create a memory object"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("can't start new thread"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
     ],
 )
 def test_too_little_memory_is_said_with_the_remedy(error: Exception) -> None:
@@ -144,5 +152,7 @@ def test_a_real_shortage_of_memory_is_recognised() -> None:
 def test_other_errors_pass() -> None:
     with pytest.raises(RuntimeError, match="size mismatch"), memory_problems("Choose smaller tiles."):
         raise RuntimeError("size mismatch")
+    with pytest.raises(OSError, match="No space left"), memory_problems("Choose smaller tiles."):
+        raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(Problem, match="as it was"), memory_problems("Choose smaller tiles."):
         raise Problem("as it was")

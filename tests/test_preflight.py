@@ -20,6 +20,7 @@ from napari_unet.events import Notice
 from napari_unet.layout import Layout, create
 from napari_unet.newzarr import create_level, describe
 from napari_unet.preflight import contrast, needed, notices
+from napari_unet.problem import Problem
 from napari_unet.samples import IMAGE
 from napari_unet.tiles import Box
 from napari_unet.volume import Volume, open_volume
@@ -210,11 +211,11 @@ def test_sections_that_differ_in_one_corner_are_not_repeated(tissue: np.ndarray,
     assert not told(stack(sections), tmp_path)[1:]
 
 
-def test_what_cannot_be_read_is_said_and_left_to_the_job(tissue: np.ndarray, tmp_path: Path) -> None:
+def test_what_cannot_be_read_ends_the_job_before_it_computes(tissue: np.ndarray, tmp_path: Path) -> None:
     sections = tissue[:4].astype(np.float32)
     sections[2, 100, 100] = np.nan
-    (said,) = told(stack(sections), tmp_path)[1:]
-    assert said.startswith("Section 2 of stack.tif holds grey values that are not numbers")
+    with pytest.raises(Problem, match=r"Section 2 of stack.tif holds grey values that are not numbers"):
+        told(stack(sections), tmp_path)
 
 
 @dataclass

@@ -203,16 +203,14 @@ def test_an_image_edited_where_the_fingerprint_does_not_look_is_refused(tmp_path
 
 
 def test_a_blank_section_is_said_and_a_blank_stack_refused(stack: Path, tmp_path: Path) -> None:
-    sections = tifffile.imread(stack)
-    sections[1] = 7
+    sections = np.concatenate([tifffile.imread(stack), tifffile.imread(stack)])
+    sections[[1, 3, 4, 6, 7, 8]] = 7
     tifffile.imwrite(stack, sections)
-    said = [
-        e.text
-        for e in segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "a.zarr"))
-        if isinstance(e, Notice)
-    ]
-    assert "The same grey value everywhere: section 1." in said[-2]  # before it begins
-    assert said[-1] == "Section 1 has the same grey value everywhere: its result says nothing."
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "a.zarr", region="1:,:,:")
+    said = [e.text for e in segment(config) if isinstance(e, Notice)]
+    assert "The same grey value everywhere: sections 1, 3, 4 and 6 to 8." in said[-2]  # before it begins
+    assert said[-1] == "The same grey value everywhere, so the result says nothing: sections 1, 3, 4 and 6 to 8."
+    assert len(said) == 4  # and the size, and the pixels
     tifffile.imwrite(stack, np.full_like(sections, 7))
     with pytest.raises(Problem, match="same grey value everywhere"):
         finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "b.zarr"))

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from napari_unet import tiles
 from napari_unet.unet import DEPTH, HALO, UNet, folded
@@ -46,6 +47,18 @@ def test_it_is_the_network_of_the_paper():
 def test_narrower_ones(width: int, millions: float):
     net, _ = on_meta(188, width=width)
     assert round(parameters(net) / 1e6, 2) == millions
+
+
+@pytest.mark.parametrize(("kept", "percent"), [(512, 28), (1024, 13), (2048, 6)])
+def test_what_the_halo_costs(kept: int, percent: int):
+    """As docs/benchmarks.md says, against a tile so large that it does not count."""
+
+    def work(side: int) -> float:
+        with FlopCounterMode(display=False) as counted:
+            on_meta(side + 2 * (HALO + 2), width=32)
+        return counted.get_total_flops() / side**2
+
+    assert round(100 * (work(kept) / work(2**17) - 1)) == percent
 
 
 @given(st.integers(1, 5), st.integers(1, 254), st.booleans())

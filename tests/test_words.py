@@ -1,11 +1,13 @@
 """Numbers are said as people say them."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet.events import Compared
-from napari_unet.words import counted, duration, for_window, verdict
+from napari_unet.words import counted, duration, for_window, sections, verdict
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,32 @@ def test_a_duration_is_right_to_the_second_or_minute(seconds):
 )
 def test_a_number_of_things(number, words):
     assert counted(number, "section") == words
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ([3], "section 3"), ([4, 3], "sections 3 and 4"), ([3, 4, 5], "sections 3 to 5"),
+        ([3, 5, 8, 9, 10, 5], "sections 3, 5 and 8 to 10"),
+        (range(0, 20, 2), "sections 0, 2, 4, 6, 8, 10 and 4 more"),
+        ([*range(0, 10, 2), *range(20, 2020), *range(3000, 3002)], "sections 0, 2, 4, 6, 8, 20 to 2019 and 2 more"),
+    ],
+)  # fmt: skip
+def test_sections_are_named_but_not_too_many(numbers, words):
+    assert sections(numbers) == words
+
+
+@given(st.sets(st.integers(0, 60), min_size=1))
+def test_each_section_is_named_or_counted(numbers):
+    named, more = 0, 0
+    for part in re.split(", | and ", sections(numbers).split(" ", 1)[1]):
+        if part.endswith(" more"):
+            more = int(part.split()[0])
+        else:
+            first, last = part.split(" to ") if " to " in part else (part, part)
+            assert set(range(int(first), int(last) + 1)) <= numbers
+            named += int(last) - int(first) + 1
+    assert named + more == len(numbers)
 
 
 @pytest.mark.parametrize(

@@ -29,17 +29,23 @@ class Seen:
     window: Window
     grey: Grey
 
+    @property
+    def blank(self) -> bool:
+        """Whether its section has the same grey value everywhere."""
+        return not self.grey.std
+
 
 @dataclass(frozen=True)
 class Written:
     """A block that a worker of a cluster wrote, with the checksum of what it saw under each chunk.
 
-    `tile` is the largest side of the tiles it was computed in.
+    `tile` is the largest side of the tiles it was computed in, `blank` whether its section has one grey value.
     """
 
     block: Block
     seen: dict[Chunk, int]
     tile: int
+    blank: bool
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,6 @@ class Blockwise:
         """Return the chunks of a block; yield what the user should know."""
         around = self._around(seen.block)
         there = self._on_image(around)
-        if not seen.grey.std:
-            yield Notice(f"Section {there.z0} has the same grey value everywhere: its result says nothing.")
         found = yield from self.predictor.logits(seen.window, seen.grey, there)
         classes, probabilities = self.kept(found)
         chunks = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from napari_unet import __version__
 from napari_unet.blocks import Block
 from napari_unet.blockwise import Blockwise, Written
 from napari_unet.config import SegmentConfig
-from napari_unet.device import choose, largest_tile
+from napari_unet.device import choose, largest_tile, memory_problems
 from napari_unet.disk import disk_problems, sync
 from napari_unet.layout import Layout
 from napari_unet.model import load
@@ -80,7 +81,8 @@ class Segmenting(WorkerPlugin):
         self._job = Blockwise(predictor, image, Box(*self._given["box"]), layout)
 
     def _compute(self, block: Block) -> tuple[Written, list[str]]:
-        work, notices = self._job.compute(self._job.read(block)), []
+        seen = self._job.read(block)
+        work, notices = self._job.compute(seen), []
         while True:
             try:
                 notices.append(next(work).text)
@@ -91,7 +93,8 @@ class Segmenting(WorkerPlugin):
             for each in chunks:
                 self._pyramids.write(each.chunk, each.classes, each.probabilities)
             sync(self._out, [file for each in chunks for file in self._pyramids.files(each.chunk)])
-        return Written(block, {each.chunk: each.seen for each in chunks}, self._job.predictor.tile), notices
+        sums = {each.chunk: each.seen for each in chunks}
+        return Written(block, sums, self._job.predictor.tile, seen.blank), notices
 
     def _let_go(self) -> None:
         import torch
@@ -101,11 +104,17 @@ class Segmenting(WorkerPlugin):
 
     @contextlib.contextmanager
     def _here(self) -> Iterator[None]:
-        """Say of a Problem on which worker it is."""
+        """Say what went wrong, and on which worker."""
         try:
-            yield
+            with memory_problems("Close other programs there, or choose another device (--device)."):
+                yield
         except Problem as problem:
             raise Problem(f"On the worker {self._address}: {problem}") from problem
+        except Exception as error:
+            logging.getLogger(__name__).exception("What a developer needs to know of it:")
+            what = f"Something went wrong that should not ({type(error).__name__}: {error})"
+            remedy = "Its log tells more. Mend that and run the same command again: what is finished is kept."
+            raise Problem(f"On the worker {self._address}: {what}. {remedy}") from error
 
 
 def compute(name: str, block: Block) -> tuple[Written, list[str]]:

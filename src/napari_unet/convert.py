@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_unet.disk import disk_problems, sync
+from napari_unet.disk import disk_problems, lock, sync
 from napari_unet.events import Event, Finished, Notice, Progress, Started
 from napari_unet.layout import NOT_COMPUTED, Layout
 from napari_unet.newzarr import refuse_inside
@@ -51,21 +52,20 @@ def convert(
     Raises
     ------
     Problem
-        If there is no such result, `out` exists or is no TIFF, or the disk is full or cannot be written.
+        If there is no such result, `out` exists, is written by another job or is no TIFF, or the disk is full or
+        cannot be written.
     """
     found = _opened(result, probabilities)
     if out.suffix.lower() not in _SUFFIXES:
         raise Problem(f"{out} does not end in .tif, and only TIFF is written. Choose another name.")
     refuse_inside(out)
-    if out.exists():
-        raise Problem(f"{out} already exists. Choose another name, or delete it first.")
+    _refuse_existing(out)
     depth, height, width = found.layout.shape
     what = f"{counted(depth, 'section')} of {height} x {width} pixels"
     yield Started("convert", "processor", what)
     beside = out.with_name(out.name + ".partial")
     missing, began = 0, time.monotonic()
-    with disk_problems(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with disk_problems(out), _alone(out):
         try:
             for done, lacking in enumerate(_writing(beside, found, str(result), probabilities), start=1):
                 missing += lacking
@@ -83,6 +83,26 @@ def convert(
             f"they are {0 if probabilities else NOT_COMPUTED} in {out.name}."
         )
     yield Finished(str(out), f"{what} written")
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise Problem(f"{out} already exists. Choose another name, or delete it first.")
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Let nobody else write `out` meanwhile, which does not exist."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    file = out.with_name(out.name + ".lock")
+    with lock(file, out) as held:
+        try:
+            _refuse_existing(out)  # another job may have ended just now
+            yield
+        finally:
+            held.close()
+            with contextlib.suppress(OSError):  # on Windows, while another job looks at it
+                file.unlink()
 
 
 def _opened(path: Path, probabilities: bool) -> Result:

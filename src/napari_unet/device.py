@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import platform
 import sys
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
     import torch
 
 _MAPS = 8  # maps of the first level in memory at once: 2.4 to 5.5 on a processor; the rest is for a GPU's workspaces
-_NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED")  # in the words of torch and CUDA
+_NO_MEMORY = (
+    *("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED"),  # in the words of torch and CUDA
+    # oneDNN gives no reason: it lacks memory, or a system refuses it memory for the code that it makes.
+    *("could not create a primitive", "could not execute a primitive", "could not create a memory"),
+    *("bad_alloc", "can't start new thread"),  # C++, Python
+)
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ def memory_problems(remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, OSError) as error:
         if not lacks_memory(error):
             raise
         raise Problem(f"There is not enough memory. {remedy}") from error
@@ -166,5 +172,7 @@ def lacks_memory(error: Exception) -> bool:
     """Tell whether the device or the machine ran out of memory."""
     import torch
 
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     # torch has no class of its own for the processor's memory, nor for all that a GPU runs out of.
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in _NO_MEMORY)

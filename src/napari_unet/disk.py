@@ -22,8 +22,14 @@ else:
 _BLINK = 0.2  # seconds; who only looks whether a file is locked holds it for less
 
 
-def lock(file: Path) -> IO[bytes]:
+def lock(file: Path, guarded: Path | None = None) -> IO[bytes]:
     """Open `file` and lock it; the system releases it when it is closed or the process dies.
+
+    Parameters
+    ----------
+    file : Path
+    guarded : Path or None
+        What nobody else may write meanwhile; None for the folder of `file`.
 
     Raises
     ------
@@ -35,7 +41,7 @@ def lock(file: Path) -> IO[bytes]:
     while not _held(opened):
         if time.monotonic() > end:
             opened.close()
-            raise Problem(f"Another job is writing {file.parent}. Wait until it ends, or stop it.")
+            raise Problem(f"Another job is writing {guarded or file.parent}. Wait until it ends, or stop it.")
         time.sleep(_BLINK / 20)
     return opened
 

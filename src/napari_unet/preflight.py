@@ -12,17 +12,15 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from napari_unet import omezarr
+from napari_unet import omezarr, words
 from napari_unet.card import Card, bundled
 from napari_unet.config import SegmentConfig
 from napari_unet.events import Notice
 from napari_unet.grey import measure
 from napari_unet.layout import CHUNK, Layout
-from napari_unet.problem import Problem
 from napari_unet.tiles import Box
 from napari_unet.volume import Volume
 from napari_unet.voxels import of_multiscale
-from napari_unet.words import counted
 
 _SECTIONS = 16  # so many are looked at, at most
 _PATIENCE = 5.0  # seconds; a slow disk is not looked at for longer
@@ -34,7 +32,6 @@ _LINE = 2.0  # pixels; half the width of a membrane, about
 # inverted, the same below zero; noise has 0.00 to 0.02.
 _INVERTED = -0.05
 _FITS = 0.7, 1.5  # pixel size over that of the training
-_NAMED = 6  # sections that are named one by one
 
 
 def notices(config: SegmentConfig, image: Volume, box: Box, card: Card, layout: Layout) -> Iterator[Notice]:
@@ -53,15 +50,18 @@ def notices(config: SegmentConfig, image: Volume, box: Box, card: Card, layout: 
         Of the model.
     layout : Layout
         Of the result.
+
+    Raises
+    ------
+    Problem
+        If a section cannot be read: better now than after hours.
     """
     yield _size(config, image, layout)
     seen = _look(image, box)
-    if seen.problem:
-        yield Notice(seen.problem)
     yield from _pixel_size(config, image, card)
-    looked = f"{len(seen.looked)} of {counted(layout.shape[0], 'section')} looked at"
+    looked = f"{len(seen.looked)} of {words.counted(layout.shape[0], 'section')} looked at"
     blank = [
-        f"{what}: {_named(sections)}. "
+        f"{what}: {words.sections(sections)}. "
         for what, sections in (("Black", seen.black), ("The same grey value everywhere", seen.flat))
         if sections
     ]
@@ -70,7 +70,7 @@ def notices(config: SegmentConfig, image: Volume, box: Box, card: Card, layout: 
         yield Notice(f"{''.join(blank)}The result will say nothing there ({looked}). {remedy}")
     if seen.repeated:
         remedy = "Unless they stand in for lost ones, save the stack again from its source."
-        yield Notice(f"Equal to the next section, pixel by pixel: {_named(seen.repeated)} ({looked}). {remedy}")
+        yield Notice(f"Equal to the next section, pixel by pixel: {words.sections(seen.repeated)} ({looked}). {remedy}")
     # Other models may have been trained on bright membranes: their cards do not tell.
     if config.model in bundled() and seen.contrast and np.median(seen.contrast) < _INVERTED:
         yield Notice(
@@ -111,20 +111,16 @@ class _Seen:
     flat: list[int] = field(default_factory=list)
     repeated: list[int] = field(default_factory=list)
     contrast: list[float] = field(default_factory=list)
-    problem: str = ""
 
 
 def _look(image: Volume, box: Box) -> _Seen:
-    """Look at sections spread over a box; what cannot be read is told and left to the job."""
+    """Look at sections spread over a box."""
     seen, end = _Seen(), time.monotonic() + _PATIENCE
     for z in np.unique(np.linspace(box.z0, box.z1 - 1, _SECTIONS).astype(int)).tolist():
         if time.monotonic() > end:
             break
-        try:
-            _look_at(image, box._replace(z0=z), seen)
-            seen.looked.append(z)
-        except Problem as problem:
-            seen.problem = seen.problem or str(problem)
+        _look_at(image, box._replace(z0=z), seen)
+        seen.looked.append(z)
     return seen
 
 
@@ -170,10 +166,10 @@ def _spread(box: Box) -> Iterator[tuple[slice, slice]]:
 def _size(config: SegmentConfig, image: Volume, layout: Layout) -> Notice:
     """Say how much there is to do, and whether the disk has room for the result."""
     depth, height, width = layout.shape
-    stack = f"{counted(depth, 'section')} of {height} x {width} pixels"
+    stack = f"{words.counted(depth, 'section')} of {height} x {width} pixels"
     size = _bytes(depth * height * width * image.dtype.itemsize)
     chunks = depth * math.ceil(height / CHUNK) * math.ceil(width / CHUNK)
-    what = f"{stack} ({size}), {counted(chunks, 'chunk')}."
+    what = f"{stack} ({size}), {words.counted(chunks, 'chunk')}."
     most = max(needed(layout), 10**6)  # metadata and log included
     try:
         free = shutil.disk_usage(config.out).free
@@ -193,7 +189,7 @@ def _pixel_size(config: SegmentConfig, image: Volume, card: Card) -> Iterator[No
     trained = sorted({math.sqrt(y * x) for _, y, x in card.voxel_size if y * x > 0})
     if not trained:
         return
-    on = f"{card.name} was trained on pixels of {_listed([f'{size:.3g}' for size in trained])} nm"
+    on = f"{card.name} was trained on pixels of {words.listed([f'{size:.3g}' for size in trained])} nm"
     if image.voxel_size is None:
         yield Notice(f"The voxel size of this image is not known; {on}.")
         return
@@ -243,15 +239,3 @@ def _bytes(count: int) -> str:
         if count >= unit:
             return f"{count / unit:.1f} {name}" if count < 10 * unit else f"{count / unit:,.0f} {name}"
     return "less than 1 MB"
-
-
-def _named(sections: list[int]) -> str:
-    """Return the numbers of sections in words, not too many."""
-    shown, more = sections[:_NAMED], len(sections) - _NAMED
-    words = [*map(str, shown), *([f"{more} more"] if more > 0 else [])]
-    return f"section{'s' * (len(sections) > 1)} {_listed(words)}"
-
-
-def _listed(words: list[str]) -> str:
-    """Join words as a sentence does."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SEAMS = "seams.json"
 SIDES = (128, 64, 32)  # of a window, in pixels; the smaller ones where memory is short
 _MOST, _EVERY = 8, 50  # windows at most, and chunks for each: less than a hundredth of the work
+_EQUAL = 1e-5  # by so much outputs of the network may differ between tilings, by rounding
 _ROUNDED = 1  # of 255: by so much a probability may differ that is the same but for rounding
 
 
@@ -60,7 +61,10 @@ class Certificate:
         if self.probabilities is not None:
             told += f", probabilities differ from the result by at most {self.probabilities} of 255"
         between = f"by at most {self.between_tilings:.1g} between two tilings computed again"
-        return f"{told}; outputs of the network differ {between}"
+        told += f"; outputs of the network differ {between}"
+        if not same and self.between_tilings <= _EQUAL:
+            told += ", so tiles are not why: another processor or device may have computed the result"
+        return told
 
     def save(self, result: Path) -> None:
         """Keep it beside the result."""

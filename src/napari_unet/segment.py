@@ -27,7 +27,7 @@ from napari_unet.store import Store, open_store
 from napari_unet.tiles import Box
 from napari_unet.unet import folded
 from napari_unet.volume import Volume, open_volume
-from napari_unet.words import counted
+from napari_unet.words import counted, sections
 
 _LOOKED_AT = 16  # finished chunks under which the image is compared with what it was; 16 megapixels at most
 
@@ -109,6 +109,7 @@ class _Job:
         predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
         self._blockwise = Blockwise(predictor, image, box, store.layout)
         self._tiled: dict[Block, int] = {}  # in tiles of which side each block was computed
+        self._blank = set[int]()  # sections of the image that show nothing, as far as they were computed now
 
     def events(self, should_stop: Callable[[], bool], looked_at: Callable[[], Look | None]) -> Iterator[Event]:
         """Compute all chunks that are pending."""
@@ -143,12 +144,14 @@ class _Job:
                 said.add(what)
                 yield what
         self._store.flush()
+        if self._blank:
+            yield Notice(f"The same grey value everywhere, so the result says nothing: {sections(self._blank)}.")
         if done < total:
             yield Finished(str(self._store.path), f"{done:,} of {total:,} chunks are kept", True)
             return
-        sections = counted(self._box.z1 - self._box.z0, "section")
+        depth = counted(self._box.z1 - self._box.z0, "section")
         certificate = yield from self._certified()
-        yield Finished(str(self._store.path), f"{sections} segmented{certificate}")
+        yield Finished(str(self._store.path), f"{depth} segmented{certificate}")
 
     def _refuse_edited(self) -> None:
         """Raise a Problem if the image is not what some finished chunks, spread over them, were computed from."""
@@ -187,7 +190,7 @@ class _Job:
                     break
                 for each in (yield from self._blockwise.compute(seen)):
                     writer.do(self._store.write, each.chunk, each.classes, each.probabilities, each.seen)
-                self._tiled[seen.block] = self._blockwise.predictor.tile
+                self._note(seen.block, self._blockwise.predictor.tile, seen.blank)
                 yield seen.block
             writer.settle()
 
@@ -204,8 +207,13 @@ class _Job:
                     continue
                 for chunk, seen in what.seen.items():
                     self._store.written(chunk, seen)
-                self._tiled[what.block] = what.tile
+                self._note(what.block, what.tile, what.blank)
                 yield what.block
+
+    def _note(self, block: Block, tile: int, blank: bool) -> None:
+        self._tiled[block] = tile
+        if blank:
+            self._blank.add(self._box.z0 + block.z)
 
 
 def _on_result(look: Look | None, box: Box) -> Place | None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
 from napari_unet.events import Compared
+
+_NAMED = 6  # sections, or runs of them, that are named one by one
 
 
 def duration(seconds: float) -> str:
@@ -20,6 +23,26 @@ def duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number of things, such as "1 section" or "1,200 sections"."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words as a sentence does: "2, 3 and 7"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def sections(numbers: Iterable[int]) -> str:
+    """Return at least one section by its number, such as "sections 3, 5 and 8 to 14"; not too many one by one."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = [part for run in runs for part in ([[run[0], run[-1]]] if len(run) > 2 else [[each] for each in run])]
+    words = [" to ".join(map(str, part)) for part in parts[:_NAMED]]
+    if more := sum(map(len, runs)) - sum(part[-1] - part[0] + 1 for part in parts[:_NAMED]):
+        words.append(f"{more:,} more")
+    return f"section{'s' * (len(parts) > 1 or len(parts[0]) > 1)} {listed(words)}"
 
 
 def verdict(compared: Compared) -> str:

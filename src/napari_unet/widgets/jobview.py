@@ -11,7 +11,7 @@ from napari_unet.widgets.job import Job, job_view
 from napari_unet.widgets.rows import Sentences
 from napari_unet.words import counted, for_window
 
-_NOTICES = 3  # the latest ones stay in view
+_APART = 6  # pixels between two notices
 
 
 class JobView(QWidget):
@@ -32,15 +32,14 @@ class JobView(QWidget):
         super().__init__(objectName=job_view(verb))
         self._job: Job | None = None
         self._score = ""
-        self._notices: list[str] = []
         self._stopping = False
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
-        self._line, self._said, self._joined = Sentences(), Sentences(), Sentences()
+        self._line, self._joined = Sentences(), Sentences()
+        self._said = QVBoxLayout()  # a paragraph for each notice
         self._joined.setObjectName("joined")
         self._line.setObjectName("progress")
-        self._said.setObjectName("said")
         self._stop, self._resume = QPushButton("Stop"), QPushButton(resume_word)
         self._stop.setObjectName("stop")
         self._resume.setObjectName("resume")
@@ -56,8 +55,8 @@ class JobView(QWidget):
         column.addWidget(self._line)
         column.addLayout(buttons)  # above what may become long: always in view
         column.addWidget(self._joined)
-        column.addWidget(self._said)
-        self._said.hide()
+        column.addLayout(self._said)
+        self._said.setSpacing(_APART)
         self._joined.hide()
         self._show_buttons()
 
@@ -71,12 +70,13 @@ class JobView(QWidget):
         if self._job is not None:
             self._job.happened.disconnect(self._on_event)
         self._job = job
-        self._score, self._notices, self._stopping = "", [], False
+        self._score, self._stopping = "", False
         self._bar.setRange(0, 0)
         self._line.setText("Starting ...")
-        for each in (self._said, self._joined):
-            each.clear()
-            each.hide()
+        self._joined.hide()
+        while said := self._said.takeAt(0):
+            said.widget().hide()
+            said.widget().deleteLater()
         for event in job.events:
             self._show(event)
         job.happened.connect(self._on_event)
@@ -109,9 +109,7 @@ class JobView(QWidget):
             case Score(trusted=False, held=held):
                 self._score = f" · no score to trust yet: {held:,} of {TRUSTED:,} pixels held out"
             case Notice(text):
-                self._notices = [*self._notices, text][-_NOTICES:]
-                self._said.setText("\n".join(self._notices))
-                self._said.show()
+                self._say(text)
             case Joined(step, sections, pixels):
                 there = counted(sections, "section")
                 self._joined.setText(f"Your last strokes joined at step {step:,}: {pixels:,} pixels in {there}.")
@@ -120,6 +118,19 @@ class JobView(QWidget):
                 self._line.setText(f"{'Stopped' if stopped else 'Done'}: {for_window(detail)}.")
             case Failed(text):
                 self._line.setText(text)
+
+    def _say(self, text: str) -> None:
+        """Add a paragraph; what was said before comes last again."""
+        paragraphs = [self._said.itemAt(i).widget() for i in range(self._said.count())]
+        notice = next((each for each in paragraphs if each.text() == text), None)
+        if notice:
+            self._said.removeWidget(notice)
+        else:
+            notice = Sentences()
+            notice.setObjectName("said")
+            notice.setText(text)
+        self._said.addWidget(notice)
+        notice.show()
 
     def _show_buttons(self) -> None:
         """Offer what can be done now."""
