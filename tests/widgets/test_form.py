@@ -55,9 +55,9 @@ def on_screen(qtbot):
     """A form of all settings of a training."""
     form = Form(TrainSettings, list(TrainSettings.model_fields))
     qtbot.addWidget(form)
-    with qtbot.waitExposed(form):
+    with qtbot.waitActive(form):  # only then does Tab finish what is typed
         form.show()
-    form.activateWindow()
+        form.activateWindow()
     return form
 
 
