@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from itertools import takewhile
 
 from napari_unet.ahead import Behind, ahead
 from napari_unet.blocks import Block, Place, blocks, nearest_first
@@ -15,7 +14,7 @@ from napari_unet.config import SegmentConfig
 from napari_unet.device import Compute, choose, lacks_memory, largest_tile, memory_problems
 from napari_unet.disk import write_json
 from napari_unet.events import Event, Finished, Notice, Progress, Started
-from napari_unet.layout import CONFIG, Chunk, Layout, read_layout
+from napari_unet.layout import CONFIG, Layout, read_layout
 from napari_unet.log import LOG, record
 from napari_unet.model import Model, load
 from napari_unet.predict import Predictor
@@ -30,7 +29,7 @@ from napari_unet.unet import folded
 from napari_unet.volume import Volume, open_volume
 from napari_unet.words import counted, sections
 
-_LOOKED_AT = 16  # finished chunks whose image is looked at before a job goes on; the others are in the end
+_LOOKED_AT = 16  # finished chunks under which the image is compared with what it was; 16 megapixels at most
 
 
 def segment(
@@ -116,8 +115,7 @@ class _Job:
         """Compute all chunks that are pending."""
         on = self._config.scheduler or str(self._blockwise.predictor.compute)
         yield Started("segment", on, f"{self._image.name} with {self._model.card.name}")
-        former = list(self._store.seen.items())
-        self._refuse_edited(_spread(former))
+        self._refuse_edited()
         pending, total = self._store.pending, self._store.total
         if not pending and (self._store.path / SEAMS).exists():
             yield Finished(str(self._store.path), "already done")
@@ -148,21 +146,18 @@ class _Job:
         self._store.flush()
         if self._blank:
             yield Notice(f"The same grey value everywhere, so the result says nothing: {sections(self._blank)}.")
-        stopped = done < total
-        if kept and not stopped:
-            yield Notice("Reading again what the finished chunks were computed from, to see that nobody edited it.")
-            self._refuse_edited(takewhile(lambda _: not should_stop(), former))
-            stopped = should_stop()
-        if stopped:
+        if done < total:
             yield Finished(str(self._store.path), f"{done:,} of {total:,} chunks are kept", True)
             return
         depth = counted(self._box.z1 - self._box.z0, "section")
         certificate = yield from self._certified()
         yield Finished(str(self._store.path), f"{depth} segmented{certificate}")
 
-    def _refuse_edited(self, finished: Iterable[tuple[Chunk, int]]) -> None:
-        """Raise a Problem if the image is not what finished chunks, given with their checksums, were computed from."""
-        for chunk, before in finished:
+    def _refuse_edited(self) -> None:
+        """Raise a Problem if the image is not what some finished chunks, spread over them, were computed from."""
+        seen = list(self._store.seen.items())
+        for i in sorted({i * (len(seen) - 1) // (_LOOKED_AT - 1) for i in range(_LOOKED_AT)} if seen else ()):
+            chunk, before = seen[i]
             if self._blockwise.seen(chunk) != before:
                 z = self._box.z0 + chunk.z
                 raise Problem(
@@ -221,12 +216,6 @@ class _Job:
             self._blank.add(self._box.z0 + block.z)
 
 
-def _spread(finished: list[tuple[Chunk, int]]) -> Iterator[tuple[Chunk, int]]:
-    """Yield a few of the finished chunks, the first and the last and others between them."""
-    for i in sorted({i * (len(finished) - 1) // (_LOOKED_AT - 1) for i in range(_LOOKED_AT)} if finished else ()):
-        yield finished[i]
-
-
 def _on_result(look: Look | None, box: Box) -> Place | None:
     """Return where a voxel of the image lies on the result of a box of it."""
     return Place(look.z - box.z0, look.y - box.y0, look.x - box.x0) if look else None
@@ -274,9 +263,9 @@ def _layout(config: SegmentConfig, compute: Compute, model: Model, image: Volume
 
 
 def _refuse_blank(image: Volume, box: Box) -> None:
-    """Raise a Problem if no section shows anything; the middle of a stack often does first."""
+    """Raise a Problem if the first, the middle and the last section show nothing at all."""
     sections = Sections(image)
-    for z in (*range((box.z0 + box.z1) // 2, box.z1), *range(box.z0, (box.z0 + box.z1) // 2)):
+    for z in sorted({box.z0, (box.z0 + box.z1) // 2, box.z1 - 1}):
         if sections.read(Box(z, z + 1, box.y0, box.y0 + 1, box.x0, box.x0 + 1))[1].std:
             return
     raise Problem(f"{image.name} has the same grey value everywhere. Choose the image that shows the tissue.")
