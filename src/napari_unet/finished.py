@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_unet.layout import CHUNK, Chunk, read_layout
+from napari_unet.layout import Chunk, read_layout
 
 DONE = "done.jsonl"
 LOCK = "segmentation.lock"  # held by the job that makes the result
@@ -30,7 +30,7 @@ def finished_chunks(path: Path) -> tuple[int, int]:
         If `path` holds no result.
     """
     layout = read_layout(path)
-    grid = (layout.shape[0], *(math.ceil(side / CHUNK) for side in layout.shape[1:]))
+    grid = layout.grid
     log = path / DONE
     text = log.read_bytes() if log.exists() else b""
     text = text[: text.rfind(b"\n") + 1]

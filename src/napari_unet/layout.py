@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import zarr
 
 from napari_unet import __version__
@@ -76,10 +77,15 @@ class Layout:
     probabilities: bool
     provenance: dict[str, Any]
 
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """How many chunks there are along Z, Y and X."""
+        z, y, x = self.shape
+        return z, math.ceil(y / CHUNK), math.ceil(x / CHUNK)
+
     def chunks(self) -> list[Chunk]:
         """Return all chunks in the order z, y, x."""
-        rows, columns = (range(math.ceil(side / CHUNK)) for side in self.shape[1:])
-        return [Chunk(z, y, x) for z in range(self.shape[0]) for y in rows for x in columns]
+        return [Chunk(*at) for at in np.ndindex(self.grid)]
 
     def level_shapes(self) -> list[tuple[int, int, int]]:
         """Return (Z, Y, X) of every pyramid level: Y and X halved until both are at most 512."""

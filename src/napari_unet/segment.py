@@ -13,6 +13,7 @@ from napari_unet.blockwise import Blockwise
 from napari_unet.config import SegmentConfig
 from napari_unet.device import Compute, choose, lacks_memory, largest_tile, memory_problems
 from napari_unet.disk import write_json
+from napari_unet.edited import Comparison
 from napari_unet.events import Event, Finished, Notice, Progress, Started
 from napari_unet.layout import CONFIG, Layout, read_layout
 from napari_unet.log import LOG, record
@@ -29,7 +30,7 @@ from napari_unet.unet import folded
 from napari_unet.volume import Volume, open_volume
 from napari_unet.words import counted
 
-_LOOKED_AT = 16  # finished chunks under which the image is compared with what it was; 16 megapixels at most
+_PATIENCE = 5.0  # seconds in which an edited image is looked for before anything is computed; the rest comes at the end
 
 
 def segment(
@@ -108,17 +109,34 @@ class _Job:
         tile = config.tile or largest_tile(compute, model.card.width)
         predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
         self._blockwise = Blockwise(predictor, image, box, store.layout)
+        self._compared = Comparison(store.seen, self._blockwise.seen)
         self._tiled: dict[Block, int] = {}  # in tiles of which side each block was computed
 
     def events(self, should_stop: Callable[[], bool], looked_at: Callable[[], Look | None]) -> Iterator[Event]:
         """Compute all chunks that are pending."""
         on = self._config.scheduler or str(self._blockwise.predictor.compute)
         yield Started("segment", on, f"{self._image.name} with {self._model.card.name}")
-        self._refuse_edited()
-        pending, total = self._store.pending, self._store.total
-        if not pending and (self._store.path / SEAMS).exists():
+        end = time.monotonic() + _PATIENCE
+        self._refuse_edited(lambda: time.monotonic() > end, spread=True)
+        already = not self._store.pending and (self._store.path / SEAMS).exists()
+        if not already:
+            yield from self._computed(should_stop, looked_at)
+        total = self._store.total
+        if self._store.done == total and (left := self._compared.left):
+            yield Notice(f"Comparing the image with what it was under {counted(left, 'chunk')} that were kept.")
+            self._refuse_edited(should_stop)
+        if self._store.done < total or self._compared.left:
+            yield Finished(str(self._store.path), f"{self._store.done:,} of {total:,} chunks are kept", True)
+        elif already:
             yield Finished(str(self._store.path), "already done")
-            return
+        else:
+            sections = counted(self._box.z1 - self._box.z0, "section")
+            certificate = yield from self._certified()
+            yield Finished(str(self._store.path), f"{sections} segmented{certificate}")
+
+    def _computed(self, should_stop: Callable[[], bool], looked_at: Callable[[], Look | None]) -> Iterator[Event]:
+        """Compute what is pending until it should stop; say what is worth knowing, and how far it is."""
+        pending, total = self._store.pending, self._store.total
         done = kept = total - len(pending)
         tile, left = self._blockwise.predictor.tile, set(pending)
         # Nobody noted in which tiles a former run computed what is kept: as this run would.
@@ -143,24 +161,14 @@ class _Job:
                 said.add(what)
                 yield what
         self._store.flush()
-        if done < total:
-            yield Finished(str(self._store.path), f"{done:,} of {total:,} chunks are kept", True)
-            return
-        sections = counted(self._box.z1 - self._box.z0, "section")
-        certificate = yield from self._certified()
-        yield Finished(str(self._store.path), f"{sections} segmented{certificate}")
 
-    def _refuse_edited(self) -> None:
-        """Raise a Problem if the image is not what some finished chunks, spread over them, were computed from."""
-        seen = list(self._store.seen.items())
-        for i in sorted({i * (len(seen) - 1) // (_LOOKED_AT - 1) for i in range(_LOOKED_AT)} if seen else ()):
-            chunk, before = seen[i]
-            if self._blockwise.seen(chunk) != before:
-                z = self._box.z0 + chunk.z
-                raise Problem(
-                    f"Section {z} of {self._image.name} is not what it was when {self._store.path} was computed. "
-                    "Put the former image back, or segment the present one into another result."
-                )
+    def _refuse_edited(self, enough: Callable[[], bool], spread: bool = False) -> None:
+        """Raise a Problem if the image is found not to be what finished chunks were computed from."""
+        if (z := self._compared.edited(enough, spread)) is not None:
+            raise Problem(
+                f"Section {self._box.z0 + z} of {self._image.name} is not what it was when {self._store.path} was "
+                "computed. Put the former image back, or segment the present one into another result."
+            )
 
     def _certified(self) -> Generator[Notice, None, str]:
         """Look for seams; return what is found, in words. All is computed: what goes wrong here is only said."""

@@ -103,10 +103,13 @@ class Store:
         self.close()
 
     @property
-    def seen(self) -> dict[Chunk, int]:
-        """The checksum of the image under each finished chunk, in their order, where it is known."""
-        known = {chunk: self._seen.get(chunk) for chunk in sorted(self._done)}
-        return {chunk: seen for chunk, seen in known.items() if seen is not None}
+    def seen(self) -> np.ndarray:
+        """The checksum of the image under each finished chunk, -1 where it is not known: int64 (z, y, x)."""
+        found = np.full(self.layout.grid, -1, np.int64)
+        for chunk in self._done:
+            if (seen := self._seen.get(chunk)) is not None:
+                found[chunk.z, chunk.y, chunk.x] = seen
+        return found
 
     @property
     def done(self) -> int:
