@@ -255,6 +255,16 @@ def test_a_blank_section_is_said_and_a_blank_stack_refused(stack: Path, tmp_path
         finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "b.zarr"))
 
 
+def test_a_stack_that_shows_something_in_one_section_is_segmented(stack: Path, tmp_path: Path) -> None:
+    sections = np.zeros((20, 40, 50), np.uint8)
+    sections[6] = tifffile.imread(stack)[0]
+    tifffile.imwrite(stack, sections)
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
+    assert finish(config).detail.startswith("20 sections segmented")
+    with pytest.raises(Problem, match="same grey value everywhere"):
+        finish(config.model_copy(update={"region": "7:,:,:", "out": tmp_path / "blank.zarr"}))
+
+
 def test_chunks_join_without_seams_whatever_the_region(trained: UNet, tissue: np.ndarray, tmp_path: Path) -> None:
     section = np.tile(tissue, (5, 5))[:1070, :1050]
     tifffile.imwrite(tmp_path / "large.tif", section)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
+import numpy as np
+
 from napari_unet.ahead import Behind, ahead
 from napari_unet.blocks import Block, Place, blocks, nearest_first
 from napari_unet.blockwise import Blockwise
@@ -30,7 +32,9 @@ from napari_unet.unet import folded
 from napari_unet.volume import Volume, open_volume
 from napari_unet.words import counted
 
-_PATIENCE = 5.0  # seconds in which an edited image is looked for before anything is computed; the rest comes at the end
+_PATIENCE = (
+    5.0  # seconds in which an image is looked at before anything is computed: whether it is blank, or was edited
+)
 
 
 def segment(
@@ -263,9 +267,10 @@ def _layout(config: SegmentConfig, compute: Compute, model: Model, image: Volume
 
 
 def _refuse_blank(image: Volume, box: Box) -> None:
-    """Raise a Problem if the first, the middle and the last section show nothing at all."""
-    sections = Sections(image)
-    for z in sorted({box.z0, (box.z0 + box.z1) // 2, box.z1 - 1}):
-        if sections.read(Box(z, z + 1, box.y0, box.y0 + 1, box.x0, box.x0 + 1))[1].std:
+    """Raise a Problem if all sections show nothing at all; what cannot be read in a few seconds gets the benefit."""
+    sections, end = Sections(image), time.monotonic() + _PATIENCE
+    # To and fro: a stack may begin, or end, with many black sections.
+    for z in (box.z0 + np.random.default_rng(0).permutation(box.z1 - box.z0)).tolist():
+        if time.monotonic() > end or sections.read(Box(z, z + 1, box.y0, box.y0 + 1, box.x0, box.x0 + 1))[1].std:
             return
     raise Problem(f"{image.name} has the same grey value everywhere. Choose the image that shows the tissue.")
