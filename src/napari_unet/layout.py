@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import zarr
@@ -36,8 +36,7 @@ NOT_COMPUTED = 255
 CONFIG = "config.json"
 
 
-@dataclass(frozen=True, order=True)
-class Chunk:
+class Chunk(NamedTuple):
     """One chunk of the class map, by its indices; z is the section."""
 
     z: int
@@ -85,7 +84,7 @@ class Layout:
 
     def chunks(self) -> list[Chunk]:
         """Return all chunks in the order z, y, x."""
-        return [Chunk(*at) for at in np.ndindex(self.grid)]
+        return list(chunks_where(np.ones(self.grid, bool)))
 
     def level_shapes(self) -> list[tuple[int, int, int]]:
         """Return (Z, Y, X) of every pyramid level: Y and X halved until both are at most 512."""
@@ -111,6 +110,18 @@ class Layout:
             probabilities=fields["probabilities"],
             provenance=fields["provenance"],
         )
+
+
+def chunks_where(these: np.ndarray) -> Iterator[Chunk]:
+    """Yield chunks in the order z, y, x, a section at a time: a volume may have a million.
+
+    Parameters
+    ----------
+    these : ndarray, shape `Layout.grid`, bool
+        Which of them.
+    """
+    for z in np.flatnonzero(these.any(axis=(1, 2))).tolist():
+        yield from (Chunk(z, y, x) for y, x in np.argwhere(these[z]).tolist())
 
 
 def create(path: Path, layout: Layout) -> None:

@@ -32,9 +32,8 @@ from napari_unet.unet import folded
 from napari_unet.volume import Volume, open_volume
 from napari_unet.words import counted
 
-_PATIENCE = (
-    5.0  # seconds in which an image is looked at before anything is computed: whether it is blank, or was edited
-)
+_PATIENCE = 5.0  # seconds to find out, before anything is computed, whether an image is blank or was edited
+_REMEMBERED = 4096  # blocks, about, among which places are drawn that are checked for seams
 
 
 def segment(
@@ -114,7 +113,8 @@ class _Job:
         predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
         self._blockwise = Blockwise(predictor, image, box, store.layout)
         self._compared = Comparison(store.seen, self._blockwise.seen)
-        self._tiled: dict[Block, int] = {}  # in tiles of which side each block was computed
+        self._tiled: dict[Block, int] = {}  # in tiles of which side blocks were computed
+        self._every = 1 + store.total // _REMEMBERED  # of so many sections, the blocks of one are remembered
 
     def events(self, should_stop: Callable[[], bool], looked_at: Callable[[], Look | None]) -> Iterator[Event]:
         """Compute all chunks that are pending."""
@@ -122,7 +122,7 @@ class _Job:
         yield Started("segment", on, f"{self._image.name} with {self._model.card.name}")
         end = time.monotonic() + _PATIENCE
         self._refuse_edited(lambda: time.monotonic() > end, spread=True)
-        already = not self._store.pending and (self._store.path / SEAMS).exists()
+        already = not self._store.unfinished and (self._store.path / SEAMS).exists()
         if not already:
             yield from self._computed(should_stop, looked_at)
         total = self._store.total
@@ -140,22 +140,24 @@ class _Job:
 
     def _computed(self, should_stop: Callable[[], bool], looked_at: Callable[[], Look | None]) -> Iterator[Event]:
         """Compute what is pending until it should stop; say what is worth knowing, and how far it is."""
-        pending, total = self._store.pending, self._store.total
-        done = kept = total - len(pending)
-        tile, left = self._blockwise.predictor.tile, set(pending)
+        total, tile = self._store.total, self._blockwise.predictor.tile
+        done = kept = self._store.done
         # Nobody noted in which tiles a former run computed what is kept: as this run would.
-        self._tiled = dict.fromkeys(
-            blocks((each for each in self._store.layout.chunks() if each not in left), tile), tile
-        )
+        for z in range(0, self._store.layout.shape[0], self._every):
+            self._tiled |= dict.fromkeys(blocks(self._store.listed_in(z), tile), tile)
         if damaged := self._store.damaged:
             yield Notice(f"Damaged on the disk, so computed again: {counted(damaged, 'finished chunk')}.")
         if kept:
             yield Notice(f"{kept:,} of {total:,} chunks were finished before and are kept.")
         else:
             yield from notices(self._config, self._image, self._box, self._model.card, self._store.layout)
-        order = nearest_first(blocks(pending, tile), lambda: _on_result(looked_at(), self._box))
+        order = nearest_first(
+            self._store.unfinished,
+            lambda z: blocks(self._store.pending_in(z), tile),
+            lambda: _on_result(looked_at(), self._box),
+        )
         began, said = time.monotonic(), set[Notice]()
-        work = self._there if self._config.scheduler and pending else self._here
+        work = self._there if self._config.scheduler and kept < total else self._here
         for what in work(order, should_stop):
             if isinstance(what, Block):
                 done += len(what.chunks)
@@ -199,7 +201,7 @@ class _Job:
                     break
                 for each in (yield from self._blockwise.compute(seen)):
                     writer.do(self._store.write, each.chunk, each.classes, each.probabilities, each.seen)
-                self._tiled[seen.block] = self._blockwise.predictor.tile
+                self._note(seen.block, self._blockwise.predictor.tile)
                 yield seen.block
             writer.settle()
 
@@ -216,8 +218,13 @@ class _Job:
                     continue
                 for chunk, seen in what.seen.items():
                     self._store.written(chunk, seen)
-                self._tiled[what.block] = what.tile
+                self._note(what.block, what.tile)
                 yield what.block
+
+    def _note(self, block: Block, tile: int) -> None:
+        """Remember in which tiles a block was computed, if there is room: more than enough to find some seams."""
+        if block.z % self._every == 0 or len(self._tiled) < _REMEMBERED:
+            self._tiled[block] = tile
 
 
 def _on_result(look: Look | None, box: Box) -> Place | None:
