@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from napari_unet.ahead import Behind, ahead
 
 
-@given(st.lists(st.integers()), st.integers(0, 3))
-def test_all_items_come_out_in_order(items: list[int], depth: int) -> None:
-    assert list(ahead(lambda item: item * 2, items, depth)) == [item * 2 for item in items]
+@given(st.lists(st.integers()), st.integers(0, 3), st.integers(1, 3))
+def test_all_items_come_out_in_order(items: list[int], depth: int, threads: int) -> None:
+    assert list(ahead(lambda item: item * 2, items, depth, threads)) == [item * 2 for item in items]
 
 
 def test_the_next_item_is_made_while_one_is_used_and_no_more() -> None:

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import zarr
 
 from napari_unet import predict
 from napari_unet.config import SegmentConfig
 from napari_unet.device import Compute
-from napari_unet.events import Failed, Finished, Notice, Progress, Started
+from napari_unet.events import Event, Failed, Finished, Notice, Progress, Started
 from napari_unet.finished import DONE
 from napari_unet.grey import Grey, measure
 from napari_unet.layout import Chunk
@@ -202,6 +203,42 @@ def test_an_image_edited_where_the_fingerprint_does_not_look_is_refused(tmp_path
     assert files_of(config.out) == before
 
 
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("patience", [-1.0, 60.0])
+def test_one_edited_section_of_many_is_found_at_once_or_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float, finished: bool
+) -> None:
+    sections = np.random.default_rng(0).integers(0, 255, (40, 20, 20), np.uint8)
+    image = tmp_path / "image.zarr"
+    array = zarr.create_array(image, data=sections, chunks=(1, 20, 20))
+    config = SegmentConfig(model=SMALL, image=image, out=tmp_path / "out.zarr", tile=16)
+    done: list[Event] = []
+    for event in segment(config, lambda: not finished and sum(isinstance(each, Progress) for each in done) == 31):
+        done.append(event)
+    before, same = files_of(config.out), open_volume(image).fingerprint()
+    array[1] = 255 - sections[1]
+    assert open_volume(image).fingerprint() == same
+    monkeypatch.setattr("napari_unet.segment._PATIENCE", patience)
+    for _ in range(2):  # once it is complete, too
+        with pytest.raises(Problem, match=r"Section 1 of .*image.zarr is not what it was when .*out.zarr was computed"):
+            finish(config)
+    assert (files_of(config.out) == before) == (finished or patience > 0)
+    array[1] = sections[1]
+    assert finish(config).detail.startswith("already done" if finished else "40 sections segmented")
+
+
+def test_a_comparison_with_the_image_can_be_stopped(
+    stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
+    finish(config)
+    monkeypatch.setattr("napari_unet.segment._PATIENCE", -1.0)
+    said, last = list(segment(config, lambda: True))[1:]
+    assert said == Notice("Comparing the image with what it was under 5 chunks that were kept.")
+    assert last == Finished(str(config.out), "5 of 5 chunks are kept", True)
+    assert finish(config).detail == "already done"
+
+
 def test_a_blank_section_is_said_and_a_blank_stack_refused(stack: Path, tmp_path: Path) -> None:
     sections = np.concatenate([tifffile.imread(stack), tifffile.imread(stack)])
     sections[[1, 3, 4, 6, 7, 8]] = 7
@@ -214,6 +251,16 @@ def test_a_blank_section_is_said_and_a_blank_stack_refused(stack: Path, tmp_path
     tifffile.imwrite(stack, np.full_like(sections, 7))
     with pytest.raises(Problem, match="same grey value everywhere"):
         finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "b.zarr"))
+
+
+def test_a_stack_that_shows_something_in_one_section_is_segmented(stack: Path, tmp_path: Path) -> None:
+    sections = np.zeros((20, 40, 50), np.uint8)
+    sections[6] = tifffile.imread(stack)[0]
+    tifffile.imwrite(stack, sections)
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
+    assert finish(config).detail.startswith("20 sections segmented")
+    with pytest.raises(Problem, match="same grey value everywhere"):
+        finish(config.model_copy(update={"region": "7:,:,:", "out": tmp_path / "blank.zarr"}))
 
 
 def test_chunks_join_without_seams_whatever_the_region(trained: UNet, tissue: np.ndarray, tmp_path: Path) -> None:

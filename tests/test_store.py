@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,10 @@ from hypothesis import strategies as st
 
 import napari_unet.store
 from napari_unet.classes import PixelClass
+from napari_unet.finished import lines_of
 from napari_unet.layout import Chunk, Layout
 from napari_unet.problem import Problem
+from napari_unet.pyramids import Pyramids
 from napari_unet.result import open_result
 from napari_unet.store import open_store
 
@@ -427,3 +431,24 @@ def test_a_folder_with_a_lock_and_files_of_others_is_left_alone(tmp_path: Path, 
     with pytest.raises(Problem, match="no segmentation made by napari-unet"):
         open_store(folder, LAYOUT)
     assert {path.name for path in folder.iterdir()} == {"segmentation.lock", *others}
+
+
+def test_what_is_known_of_a_chunk_takes_a_few_bytes(tmp_path: Path) -> None:
+    """Also while a job goes on that lost all of them."""
+    layout, path = replace(LAYOUT, shape=(20_000, 1, 1), probabilities=False), tmp_path / "out.zarr"
+    open_store(path, layout).close()
+    (path / "done.jsonl").write_bytes(b"".join(lines_of((chunk, 7) for chunk in layout.chunks())))
+    tracemalloc.start()
+    try:
+        with open_store(path, layout) as store:
+            assert (store.damaged, store.done, len(store.unfinished)) == (20_000, 0, 20_000)
+        assert tracemalloc.get_traced_memory()[1] < 200 * store.total
+    finally:
+        tracemalloc.stop()
+
+
+def test_files_are_looked_at_a_few_ahead(tmp_path: Path) -> None:
+    asked = count()
+    open_store(tmp_path, LAYOUT).close()
+    assert next(Pyramids(tmp_path, LAYOUT).broken(Chunk(next(asked), 0, 0) for _ in range(1000))) == Chunk(0, 0, 0)
+    assert next(asked) < 50

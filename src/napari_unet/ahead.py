@@ -1,4 +1,4 @@
-"""Work that overlaps: items prepared ahead of need, calls done behind; each in one thread of its own."""
+"""Work that overlaps: items prepared ahead of need, calls done behind; in threads of their own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def ahead(make: Callable[[Item], Made], items: Iterable[Item], depth: int = 1) -> Iterator[Made]:
-    """Yield `make` of each item, up to `depth` of them made before they are asked for.
+def ahead(make: Callable[[Item], Made], items: Iterable[Item], depth: int = 1, threads: int = 1) -> Iterator[Made]:
+    """Yield `make` of each item, up to `depth` of them made before they are asked for, by some threads.
 
     `items` is asked in the thread of the caller, as late as it can be.
 
@@ -22,7 +22,7 @@ def ahead(make: Callable[[Item], Made], items: Iterable[Item], depth: int = 1) -
     Exception
         That of `make`, when its item is asked for.
     """
-    with ThreadPoolExecutor(1, "ahead") as pool:
+    with ThreadPoolExecutor(threads, "ahead") as pool:
         begun: deque[Future[Made]] = deque()
         for item in items:
             begun.append(pool.submit(make, item))

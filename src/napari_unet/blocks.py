@@ -51,21 +51,32 @@ def blocks(pending: Iterable[Chunk], tile: int) -> list[Block]:
     return [Block(tuple(chunks)) for chunks in squares.values()]
 
 
-def nearest_first(todo: Iterable[Block], looked_at: Callable[[], Place | None]) -> Iterator[Block]:
+def nearest_first(
+    sections: Iterable[int], blocks_of: Callable[[int], list[Block]], looked_at: Callable[[], Place | None]
+) -> Iterator[Block]:
     """Yield all blocks, each time the one nearest to what is looked at then; without that, in their order.
 
     Nearer sections come first, so that the tiles of a section come one after another.
+
+    Parameters
+    ----------
+    sections : iterable of int
+        Those that have blocks.
+    blocks_of : callable
+        The blocks of a section, asked once, when its first one is due.
+    looked_at : callable
+        What somebody looks at, if anybody does.
     """
-    sections: dict[int, list[Block]] = {}
-    for block in todo:
-        sections.setdefault(block.z, []).append(block)
-    while sections:
+    waiting: dict[int, list[Block] | None] = dict.fromkeys(sections)
+    while waiting:
         at = looked_at()
-        z = next(iter(sections)) if at is None else min(sections, key=lambda each: abs(each - at.z))
-        left = sections[z]
+        z = next(iter(waiting)) if at is None else min(waiting, key=lambda each: abs(each - at.z))
+        left = waiting[z] or blocks_of(z)
         yield left.pop(0 if at is None else min(range(len(left)), key=lambda i: _distance(left[i], at)))
-        if not left:
-            del sections[z]
+        if left:
+            waiting[z] = left
+        else:
+            del waiting[z]
 
 
 def _distance(block: Block, at: Place) -> float:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import io
 import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from napari_unet.layout import CHUNK, Chunk, read_layout
+from napari_unet.layout import Chunk, read_layout
 
 DONE = "done.jsonl"
 LOCK = "segmentation.lock"  # held by the job that makes the result
+NOT_FINISHED, NOT_KNOWN = -2, -1  # of a chunk; a finished one of which no checksum of its image is known
 _NUMBER = rb"(?:0|[1-9]\d{0,8})"
 _LINE = re.compile(rb'^\{"chunk": \[(%b(?:, %b){2})\](?:, "image": \d{1,10})?\}$' % (_NUMBER, _NUMBER), re.MULTILINE)
 
@@ -30,48 +31,56 @@ def finished_chunks(path: Path) -> tuple[int, int]:
         If `path` holds no result.
     """
     layout = read_layout(path)
-    grid = (layout.shape[0], *(math.ceil(side / CHUNK) for side in layout.shape[1:]))
+    grid = layout.grid
     log = path / DONE
     text = log.read_bytes() if log.exists() else b""
     text = text[: text.rfind(b"\n") + 1]
     listed = _LINE.findall(text)
     if len(listed) < text.count(b"\n"):  # a line that no job of ours wrote: read each, slowly
-        return len(chunks_in(text).keys() & set(layout.chunks())), math.prod(grid)
+        return int((finished_in(io.BytesIO(text), grid) != NOT_FINISHED).sum()), math.prod(grid)
     indices = np.array(b", ".join(set(listed)).split(b", ") if listed else [], "S9").astype(np.int64).reshape(-1, 3)
     return int((indices < grid).all(axis=1).sum()), math.prod(grid)
 
 
-def chunks_in(text: bytes) -> dict[Chunk, int | None]:
-    """Return the chunks that `done.jsonl` names, and the checksum of the image under each, None where it has none.
+def finished_in(lines: Iterable[bytes], grid: tuple[int, int, int]) -> np.ndarray:
+    """Return what lines of `done.jsonl` say of the chunks of a grid.
 
-    A last line that a kill left unfinished names none.
+    A last line that a kill left unfinished says nothing.
+
+    Returns
+    -------
+    ndarray, shape `grid`, int64
+        The checksum of the image under each chunk that is named, NOT_KNOWN where the line has none; NOT_FINISHED for
+        a chunk that is not named.
     """
-    chunks: dict[Chunk, int | None] = {}
-    for line in text[: text.rfind(b"\n") + 1].splitlines():
+    found = np.full(grid, NOT_FINISHED, np.int64)
+    for line in lines:
+        if not line.endswith(b"\n"):
+            break
         # A line that cannot be read is a chunk computed again, no reason to stop.
         with contextlib.suppress(ValueError, KeyError, TypeError):
             fields = json.loads(line)
-            chunk = Chunk(*fields["chunk"])
-            chunks[chunk] = fields.get("image")
-    return chunks
+            chunk, seen = fields["chunk"], fields.get("image")
+            if all(type(at) is int and 0 <= at < side for at, side in zip(chunk, grid, strict=True)):
+                found[tuple(chunk)] = seen if type(seen) is int and 0 <= seen < 2**32 else NOT_KNOWN
+    return found
 
 
-def listed_in(path: Path) -> dict[Chunk, int | None]:
-    """Return what `chunks_in` finds in the `done.jsonl` of a result, and cut off what a kill left of a last line."""
+def listed_in(path: Path, grid: tuple[int, int, int]) -> np.ndarray:
+    """Return what `finished_in` finds in the `done.jsonl` of a result; cut off what a kill left of a last line."""
     log = path / DONE
     if not log.exists():
-        return {}
-    text = log.read_bytes()
-    end = text.rfind(b"\n") + 1
-    if end < len(text):
+        return finished_in((), grid)
+    with log.open("rb") as lines:
+        end = sum(len(line) for line in lines if line.endswith(b"\n"))
+    if end < log.stat().st_size:
         os.truncate(log, end)
-    return chunks_in(text)
+    with log.open("rb") as lines:
+        return finished_in(lines, grid)
 
 
-def lines_of(chunks: Iterable[Chunk], seen: Mapping[Chunk, int | None]) -> bytes:
-    """Return what `done.jsonl` says of chunks."""
-    lines = []
-    for chunk in chunks:
-        image = {} if seen.get(chunk) is None else {"image": seen[chunk]}
-        lines.append(json.dumps({"chunk": dataclasses.astuple(chunk)} | image) + "\n")
-    return "".join(lines).encode()
+def lines_of(chunks: Iterable[tuple[Chunk, int]]) -> Iterator[bytes]:
+    """Yield what `done.jsonl` says of chunks, each with the checksum of the image under it, or NOT_KNOWN."""
+    for chunk, seen in chunks:
+        image = {} if seen == NOT_KNOWN else {"image": seen}
+        yield (json.dumps({"chunk": chunk} | image) + "\n").encode()

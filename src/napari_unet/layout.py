@@ -20,8 +20,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import zarr
 
 from napari_unet import __version__
@@ -35,8 +36,7 @@ NOT_COMPUTED = 255
 CONFIG = "config.json"
 
 
-@dataclass(frozen=True, order=True)
-class Chunk:
+class Chunk(NamedTuple):
     """One chunk of the class map, by its indices; z is the section."""
 
     z: int
@@ -76,10 +76,15 @@ class Layout:
     probabilities: bool
     provenance: dict[str, Any]
 
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """How many chunks there are along Z, Y and X."""
+        z, y, x = self.shape
+        return z, math.ceil(y / CHUNK), math.ceil(x / CHUNK)
+
     def chunks(self) -> list[Chunk]:
         """Return all chunks in the order z, y, x."""
-        rows, columns = (range(math.ceil(side / CHUNK)) for side in self.shape[1:])
-        return [Chunk(z, y, x) for z in range(self.shape[0]) for y in rows for x in columns]
+        return list(chunks_where(np.ones(self.grid, bool)))
 
     def level_shapes(self) -> list[tuple[int, int, int]]:
         """Return (Z, Y, X) of every pyramid level: Y and X halved until both are at most 512."""
@@ -105,6 +110,18 @@ class Layout:
             probabilities=fields["probabilities"],
             provenance=fields["provenance"],
         )
+
+
+def chunks_where(these: np.ndarray) -> Iterator[Chunk]:
+    """Yield chunks in the order z, y, x, a section at a time: a volume may have a million.
+
+    Parameters
+    ----------
+    these : ndarray, shape `Layout.grid`, bool
+        Which of them.
+    """
+    for z in np.flatnonzero(these.any(axis=(1, 2))).tolist():
+        yield from (Chunk(z, y, x) for y, x in np.argwhere(these[z]).tolist())
 
 
 def create(path: Path, layout: Layout) -> None:

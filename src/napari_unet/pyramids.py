@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import attrgetter
 from pathlib import Path
+from typing import TypeVar
 
 import google_crc32c
 import numpy as np
 import zarr
 
+from napari_unet.ahead import ahead
 from napari_unet.layout import CHUNK, COARSE_CHUNK, NOT_COMPUTED, Chunk, Layout, open_levels
+
+Name = TypeVar("Name")
 
 _READERS = 8  # files that are checked at once
 _CHECKSUM = 4  # bytes at the end of a file, CRC-32C of all before
@@ -76,21 +80,27 @@ class Pyramids:
             files += self._files(coarse, z, y, x)
         return files
 
-    def whole(self, chunks: Iterable[Chunk]) -> set[Chunk]:
-        """Return the chunks whose files at full resolution are there and, by their checksums, as they were written."""
-        chunks = list(chunks)
-        with ThreadPoolExecutor(_READERS) as pool:
-            return {
-                c for c, good in zip(chunks, pool.map(self._is_whole, map(self.files, chunks)), strict=True) if good
-            }
+    def broken(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Yield those of which a file at full resolution is missing or, by its checksum, not as it was written."""
+        return self._not_whole((chunk, self.files(chunk)) for chunk in chunks)
 
-    def torn(self, chunks: Iterable[Chunk]) -> set[int]:
-        """Return the sections in which a coarse file over `chunks` is missing or not as it was written."""
-        over = [(z, self._files(coarse, z, y, x)) for _, coarse, z, y, x in self._over(chunks)]
-        with ThreadPoolExecutor(_READERS) as pool:
-            return {
-                z for (z, _), good in zip(over, pool.map(self._is_whole, (f for _, f in over)), strict=True) if not good
-            }
+    def torn(self, chunks: Iterable[Chunk]) -> Iterator[int]:
+        """Yield the section of each coarse file over `chunks` that is missing or not as it was written.
+
+        `chunks` come section by section.
+        """
+        sections = groupby(chunks, attrgetter("z"))
+        over = (each for _, section in sections for each in self._over(section))
+        return self._not_whole((z, self._files(coarse, z, y, x)) for _, coarse, z, y, x in over)
+
+    def _not_whole(self, named: Iterable[tuple[Name, list[Path]]]) -> Iterator[Name]:
+        """Yield the name of what has a file that is not whole."""
+
+        def look(each: tuple[Name, list[Path]]) -> tuple[Name, bool]:
+            name, files = each
+            return name, self._is_whole(files)
+
+        return (name for name, whole in ahead(look, named, 2 * _READERS, _READERS) if not whole)
 
     def _over(self, chunks: Iterable[Chunk]) -> Iterator[tuple[zarr.Array, zarr.Array, int, int, int]]:
         """Yield a level, the coarser one, and the indices of each coarse chunk over `chunks`; finer levels first."""

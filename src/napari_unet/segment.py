@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
+import numpy as np
+
 from napari_unet.ahead import Behind, ahead
 from napari_unet.blocks import Block, Place, blocks, nearest_first
 from napari_unet.blockwise import Blockwise
 from napari_unet.config import SegmentConfig
 from napari_unet.device import Compute, choose, lacks_memory, largest_tile, memory_problems
 from napari_unet.disk import write_json
+from napari_unet.edited import Comparison
 from napari_unet.events import Event, Finished, Notice, Progress, Started
 from napari_unet.layout import CONFIG, Layout, read_layout
 from napari_unet.log import LOG, record
@@ -29,7 +32,8 @@ from napari_unet.unet import folded
 from napari_unet.volume import Volume, open_volume
 from napari_unet.words import counted, sections
 
-_LOOKED_AT = 16  # finished chunks under which the image is compared with what it was; 16 megapixels at most
+_PATIENCE = 5.0  # seconds to find out, before anything is computed, whether an image is blank or was edited
+_REMEMBERED = 4096  # blocks, about, among which places are drawn that are checked for seams
 
 
 def segment(
@@ -108,33 +112,53 @@ class _Job:
         tile = config.tile or largest_tile(compute, model.card.width)
         predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
         self._blockwise = Blockwise(predictor, image, box, store.layout)
-        self._tiled: dict[Block, int] = {}  # in tiles of which side each block was computed
+        self._compared = Comparison(store.seen, self._blockwise.seen)
+        self._tiled: dict[Block, int] = {}  # in tiles of which side blocks were computed
+        self._every = 1 + store.total // _REMEMBERED  # of so many sections, the blocks of one are remembered
         self._blank = set[int]()  # sections of the image that show nothing, as far as they were computed now
 
     def events(self, should_stop: Callable[[], bool], looked_at: Callable[[], Look | None]) -> Iterator[Event]:
         """Compute all chunks that are pending."""
         on = self._config.scheduler or str(self._blockwise.predictor.compute)
         yield Started("segment", on, f"{self._image.name} with {self._model.card.name}")
-        self._refuse_edited()
-        pending, total = self._store.pending, self._store.total
-        if not pending and (self._store.path / SEAMS).exists():
+        end = time.monotonic() + _PATIENCE
+        self._refuse_edited(lambda: time.monotonic() > end, spread=True)
+        already = not self._store.unfinished and (self._store.path / SEAMS).exists()
+        if not already:
+            yield from self._computed(should_stop, looked_at)
+        total = self._store.total
+        if self._store.done == total and (left := self._compared.left):
+            yield Notice(f"Comparing the image with what it was under {counted(left, 'chunk')} that were kept.")
+            self._refuse_edited(should_stop)
+        if self._store.done < total or self._compared.left:
+            yield Finished(str(self._store.path), f"{self._store.done:,} of {total:,} chunks are kept", True)
+        elif already:
             yield Finished(str(self._store.path), "already done")
-            return
-        done = kept = total - len(pending)
-        tile, left = self._blockwise.predictor.tile, set(pending)
+        else:
+            depth = counted(self._box.z1 - self._box.z0, "section")
+            certificate = yield from self._certified()
+            yield Finished(str(self._store.path), f"{depth} segmented{certificate}")
+
+    def _computed(self, should_stop: Callable[[], bool], looked_at: Callable[[], Look | None]) -> Iterator[Event]:
+        """Compute what is pending until it should stop; say what is worth knowing, and how far it is."""
+        total, tile = self._store.total, self._blockwise.predictor.tile
+        done = kept = self._store.done
         # Nobody noted in which tiles a former run computed what is kept: as this run would.
-        self._tiled = dict.fromkeys(
-            blocks((each for each in self._store.layout.chunks() if each not in left), tile), tile
-        )
+        for z in range(0, self._store.layout.shape[0], self._every):
+            self._tiled |= dict.fromkeys(blocks(self._store.listed_in(z), tile), tile)
         if damaged := self._store.damaged:
             yield Notice(f"Damaged on the disk, so computed again: {counted(damaged, 'finished chunk')}.")
         if kept:
             yield Notice(f"{kept:,} of {total:,} chunks were finished before and are kept.")
         else:
             yield from notices(self._config, self._image, self._box, self._model.card, self._store.layout)
-        order = nearest_first(blocks(pending, tile), lambda: _on_result(looked_at(), self._box))
+        order = nearest_first(
+            self._store.unfinished,
+            lambda z: blocks(self._store.pending_in(z), tile),
+            lambda: _on_result(looked_at(), self._box),
+        )
         began, said = time.monotonic(), set[Notice]()
-        work = self._there if self._config.scheduler and pending else self._here
+        work = self._there if self._config.scheduler and kept < total else self._here
         for what in work(order, should_stop):
             if isinstance(what, Block):
                 done += len(what.chunks)
@@ -146,24 +170,14 @@ class _Job:
         self._store.flush()
         if self._blank:
             yield Notice(f"The same grey value everywhere, so the result says nothing: {sections(self._blank)}.")
-        if done < total:
-            yield Finished(str(self._store.path), f"{done:,} of {total:,} chunks are kept", True)
-            return
-        depth = counted(self._box.z1 - self._box.z0, "section")
-        certificate = yield from self._certified()
-        yield Finished(str(self._store.path), f"{depth} segmented{certificate}")
 
-    def _refuse_edited(self) -> None:
-        """Raise a Problem if the image is not what some finished chunks, spread over them, were computed from."""
-        seen = list(self._store.seen.items())
-        for i in sorted({i * (len(seen) - 1) // (_LOOKED_AT - 1) for i in range(_LOOKED_AT)} if seen else ()):
-            chunk, before = seen[i]
-            if self._blockwise.seen(chunk) != before:
-                z = self._box.z0 + chunk.z
-                raise Problem(
-                    f"Section {z} of {self._image.name} is not what it was when {self._store.path} was computed. "
-                    "Put the former image back, or segment the present one into another result."
-                )
+    def _refuse_edited(self, enough: Callable[[], bool], spread: bool = False) -> None:
+        """Raise a Problem if the image is found not to be what finished chunks were computed from."""
+        if (z := self._compared.edited(enough, spread)) is not None:
+            raise Problem(
+                f"Section {self._box.z0 + z} of {self._image.name} is not what it was when {self._store.path} was "
+                "computed. Put the former image back, or segment the present one into another result."
+            )
 
     def _certified(self) -> Generator[Notice, None, str]:
         """Look for seams; return what is found, in words. All is computed: what goes wrong here is only said."""
@@ -211,7 +225,9 @@ class _Job:
                 yield what.block
 
     def _note(self, block: Block, tile: int, blank: bool) -> None:
-        self._tiled[block] = tile
+        """Remember in which tiles a block was computed, if there is room: more than enough to find some seams."""
+        if block.z % self._every == 0 or len(self._tiled) < _REMEMBERED:
+            self._tiled[block] = tile
         if blank:
             self._blank.add(self._box.z0 + block.z)
 
@@ -263,9 +279,10 @@ def _layout(config: SegmentConfig, compute: Compute, model: Model, image: Volume
 
 
 def _refuse_blank(image: Volume, box: Box) -> None:
-    """Raise a Problem if the first, the middle and the last section show nothing at all."""
-    sections = Sections(image)
-    for z in sorted({box.z0, (box.z0 + box.z1) // 2, box.z1 - 1}):
-        if sections.read(Box(z, z + 1, box.y0, box.y0 + 1, box.x0, box.x0 + 1))[1].std:
+    """Raise a Problem if all sections show nothing at all; what cannot be read in a few seconds gets the benefit."""
+    sections, end = Sections(image), time.monotonic() + _PATIENCE
+    # To and fro: a stack may begin, or end, with many black sections.
+    for z in (box.z0 + np.random.default_rng(0).permutation(box.z1 - box.z0)).tolist():
+        if time.monotonic() > end or sections.read(Box(z, z + 1, box.y0, box.y0 + 1, box.x0, box.x0 + 1))[1].std:
             return
     raise Problem(f"{image.name} has the same grey value everywhere. Choose the image that shows the tissue.")

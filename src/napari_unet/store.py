@@ -24,8 +24,8 @@ from typing import IO, Self
 import numpy as np
 
 from napari_unet.disk import disk_problem, lock, sync, write_whole
-from napari_unet.finished import DONE, LOCK, lines_of, listed_in
-from napari_unet.layout import Chunk, Layout, create, refuse_another
+from napari_unet.finished import DONE, LOCK, NOT_FINISHED, NOT_KNOWN, lines_of, listed_in
+from napari_unet.layout import Chunk, Layout, chunks_where, create, refuse_another
 from napari_unet.newzarr import refuse_inside
 from napari_unet.problem import Problem
 from napari_unet.pyramids import Pyramids
@@ -78,20 +78,21 @@ class Store:
         How many chunks it has.
     damaged : int
         How many were listed when it was opened, but are not as they were written: they are pending again.
+    seen : ndarray, shape `Layout.grid`, int64
+        The checksum of the image under each chunk that is listed, NOT_KNOWN where there is none; else NOT_FINISHED.
     """
 
     def __init__(self, path: Path, layout: Layout, lock: IO[bytes]) -> None:
         self.path = path
         self.layout = layout
-        self._chunks = layout.chunks()
-        self.total = len(self._chunks)
         self._lock = lock
         self._pyramids = Pyramids(path, layout)
-        self._seen = listed_in(path)
-        listed = self._seen.keys() & set(self._chunks)
-        self._done = self._pyramids.whole(listed)
-        self.damaged = len(listed) - len(self._done)
-        self._unlisted: list[Chunk] = []
+        self.seen = listed_in(path, layout.grid)
+        self.total, self.damaged = self.seen.size, 0
+        for chunk in self._pyramids.broken(chunks_where(self.seen != NOT_FINISHED)):
+            self.seen[chunk] = NOT_FINISHED
+            self.damaged += 1
+        self._unlisted: dict[Chunk, int] = {}
         self._flushed = time.monotonic()
         self._failed: Problem | None = None
         self._mend()
@@ -103,20 +104,29 @@ class Store:
         self.close()
 
     @property
-    def seen(self) -> dict[Chunk, int]:
-        """The checksum of the image under each finished chunk, in their order, where it is known."""
-        known = {chunk: self._seen.get(chunk) for chunk in sorted(self._done)}
-        return {chunk: seen for chunk, seen in known.items() if seen is not None}
-
-    @property
     def done(self) -> int:
         """How many chunks are listed: they outlive a crash."""
-        return len(self._done)
+        return int((self.seen != NOT_FINISHED).sum())
 
     @property
     def pending(self) -> list[Chunk]:
-        """The chunks still to be written, in the order z, y, x."""
-        return [chunk for chunk in self._chunks if chunk not in self._done and chunk not in self._unlisted]
+        """The chunks still to be written, in the order z, y, x; there may be a million."""
+        return [chunk for z in self.unfinished for chunk in self.pending_in(z)]
+
+    @property
+    def unfinished(self) -> list[int]:
+        """The sections of which not all chunks are listed."""
+        sections: list[int] = np.flatnonzero((self.seen == NOT_FINISHED).any(axis=(1, 2))).tolist()
+        return sections
+
+    def pending_in(self, z: int) -> list[Chunk]:
+        """Return the chunks of a section still to be written."""
+        missing = (Chunk(z, y, x) for y, x in np.argwhere(self.seen[z] == NOT_FINISHED).tolist())
+        return [chunk for chunk in missing if chunk not in self._unlisted]
+
+    def listed_in(self, z: int) -> list[Chunk]:
+        """Return the chunks of a section that are listed."""
+        return [Chunk(z, y, x) for y, x in np.argwhere(self.seen[z] != NOT_FINISHED).tolist()]
 
     def stored(self, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
         """Return a box of one section at full resolution.
@@ -154,7 +164,7 @@ class Store:
         ValueError
             If the pixels do not fit the chunk.
         """
-        if chunk in self._done or chunk in self._unlisted:
+        if chunk in self._unlisted or self.seen[chunk] != NOT_FINISHED:
             raise ValueError(f"{chunk} was written before")
         with self._disk():
             self._pyramids.write(chunk, classes, probabilities)
@@ -162,8 +172,7 @@ class Store:
 
     def written(self, chunk: Chunk, seen: int | None) -> None:
         """Take note of a chunk that was written, here or by another process; the same problems as of `write`."""
-        self._unlisted.append(chunk)
-        self._seen[chunk] = seen
+        self._unlisted[chunk] = NOT_KNOWN if seen is None else seen
         if len(self._unlisted) >= _BATCH or time.monotonic() - self._flushed >= _PATIENCE:
             self.flush()
 
@@ -181,10 +190,11 @@ class Store:
             files = [file for chunk in self._unlisted for file in self._pyramids.files(chunk)]
             sync(self.path, files + self._pyramids.coarsen(self._unlisted))
             with (self.path / DONE).open("ab") as log:
-                log.write(lines_of(self._unlisted, self._seen))
+                log.write(b"".join(lines_of(self._unlisted.items())))
                 log.flush()
                 os.fsync(log.fileno())
-        self._done.update(self._unlisted)
+        for chunk, seen in self._unlisted.items():
+            self.seen[chunk] = seen
         self._unlisted.clear()
         self._flushed = time.monotonic()
 
@@ -225,17 +235,25 @@ class Store:
     def _mend(self) -> None:
         """Remove all but the finished chunks from sections that are not whole, and write their coarse levels again."""
         if self.damaged:
-            write_whole(self.path / DONE, lambda beside: beside.write_bytes(lines_of(sorted(self._done), self._seen)))
-        sections = {chunk.z for chunk in self.pending}
-        sections |= self._pyramids.torn(chunk for chunk in self._done if chunk.z not in sections)
-        kept = [chunk for chunk in self._done if chunk.z in sections]
-        keep = {file for chunk in kept for file in self._pyramids.files(chunk)}
+            write_whole(self.path / DONE, self._list_again)
+        sections = set(self.unfinished)
+        finished = self.seen != NOT_FINISHED
+        whole = finished & finished.all(axis=(1, 2), keepdims=True)
+        sections.update(self._pyramids.torn(chunks_where(whole)))
         for array in chain.from_iterable(self._pyramids.levels):
             for folder in (self.path / array.path).glob("c/*" if array.ndim == 3 else "c/*/*"):
-                if folder.name.isdecimal() and int(folder.name) in sections:
-                    for file in set(folder.glob("*/*")) - keep:
+                if folder.name.isdecimal() and (z := int(folder.name)) in sections:
+                    kept = {file for chunk in self.listed_in(z) for file in self._pyramids.files(chunk)}
+                    for file in set(folder.glob("*/*")) - kept:
                         file.unlink()
-        sync(self.path, self._pyramids.coarsen(kept))
+        for z in np.flatnonzero(finished.any(axis=(1, 2))).tolist():
+            if z in sections:
+                sync(self.path, self._pyramids.coarsen(self.listed_in(z)))
+
+    def _list_again(self, log: Path) -> None:
+        listed = chunks_where(self.seen != NOT_FINISHED)
+        with log.open("wb") as lines:
+            lines.writelines(lines_of((chunk, int(self.seen[chunk])) for chunk in listed))
 
 
 def _is_new(path: Path) -> bool:
