@@ -56,7 +56,7 @@ def train_again(loop: Loop) -> None:
     kept = (former / MODEL_FILE).read_bytes()
     job = loop.train(loop.panel)
     assert job.config.start_from == str(former)
-    loop.wait(lambda: re.search(r"Corrected over a result: \d+; each counts 3 times\.", loop.said("said")), 60)
+    loop.wait(lambda: re.search(r"Corrected over a result: \d+; each counts 3 times\.", " ".join(loop.notices())), 60)
     loop.until_step(job, STOP_AT)
     loop.press_button("stop")
     loop.wait(lambda: not job.running, 60)

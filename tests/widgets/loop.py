@@ -87,6 +87,10 @@ class Loop(Session):
     def said(self, name: str) -> str:
         return self.find(self.panel, QLabel, name).text()
 
+    def notices(self) -> list[str]:
+        """Return what the job in view said."""
+        return [each.text() for each in self.panel.findChildren(QLabel, "said") if not each.isHidden()]
+
     def press_button(self, name: str) -> None:
         """Scroll to a button of the Train panel and click it."""
         self.panel.ensureWidgetVisible(self.button(name))

@@ -187,7 +187,7 @@ def stop_and_continue(loop: Loop, job: Job) -> None:
     loop.wait(lambda: loop.panel.jobs.latest("train") is not job, 60)
     again = loop.panel.jobs.latest("train")
     loop.until_step(again, STOP_AGAIN_AT)
-    assert f"Going on from step {at} of {steps}." in loop.said("said")
+    assert f"Going on from step {at} of {steps}." in loop.notices()
     loop.press_button("stop")
     loop.wait(lambda: not again.running, 60)
     compared = next(each for each in again.events if isinstance(each, Compared))
