@@ -48,6 +48,20 @@ here.Pyramids = lambda path, layout, real=here.Pyramids: real(path.with_name("el
 """
 
 
+DYING = """
+import contextlib, os, signal, zarr.storage._local as local
+
+@contextlib.contextmanager
+def dies(*given, write=local._atomic_write, before=iter(range(2)), **more):
+    with write(*given, **more) as file:
+        yield file
+        if next(before, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+local._atomic_write = dies
+"""
+
+
 class Cluster:
     """A scheduler and its workers, each a process of its own."""
 
@@ -151,6 +165,24 @@ def test_two_workers_give_the_same_result_and_one_killed_costs_its_chunk(
     assert not event.stopped
     assert done == list(range(1, 13))
     assert second.poll() is None
+    assert files_of(config.out) == by_one_process
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_file_leaves_nothing_of_it(
+    cluster: Cluster, stack: Path, by_one_process: dict[str, bytes], tmp_path: Path
+) -> None:
+    first, _ = cluster.worker(DYING), cluster.worker()
+    config = SegmentConfig(
+        model=SMALL, image=stack, out=tmp_path / "out.zarr", probabilities=True, scheduler=cluster.address, threads=1
+    )
+    parts = set[Path]()
+    told: list[Event] = []
+    for event in segment(config):
+        told.append(event)
+        parts.update(config.out.rglob("*.partial"))
+    assert isinstance(told[-1], Finished)
+    assert first.wait(10) == -signal.SIGKILL
+    assert parts
     assert files_of(config.out) == by_one_process
 
 

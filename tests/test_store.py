@@ -230,6 +230,29 @@ def test_a_coarse_file_that_is_damaged_is_written_again(tmp_path, damage):
     assert tree(path, but=()) == whole
 
 
+PARTS = ["0/c/0/0/1", "2/c/1/0/0", "probabilities/0/c/1/1/0/2"]
+
+
+@pytest.mark.parametrize("finished", [0, 3, 6])
+def test_half_a_file_is_removed_wherever_it_is(tmp_path, finished):
+    path = tmp_path / "out.zarr"
+    with open_store(path, LAYOUT) as store:
+        fill(store, store.pending[:finished])
+    whole = tree(path)
+
+    def strew():
+        for part in PARTS:
+            (path / part).parent.mkdir(parents=True, exist_ok=True)
+            (path / f"{part}.0123.partial").write_bytes(b"half")
+
+    strew()
+    with open_store(path, LAYOUT) as store:
+        assert tree(path) == whole
+        strew()
+        store.sweep()
+        assert tree(path) == whole
+
+
 @pytest.mark.parametrize("file", ["probabilities/zarr.json", "2/zarr.json"])
 def test_a_result_of_which_a_part_was_deleted_is_refused(tmp_path, file):
     path = tmp_path / "out.zarr"

@@ -223,6 +223,7 @@ class _Job:
                     self._store.written(chunk, seen)
                 self._note(what.block, what.tile, what.blank)
                 yield what.block
+        self._store.sweep()  # a worker that was killed may have left half a chunk
 
     def _note(self, block: Block, tile: int, blank: bool) -> None:
         """Remember in which tiles a block was computed, if there is room: more than enough to find some seams."""

@@ -7,7 +7,8 @@ Beside what `layout.py` describes, the folder of a result holds::
 
 Only `done.jsonl` tells what is finished. Zarr renames a chunk into its place but never syncs it: a chunk is
 listed once its files, those of the coarse levels included, are synced. On reopening, the checksums of all listed
-chunks are looked at; all else in an unfinished section is removed and computed again.
+chunks are looked at; all else in an unfinished section is removed and computed again. What a writer that was killed
+left of a file is removed everywhere, on reopening and at the end of a job on a cluster.
 """
 
 from __future__ import annotations
@@ -205,6 +206,19 @@ class Store:
         finally:
             self._lock.close()
 
+    def sweep(self) -> None:
+        """Remove what was written in part by a process that died; nobody may be writing.
+
+        Raises
+        ------
+        Problem
+            If the disk cannot be written.
+        """
+        with self._disk():
+            for array in chain.from_iterable(self._pyramids.levels):
+                for left in (self.path / array.path).rglob("*.partial"):
+                    left.unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:
         """Turn a failing disk into a Problem, for good; what was not listed by then counts as never written."""
@@ -236,6 +250,7 @@ class Store:
         """Remove all but the finished chunks from sections that are not whole, and write their coarse levels again."""
         if self.damaged:
             write_whole(self.path / DONE, self._list_again)
+        self.sweep()
         sections = set(self.unfinished)
         finished = self.seen != NOT_FINISHED
         whole = finished & finished.all(axis=(1, 2), keepdims=True)
