@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 import zarr
 from napari.layers import Image, Labels, Layer
+from napari.utils.notifications import notification_manager
 
 from napari_unet.classes import PixelClass
 from napari_unet.layout import Layout, create
@@ -90,6 +92,46 @@ def test_channels_are_layers(tmp_path: Path) -> None:
         np.testing.assert_array_equal(other.data[level], 255 - STACK[:, ::step, ::step])
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_axes_of_length_one_are_left_out(tmp_path: Path, channels: int) -> None:
+    pixels = np.stack([STACK, 255 - STACK][:channels])[None]
+    write(tmp_path / "a.zarr", pixels, pixels[..., ::2, ::2], axes="tczyx")
+    found = layers(tmp_path / "a.zarr")
+    assert len(found) == channels
+    for layer, shown in zip(found, pixels[0], strict=True):
+        assert layer.axis_labels == ("z", "y", "x")
+        np.testing.assert_array_equal(layer.scale, [50, 4, 4])
+        np.testing.assert_array_equal(layer.translate, [100, 0, 0])
+        np.testing.assert_array_equal(layer.data[0], shown)
+    one = write(tmp_path / "one.zarr", STACK[:1], axes="zyx")
+    np.testing.assert_array_equal(layers(tmp_path / "one.zarr")[0].data, one["0"][:])
+
+
+def test_axes_in_another_order(tmp_path: Path) -> None:
+    write(tmp_path / "a.zarr", STACK.T, axes="xyz")
+    (layer,) = layers(tmp_path / "a.zarr")
+    assert layer.axis_labels == ("z", "y", "x")
+    np.testing.assert_array_equal(layer.scale, [50, 4, 4])
+    np.testing.assert_array_equal(layer.data, STACK)
+
+
+def test_a_short_last_axis_is_no_colour(tmp_path: Path) -> None:
+    write(tmp_path / "a.zarr", STACK[..., :3])
+    (layer,) = layers(tmp_path / "a.zarr")
+    assert (layer.ndim, layer.rgb) == (3, False)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_images_inside_a_folder(tmp_path: Path, count: int) -> None:
+    zarr.create_group(tmp_path / "a.zarr").attrs["ome"] = {"version": "0.5", "bioformats2raw.layout": 3}
+    for number in range(count):
+        write(tmp_path / "a.zarr" / str(number), STACK + number)
+    found = layers(tmp_path / "a.zarr")
+    assert [each.name for each in found] == (["a"] if count == 1 else ["a 0", "a 1"])
+    for number, each in enumerate(found):
+        np.testing.assert_array_equal(each.data, STACK + number)
+
+
 @pytest.mark.parametrize(("unit", "known"), [("angstrom", "angstrom"), ("micrometer", "micrometer"), ("ell?", "pixel")])
 def test_units(tmp_path: Path, unit: str, known: str) -> None:
     write(tmp_path / "a.zarr", STACK, unit=unit)
@@ -98,10 +140,10 @@ def test_units(tmp_path: Path, unit: str, known: str) -> None:
 
 def test_labels_lie_above_the_image(tmp_path: Path) -> None:
     group = write(tmp_path / "a.zarr", STACK)
-    group.create_group("labels").attrs["ome"] = {"labels": ["cells", "plain", "gone"]}
-    colors = [{"label-value": 3, "rgba": [255, 0, 51, 255]}, {"label-value": 4}]
+    group.create_group("labels").attrs["ome"] = {"labels": ["cells", "plain"]}
+    colors = [{"label-value": 3, "rgba": [255, 0, 51, 255]}, {"label-value": 4}, {"rgba": [1, 2, 3, 4]}, "red"]
     write(tmp_path / "a.zarr/labels/cells", STACK[None], axes="czyx", **{"image-label": {"colors": colors}})
-    write(tmp_path / "a.zarr/labels/plain", STACK % 5, **{"image-label": {}})
+    write(tmp_path / "a.zarr/labels/plain", STACK % 5, unit="", **{"image-label": {}})
     image, cells, plain = layers(tmp_path / "a.zarr")
     assert isinstance(image, Image)
     assert isinstance(cells, Labels)
@@ -111,6 +153,20 @@ def test_labels_lie_above_the_image(tmp_path: Path) -> None:
     np.testing.assert_allclose(cells.get_color(3), [1, 0, 0.2, 1])
     assert cells.get_color(4)[3] == plain.get_color(1)[3] == 1
     np.testing.assert_array_equal(cells.scale, image.scale)
+    assert plain.units == image.units
+
+
+def test_labels_that_cannot_be_shown_are_told(tmp_path: Path) -> None:
+    group = write(tmp_path / "a.zarr", STACK)
+    group.create_group("labels").attrs["ome"] = {"labels": ["gone", "mask", "plain"]}
+    write(tmp_path / "a.zarr/labels/mask", STACK > 9, **{"image-label": {}})
+    write(tmp_path / "a.zarr/labels/plain", STACK, **{"image-label": {"colors": 3}})
+    with notification_manager:
+        heard: list[str] = []
+        notification_manager.notification_ready.connect(lambda note: heard.append(note.message))
+        assert [each.name for each in layers(tmp_path / "a.zarr")] == ["a", "plain"]
+    assert re.fullmatch(r"The labels gone are not shown\. .* is not an OME-Zarr image\. .*", heard[0])
+    assert re.fullmatch(r"The labels mask are not shown\. .* holds bool values, which are not labels\. .*", heard[1])
 
 
 def test_a_label_image_by_itself(tmp_path: Path) -> None:
@@ -165,7 +221,9 @@ def test_what_is_left_to_other_readers(tmp_path: Path) -> None:
     assert get_reader(image) is get_reader([image]) is get_reader(image + "/") is read
     assert get_reader([image, image]) is None
     for path in tmp_path.iterdir():
-        assert (get_reader(str(path)) is read) == (path.name == "image.zarr")
+        assert (get_reader(str(path)) is read) == (path.name in ("image.zarr", "damaged.zarr"))
+    with pytest.raises(Problem, match=r"damaged\. Copy the whole folder again"):
+        read(str(tmp_path / "damaged.zarr"))
     assert get_reader(str(tmp_path / "gone.zarr")) is None
 
 

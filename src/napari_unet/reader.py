@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pint
 from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.notifications import show_warning
 
-from napari_unet.omezarr import is_zarr, metadata, multiscale, numbers, ome, open_level
+from napari_unet.omezarr import images_in, is_zarr, metadata, multiscale, numbers, ome, open_level
 from napari_unet.part import Part
 from napari_unet.problem import Problem
 from napari_unet.volume import View
@@ -21,6 +22,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 OURS = "napari-unet"  # the attribute of our results, and the key in the metadata of every layer we make
 STROKES = "napari-unet-labels"  # the attribute of labels made to be painted on, with their classes
+_STACK = ("z", "y", "x")  # the axes of a stack, in napari's order
 _NOT_COMPUTED = {"value": 255, "name": "not computed yet", "color": "transparent"}
 
 
@@ -31,16 +33,17 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
     if len(paths) > 1 or folder.suffix.lower() != ".zarr" or not folder.is_dir():
         return None
     try:
-        return read if multiscale(metadata(folder)["attributes"]) else None
+        return read if _found(folder) else None
     except Problem:
-        return None
+        return read  # says what is wrong
 
 
 def read(path: str | list[str]) -> list[LayerData]:
-    """Return the layers of an OME-Zarr image: one for each channel, and its labels above them.
+    """Return the layers of an OME-Zarr image, or of several in one folder: one a channel, and its labels above them.
 
     An image of labels becomes Labels; so does a segmentation of this plugin, above its hidden probabilities.
-    All are lazy, and for reading only but for labels that this plugin made to be painted on.
+    All are lazy, and for reading only but for labels that this plugin made to be painted on. Axes other than z, y and
+    x are left out where they have a length of one. Labels that cannot be shown are left out with a notification.
 
     Raises
     ------
@@ -49,6 +52,21 @@ def read(path: str | list[str]) -> list[LayerData]:
     """
     folder = Path(path if isinstance(path, str) else path[0])
     name = folder.stem.removesuffix(".ome")
+    found = _found(folder)
+    names = [name] if len(found) == 1 else [f"{name} {each.name}" for each in found]
+    return [layer for each in zip(found, names, strict=True) for layer in _image_and_labels(*each)]
+
+
+def _found(folder: Path) -> list[Path]:
+    """Return the images of a Zarr folder: itself, or those right inside it."""
+    about = metadata(folder)
+    if multiscale(about["attributes"]):
+        return [folder]
+    return images_in(folder) if about["node_type"] == "group" else []
+
+
+def _image_and_labels(folder: Path, name: str) -> list[LayerData]:
+    """Return the layers of one image, and of the labels that it lists."""
     attributes = metadata(folder)["attributes"]
     if OURS in attributes or "image-label" in ome(attributes):
         layers = [*_probabilities(folder, attributes), *_labels(folder, name)]
@@ -56,7 +74,19 @@ def read(path: str | list[str]) -> list[LayerData]:
         layers = list(_images(folder, name))
     below = folder / "labels"
     names = ome(metadata(below)["attributes"]).get("labels") if is_zarr(below) else None
-    return layers + [layer for each in names or () for layer in _labels(below / each, each)]
+    for each in names or ():
+        try:
+            layers += _beside(_labels(below / each, each), layers[0])
+        except Problem as problem:
+            show_warning(f"The labels {each} are not shown. {problem}")
+    return layers
+
+
+def _beside(labels: Iterable[LayerData], image: LayerData) -> Iterator[LayerData]:
+    """Yield `labels`, in the units of their image where they have none."""
+    for data, fields, kind in labels:
+        unknown = set(fields["units"]) == {"pixel"} and len(fields["units"]) == len(image[1]["units"])
+        yield data, dict(fields, units=image[1]["units"]) if unknown else fields, kind
 
 
 def class_look(classes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -82,7 +112,7 @@ def _images(folder: Path, name: str) -> Iterator[LayerData]:
     told = [each if isinstance(each, dict) else {} for each in omero.get("channels") or ()]
     for number, data in enumerate(channels):
         about = told[number] if number < len(told) else {}
-        fields = dict(place, name=name)
+        fields = dict(place, name=name, rgb=False)  # napari takes a short last axis for colours
         if data[0].dtype == np.uint8:
             fields["contrast_limits"] = (0, 255)
         if len(channels) > 1:
@@ -106,8 +136,11 @@ def _labels(folder: Path, name: str) -> Iterator[LayerData]:
     """Yield a Labels for each channel, nearly always one, in the colours of the file."""
     attributes = metadata(folder)["attributes"]
     channels, place = _channels(folder)
+    if channels[0][0].dtype.kind not in "iu":
+        remedy = "Save them as whole numbers."
+        raise Problem(f"{folder} holds {channels[0][0].dtype} values, which are not labels. {remedy}")
     fields = dict(place, name=name)
-    colours = _colours(ome(attributes).get("image-label") or {})
+    colours = _colours(attributes)
     if OURS in attributes:
         fields.update(class_look(attributes[OURS].get("classes", ())), metadata=_mark(folder, attributes))
     elif STROKES in attributes:
@@ -136,14 +169,15 @@ def _mark(folder: Path, attributes: Mapping[str, Any], **more: str) -> dict[str,
 
 
 def _channels(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
-    """Return the levels of each channel of an image, and where its layers lie; nothing if it is no image."""
+    """Return the levels of each channel of an image, and where its layers lie."""
     attributes = metadata(folder)["attributes"]
     image = multiscale(attributes)
     if image is None:
-        return [], {}
+        raise Problem(f"{folder} is not an OME-Zarr image. Copy it again from its source.")
     painted = STROKES in attributes and os.access(folder / image.levels[0].path, os.W_OK)
     levels = [open_level(folder, image, number, "r+" if painted else "r") for number in range(len(image.levels))]
-    shown = [i for i, axis in enumerate(image.axes) if axis != "c"]
+    others = [i for i, axis in enumerate(image.axes) if axis not in _STACK and axis != "c" and levels[0].shape[i] > 1]
+    shown = [*others, *(image.axes.index(axis) for axis in _STACK if axis in image.axes)]
     start = image.levels[0].translation or (0.0,) * len(image.axes)
     place = {
         "scale": [image.levels[0].scale[i] for i in shown],
@@ -151,11 +185,11 @@ def _channels(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
         "units": [_unit(image.units[i]) for i in shown],
         "axis_labels": [image.axes[i] for i in shown],
     }
-    if "c" not in image.axes:
+    if shown == list(range(len(image.axes))):
         return [levels], place
-    channel = image.axes.index("c")
-    count = levels[0].shape[channel]
-    return [[View(level, tuple(shown), {channel: i}) for level in levels] for i in range(count)], place
+    channel = image.axes.index("c") if "c" in image.axes else None
+    held = [{}] if channel is None else [{channel: i} for i in range(levels[0].shape[channel])]
+    return [[View(level, tuple(shown), each) for level in levels] for each in held], place
 
 
 def _layer(levels: list[Any], fields: Mapping[str, Any], kind: str) -> LayerData:
@@ -178,10 +212,13 @@ def _unit(name: str | None) -> str:
     return name or "pixel"
 
 
-def _colours(image_label: Mapping[str, Any]) -> dict[int | None, Any]:
+def _colours(attributes: Mapping[str, Any]) -> dict[int | None, Any]:
     """Return red, green, blue and alpha in [0, 1] for each label that has a colour."""
+    about = ome(attributes).get("image-label")
     found: dict[int | None, Any] = {}
-    for each in image_label.get("colors") or ():
-        if rgba := numbers(each.get("rgba"), 4):
-            found[int(each["label-value"])] = [part / 255 for part in rgba]
+    colours = about.get("colors") if isinstance(about, dict) else None
+    for each in colours if isinstance(colours, list) else ():
+        value = each.get("label-value") if isinstance(each, dict) else None
+        if isinstance(value, int) and (rgba := numbers(each.get("rgba"), 4)):
+            found[value] = [part / 255 for part in rgba]
     return found
