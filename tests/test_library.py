@@ -115,6 +115,20 @@ def test_any_name_makes_a_name_for_a_file(name):
     assert free(Path("somewhere"), name) == Path("somewhere") / found
 
 
+@given(st.text(max_size=99), st.text(st.characters(categories=("L", "N")), min_size=1, max_size=40))
+def test_a_long_name_is_shortened_and_its_ending_stays(name, ending):
+    found = file_name(name, ending)
+    assert len(found) <= 60
+    stem, _, end = found.rpartition("-")
+    assert end == ending
+    assert stem
+    assert file_name(name).startswith(stem)
+
+
+def test_of_a_long_ending_the_last_characters_stay():
+    assert file_name("a" * 70, "b" * 50 + "-step-40") == "a" * 19 + "-" + "b" * 32 + "-step-40"
+
+
 def test_listing_models_does_not_load_torch(tmp_path):
     code = "import sys, napari_unet.library as l; l.library().models(); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, HOME: str(tmp_path)})

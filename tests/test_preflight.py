@@ -68,7 +68,7 @@ def test_a_good_stack_gets_its_size_and_nothing_else(tissue: np.ndarray, tmp_pat
 
 def test_a_part_counts_as_the_part(tissue: np.ndarray, tmp_path: Path) -> None:
     (size,) = told(stack(tissue), tmp_path, Box(3, 4, 0, 200, 10, 210))
-    assert size.startswith("1 section of 200 x 200 pixels (less than 1 MB), 1 chunk. The result takes at most 1.0 MB; ")
+    assert size.startswith("1 section of 200 x 200 pixels (less than 1 MB), 1 chunk. The result takes at most 1 MB; ")
 
 
 def test_a_result_of_noise_takes_no_more_than_is_said(tmp_path: Path) -> None:
@@ -105,7 +105,13 @@ def test_a_disk_that_does_not_tell_is_no_trouble(
 
 @pytest.mark.parametrize(
     ("count", "words"),
-    [(999_999, "less than 1 MB"), (3_355_443_200, "3.4 GB"), (12_000_000, "12 MB"), (2_500_000_000_000, "2.5 TB")],
+    [
+        (999_999, "less than 1 MB"),
+        (1_000_000, "1 MB"),
+        (3_355_443_200, "3.4 GB"),
+        (12_000_000, "12 MB"),
+        (2_500_000_000_000, "2.5 TB"),
+    ],
 )
 def test_bytes_in_words(count: int, words: str) -> None:
     assert preflight._bytes(count) == words

@@ -17,6 +17,7 @@ from napari_unet.problem import Problem
 from napari_unet.runs import LOCK
 
 UNDONE = "undone"
+_LONGEST, _LONGEST_END = 60, 40  # characters of a name, and of what is appended to it
 HOME = "NAPARI_UNET_HOME"  # environment variable that names another folder
 
 
@@ -139,21 +140,26 @@ def library(chosen: str = "") -> Library:
     return Library(Path(os.environ.get(HOME) or Path.home() / at_home).absolute())
 
 
-def free(folder: Path, name: str, suffix: str = "") -> Path:
-    """Return a path in `folder` that is free: NAME, NAME-2, NAME-3 ... with `suffix`.
+def free(folder: Path, name: str, suffix: str = "", ending: str = "") -> Path:
+    """Return a path in `folder` that is free: NAME, NAME-2, NAME-3 ... with `suffix`; NAME is what `file_name` makes.
 
     Free is what does not exist, an empty folder, and that of a training which failed before it began.
     """
-    stem = file_name(name)
+    stem = file_name(name, ending)
     path, number = folder / f"{stem}{suffix}", 2
     while not _is_free(path):
         path, number = folder / f"{stem}-{number}{suffix}", number + 1
     return path
 
 
-def file_name(name: str) -> str:
-    """Return `name` as every file system takes it: dashes for what some do not, at most 60 characters."""
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "unnamed"
+def file_name(name: str, ending: str = "") -> str:
+    """Return NAME or NAME-ENDING as every file system takes it: dashes for what some do not, at most 60 characters.
+
+    The name is shortened first: the ending, or its last 40 characters, tells one result from another.
+    """
+    stem, end = (re.sub(r"[^\w.-]+", "-", part).strip("-.") for part in (name, ending))
+    end = end and f"-{end[-_LONGEST_END:]}"
+    return (stem or "unnamed")[: _LONGEST - len(end)].rstrip("-.") + end
 
 
 def _is_free(path: Path) -> bool:

@@ -237,5 +237,6 @@ def _bytes(count: int) -> str:
     """Return a number of bytes in words, such as "3.4 GB"."""
     for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB")):
         if count >= unit:
-            return f"{count / unit:.1f} {name}" if count < 10 * unit else f"{count / unit:,.0f} {name}"
+            number = f"{count / unit:,.{int(count < 10 * unit)}f}"
+            return f"{number.removesuffix('.0')} {name}"
     return "less than 1 MB"

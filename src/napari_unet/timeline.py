@@ -47,7 +47,7 @@ def adopt(run: Path, step: int, folder: Path) -> Path:
     Problem
         If the disk is full or cannot be written.
     """
-    model = free(folder, f"{run.name}-step-{step}")
+    model = free(folder, run.name, ending=f"step-{step}")
     with disk_problems(model):
         model.mkdir(parents=True, exist_ok=True)
         for source, name in ((run / HELD, HELD), (file_of(run, step), MODEL_FILE)):

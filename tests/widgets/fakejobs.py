@@ -34,8 +34,11 @@ from napari_unet.events import from_json as event_of
 from napari_unet.layout import CONFIG, Layout
 from napari_unet.preview import Preview as Shown
 from napari_unet.preview import save_preview
+from napari_unet.problem import Problem
+from napari_unet.sections import Sections
 from napari_unet.slips import SLIP
 from napari_unet.store import open_store
+from napari_unet.tiles import Box
 from napari_unet.timeline import file_of
 from napari_unet.volume import open_volume
 
@@ -81,6 +84,11 @@ class FakeJobs:
         low = [int(a or 0) for a, _ in ends]
         high = [int(b or size) for (_, b), size in zip(ends, volume.shape, strict=True)]
         shape = tuple(b - a for a, b in zip(low, high, strict=True))
+        try:
+            Sections(volume).read(Box(low[0], high[0], low[1], high[1], low[2], high[2]))
+        except Problem as problem:
+            yield Failed(str(problem))
+            sys.exit(1)
         card = read_card(find(config.model))
         provenance = {"model": config.model, "image": config.image.name, "image_fingerprint": volume.fingerprint()}
         layout = Layout(shape, card.classes, volume.voxel_size, tuple(low), config.probabilities, provenance)

@@ -18,7 +18,7 @@ from .conftest import panel_of, said
 from .test_models import a_run
 
 SHAPE = 3, 32, 48
-ENTRY = "File", "New Layer", "Labels for U-Net"
+ENTRY = "File", "New Layer", "Labels to train on (U-Net)"
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def told() -> list[str]:
 
 def _click_entry(driver) -> None:
     driver.activate()
-    driver.menu("File", "New Layer", "Labels for U-Net (U-Net)")
+    driver.menu(*ENTRY)
 
 
 def test_labels_from_the_menu(driver, told, home):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
-from qtpy.QtWidgets import QPushButton, QSpinBox
+from qtpy.QtWidgets import QComboBox, QPushButton, QSpinBox
 
 from .test_segment import Session, grey
 
@@ -46,6 +46,7 @@ def test_what_an_earlier_session_left_is_opened_and_finished(open_window, fake, 
     again = later.result()
     later.done()
     assert 255 not in np.asarray(again.data)
+    assert later.find(QComboBox, "image").currentText() == "the same"
     assert later.viewer.layers.index(again) == later.viewer.layers.index(image) + 1
     np.testing.assert_array_equal(again.scale, image.scale)
     assert again.translate.tolist() == [80, 0, 0]

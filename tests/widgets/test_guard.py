@@ -70,7 +70,7 @@ def test_a_large_layer_is_never_read_in_3d(
     assert viewer.dims.ndisplay == 3
     assert (layer.visible, image_layer.visible, small.visible) == (False, False, True)
     assert said == [
-        "cells is hidden in the 3-D view: drawing its 52 million voxels there would freeze napari. "
+        "Too large for 3-D, so hidden: cells. Drawing 52 million voxels there would freeze napari. "
         "It comes back in 2-D."
     ]
     press_3d(qtbot, viewer)
@@ -78,7 +78,7 @@ def test_a_large_layer_is_never_read_in_3d(
     image_layer.visible = True
     press_3d(qtbot, viewer)
     assert said[1:] == [
-        "cells, membrane probability are hidden in the 3-D view: drawing their 3,408 million voxels there would "
+        "Too large for 3-D, so hidden: cells, membrane probability. Drawing 3,408 million voxels there would "
         "freeze napari. They come back in 2-D."
     ]
     press_3d(qtbot, viewer)

@@ -322,6 +322,16 @@ def test_a_killed_job_is_told_in_a_sentence(qtbot, jobs, tmp_path):
     assert job.events[-1] == job.outcome
 
 
+def test_a_copy_of_a_section_is_called_as_the_user_knows_it(jobs):
+    copy = jobs.scratch / "cells-section-3-0123456789ab.zarr"
+    for text, words in (
+        (f"Section 0 of {copy} holds no numbers.", "Section 3 of cells holds no numbers."),
+        (f"{copy} has the same grey value everywhere.", "Section 3 of cells has the same grey value everywhere."),
+        (f"No room for {copy}.", "No room for section 3 of cells."),
+    ):
+        assert jobs.in_words(text) == words
+
+
 def test_a_failure_that_no_panel_shows_is_a_notification(qtbot, window, jobs, tmp_path):
     view = JobView("train", "Continue")
     window.setCentralWidget(view)

@@ -6,7 +6,17 @@ import weakref
 
 import numpy as np
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QComboBox, QDockWidget, QLabel, QPushButton, QScrollBar, QTabBar, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDockWidget,
+    QLabel,
+    QListWidget,
+    QPushButton,
+    QScrollBar,
+    QTabBar,
+    QToolButton,
+    QWidget,
+)
 
 from napari_unet.config import TrainConfig
 from napari_unet.events import Ready, Started
@@ -54,6 +64,17 @@ def test_both_panels_are_tabs_in_one_place_of_at_most_340_pixels(driver):
             if child.isVisible() and not isinstance(child, QScrollBar | QTabBar):
                 assert child.mapTo(inside, child.rect().topRight()).x() < inside.width(), child.objectName()
     assert driver.window.width() == 1280
+
+
+def test_the_names_of_rows_are_on_a_line_with_what_they_name(driver):
+    driver.viewer.add_image(np.zeros((2, 8, 8), np.uint8), name="stack")
+    driver.viewer.add_labels(np.zeros((2, 8, 8), np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    boxes = panel.findChild(QListWidget)
+    first = boxes.visualItemRect(boxes.item(0)).center()
+    (name,) = (each for each in panel.findChildren(QLabel) if each.text() == "Labels")
+    line = name.mapTo(panel, name.contentsRect().center()).y()
+    assert abs(boxes.viewport().mapTo(panel, first).y() - line) <= 2
 
 
 def test_a_panel_that_floats_stays_where_it_is(driver):

@@ -34,9 +34,11 @@ from napari_unet import cli
 from napari_unet.config import SegmentConfig
 from napari_unet.requests import Begin, Stop
 from napari_unet.result import open_result
+from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.remembered import FILE
 
 from .conftest import panel_of
+from .test_models import a_run
 
 SHAPE = (4, 60, 80)
 
@@ -289,6 +291,49 @@ def test_what_is_in_view(session):
             session.panel.say("")
     assert image in session.viewer.layers
     assert len(session.begun()) == 1
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_section_with_pixels_that_are_no_numbers_is_named_as_the_user_knows_it(session, everywhere):
+    pixels = grey().astype(np.float32)
+    pixels[1:3, : 60 if everywhere else 5] = np.nan
+    session.viewer.add_image(pixels, name="nan", contrast_limits=(0, 255))
+    session.driver.show_section(2)
+    session.press("preview")
+    said = (
+        "Section 2 of nan holds grey values that are not numbers or are infinite. "
+        "Replace them, for example with 0, and start again."
+    )
+    session.driver.wait(lambda: session.says() == said, 10)
+    session.fake.does("finish")
+    session.driver.show_section(3)
+    session.press("preview")
+    session.driver.wait(lambda: session.says() == "Previewed with em-membrane.", 10)
+
+
+def test_the_button_says_which_part_it_segments(session):
+    session.viewer.add_image(grey(), name="stack")
+    button = session.find(QPushButton, "segment")
+    for part, text in (
+        ("some sections", "Segment sections"),
+        ("what is in view", "Segment view"),
+        ("the whole stack", "Segment stack"),
+    ):
+        session.pick("part", part)
+        assert button.text() == text
+
+
+def test_results_of_an_image_with_a_long_name_tell_what_made_them(session, home):
+    session.fake.does("finish")
+    session.viewer.add_image(grey(), name="a" * 70)
+    own = f"{'a' * 53}-labels"  # as a model that was trained on labels of it
+    a_run(home.root, own)
+    made = {"em-membrane": "em-membrane", "em-membrane-small": "em-membrane-small", str(home.runs / own): "segmented"}
+    for model, ending in made.items():
+        session.panel.findChild(ModelChoice).choose(model)
+        session.press("segment")
+        session.driver.wait(lambda end=f"a-{ending}": any(each.name.endswith(end) for each in session.results()), 10)
+        session.done()
 
 
 def test_a_preview_leaves_nothing_in_the_library(session, home):

@@ -136,9 +136,9 @@ def _drawn(layer: Image | Labels) -> int:
 
 
 def _sentence(names: list[str], voxels: int) -> str:
-    """Say which layers are hidden, and why."""
-    are, their, they, come = ("is", "its", "It", "comes") if len(names) == 1 else ("are", "their", "They", "come")
+    """Say which layers are hidden, and why first: napari folds all but the first words away."""
+    they, come = ("It", "comes") if len(names) == 1 else ("They", "come")
     return (
-        f"{', '.join(names)} {are} hidden in the 3-D view: drawing {their} {voxels / 1e6:,.0f} million voxels there "
-        f"would freeze napari. {they} {come} back in 2-D."
+        f"Too large for 3-D, so hidden: {', '.join(names)}. Drawing {voxels / 1e6:,.0f} million voxels there would "
+        f"freeze napari. {they} {come} back in 2-D."
     )

@@ -115,8 +115,9 @@ class Jobs(QObject):
 
     def in_words(self, text: str) -> str:
         """Return what a job says as the window says it."""
-        section = re.escape(str(self.scratch)) + r"[\\/]([^\\/]*?)-section-(\d+)-[0-9a-f]{12}\.zarr"
-        return for_window(library_of(self.parent()).in_words(re.sub(section, r"section \2 of \1", text)))
+        copy = re.escape(str(self.scratch)) + r"[\\/]([^\\/]*?)-section-(\d+)-[0-9a-f]{12}\.zarr"
+        text = re.sub(f"(?:Section 0 of |^){copy}", r"Section \2 of \1", text)  # one is all that the copy holds
+        return for_window(library_of(self.parent()).in_words(re.sub(copy, r"section \2 of \1", text)))
 
     def _employ(self) -> Worker:
         worker = Worker(self._command, library_of(self.parent()).root)

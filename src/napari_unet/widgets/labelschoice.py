@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QMenu, QPushButton, QWidget
 
 from napari_unet.classes import PixelClass
@@ -68,10 +68,12 @@ class LabelsChoice(QWidget):
             ticked |= {self._layers[0].unique_id} - known
         self._list.blockSignals(True)
         self._list.clear()
+        height = self.fontMetrics().height() + 8  # the first one is on a line with the name of the row
         for layer in self._layers:
             item = QListWidgetItem(layer.name, self._list)
+            item.setSizeHint(QSize(0, height))
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
-        self._list.setFixedHeight(min(max(len(layers), 1), _ROWS) * (self.fontMetrics().height() + 8) + 4)
+        self._list.setFixedHeight(min(max(len(layers), 1), _ROWS) * height + 4)
         self._tick(ticked)
 
     def chosen(self) -> list[Labels]:

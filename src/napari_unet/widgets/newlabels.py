@@ -43,7 +43,7 @@ def add_strokes(
     Problem
         If the image is none that can be segmented, or the disk is full or cannot be written.
     """
-    layer = new_strokes(image, library.labels, f"{image.name} labels", box)
+    layer = new_strokes(image, library.labels, image.name, box, "labels")
     set_classes(layer, classes)
     viewer.add_layer(layer)
     start_painting(viewer, layer, classes[0].value)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 _ADVANCED = ("best_quality", "tile", "device", "precision", "threads", "scheduler")
+_LONG = 40  # characters; longer names are shortened for what is appended to them
 _FLAT_FIRST = "Go back to the 2-D view of rows and columns first."
 
 
@@ -130,6 +131,7 @@ class SegmentPanel(Panel):
         self._image.changed.connect(lambda *_: self._on_image())
         self._several.changed.connect(self.updated)
         self._model.changed.connect(self.updated)
+        self._part.changed.connect(self.updated)
         self._model.said.connect(self.say)
         self._form.changed.connect(self.updated)
         self._preview.clicked.connect(self._on_preview)
@@ -154,15 +156,10 @@ class SegmentPanel(Panel):
         reason = self._reason()
         previews = self._previewing.running
         self._preview.setText("Stop preview" if previews else "Preview section")
-        self._enable(
-            self._preview,
-            "" if previews else reason,
-            "Stops the preview."
-            if self._previewing.running
-            else "Segments what is in view, with all that these settings do.",
-        )
+        tip = "Stops the preview." if previews else "Segments what is in view, with all that these settings do."
+        self._enable(self._preview, "" if previews else reason, tip)
         several = len(self._several.offered())
-        self._segment.setText(f"Segment {several} stacks" if several else "Segment stack")
+        self._segment.setText(f"Segment {several} stacks" if several else f"Segment {self._part.word}")
         self._enable(
             self._segment,
             reason or ("A segmentation is running." if self._running or self._several.busy else ""),
@@ -248,8 +245,9 @@ class SegmentPanel(Panel):
         model = Path(settings.keywords["model"]).stem
 
         def configured(image: Image, files: Prepared) -> SegmentConfig:
-            named_after = model.startswith(file_name(image.name))  # as models trained on it are by themselves
-            out = free(folder, f"{image.name}-{'segmented' if named_after else model}", ".zarr")
+            # As models trained on it are by themselves, in full or shortened.
+            named_after = model.startswith(file_name(image.name)[:_LONG])
+            out = free(folder, image.name, ".zarr", "segmented" if named_after else model)
             return settings(image=files.image, out=out, region=region)
 
         return configured
@@ -270,13 +268,19 @@ class SegmentPanel(Panel):
         if image is None:
             self._on_earlier(config)
         elif not self.preparing:
-            self.prepare(with_its_image(config, image, self._library), lambda config: self._begin(config, image))
+            self.prepare(with_its_image(config, image, self._library), lambda config: self._go_on(config, image))
 
     def _on_earlier(self, config: SegmentConfig) -> None:
         """Go on with a segmentation that was left unfinished, over its image."""
         if not self.preparing:
             work = left_unfinished(config, self.layers(Image), self._library)
-            self.prepare(work, lambda found: self._begin(*found))
+            self.prepare(work, lambda found: self._go_on(*found))
+
+    def _go_on(self, config: SegmentConfig, image: Image) -> None:
+        """Go on with a segmentation, and let the panel name its image."""
+        if image in self._image.choices:
+            self._image.value = image
+        self._begin(config, image)
 
     def _on_open(self, path: Path) -> None:
         if not self.preparing:

@@ -40,7 +40,7 @@ CHUNK = 512
 BRUSH = 6  # pixels
 
 
-def new_strokes(image_layer: Image, folder: Path, name: str, box: Box | None = None) -> Labels:
+def new_strokes(image_layer: Image, folder: Path, name: str, box: Box | None = None, ending: str = "") -> Labels:
     """Create empty labels over an image, on disk, as a layer that is not in a viewer yet.
 
     Parameters
@@ -50,9 +50,11 @@ def new_strokes(image_layer: Image, folder: Path, name: str, box: Box | None = N
     folder
         Where the labels are kept.
     name
-        What the layer is called; where its folder is taken, NAME-2, NAME-3, ...
+        What the layer is called, followed by `ending`; where its folder is taken, NAME-2, NAME-3, ...
     box
         The part of the image that they cover, None for all of it.
+    ending
+        Stays whole where a long name is shortened.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def new_strokes(image_layer: Image, folder: Path, name: str, box: Box | None = N
     image = handed_over(image_layer)
     box = box or Box(0, image.shape[0], 0, image.shape[1], 0, image.shape[2])
     start = box.z0, box.y0, box.x0
-    path = free(folder, name, ".zarr")
+    path = free(folder, name, ".zarr", ending)
     with whole(path) as beside:
         _create(beside, (box.z1 - box.z0, box.y1 - box.y0, box.x1 - box.x0), np.dtype(np.uint8), image, start)
     return _layer(path, image_layer, start)
