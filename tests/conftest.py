@@ -7,7 +7,9 @@ import os
 # Before torch starts its threads: on a busy machine, spinning ones make it ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +20,10 @@ from napari_unet.library import HOME
 # On a busy machine an example takes as long as it takes.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+# Before napari is loaded: its test fixtures reset preferences, and the user's would be lost.
+_preferences = tempfile.TemporaryDirectory()
+os.environ["NAPARI_CONFIG"] = str(Path(_preferences.name) / "settings.yaml")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
+
+os.environ.setdefault("LP_NUM_THREADS", "0")  # draw without threads beside: both cores are busy with windows
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +15,7 @@ import psutil
 import pytest
 from napari import Viewer, settings
 from napari._qt.dialogs.preferences_dialog import PreferencesDialog
+from npe2 import PluginManifest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QDockWidget, QLabel, QWidget
 
@@ -44,6 +50,17 @@ def _own_preferences(tmp_path, monkeypatch) -> Iterator[None]:
     settings._clear_plugin_settings_cache()
     yield
     settings._clear_plugin_settings_cache()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _once() -> Iterator[None]:
+    """Spare each window reading the manifests of plugins, saving preferences, looking for garbage in modules."""
+    found = list(PluginManifest.discover())
+    gc.freeze()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(settings.get_settings(), "_save_on_change", False)
+        monkeypatch.setattr(PluginManifest, "discover", lambda **_: iter(found))
+        yield
 
 
 @pytest.fixture

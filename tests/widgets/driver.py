@@ -95,7 +95,7 @@ class Driver:
         spots = [self._on_canvas(layer, *point) for point in points]
         path = [spots[0]]
         for a, b in pairwise(spots):
-            count = max(2, round(np.hypot(b.x() - a.x(), b.y() - a.y()) / 4))
+            count = max(2, round(np.hypot(b.x() - a.x(), b.y() - a.y()) / 12))
             path += [a + (b - a) * i / count for i in range(1, count + 1)]
         canvas = self.viewer.window._qt_viewer.canvas.native
         none = Qt.MouseButton.NoButton
