@@ -64,11 +64,11 @@ def segment(
     Problem
         If something the user can mend is wrong; what is finished stays.
     """
-    compute = choose(_as_begun(config))
-    model = load(config.model)
     image = open_volume(config.image, config.channel)
     box = parse_region(config.region, image.shape)
     _refuse_blank(image, box)
+    compute = choose(_as_begun(config))  # after a whole section was read: from now on, what is freed is kept
+    model = load(config.model)
 
     def events() -> Iterator[Event]:
         with memory_problems("Close other programs, or choose another device (--device)."):
