@@ -20,6 +20,7 @@ import zarr
 
 from napari_unet import predict
 from napari_unet.config import SegmentConfig
+from napari_unet.convert import convert
 from napari_unet.device import Compute
 from napari_unet.events import Event, Failed, Finished, Notice, Progress, Started
 from napari_unet.finished import DONE
@@ -220,9 +221,15 @@ def test_one_edited_section_of_many_is_found_at_once_or_before_the_end(
     assert open_volume(image).fingerprint() == same
     monkeypatch.setattr("napari_unet.segment._PATIENCE", patience)
     for _ in range(2):  # once it is complete, too
-        with pytest.raises(Problem, match=r"Section 1 of .*image.zarr is not what it was when .*out.zarr was computed"):
+        with pytest.raises(
+            Problem, match=r"Section 1 of .*image.zarr is not what it was when .*out.zarr was computed"
+        ) as problem:
             finish(config)
     assert (files_of(config.out) == before) == (finished or patience > 0)
+    complete = finished or patience < 0
+    tells = [f"All of out.zarr is computed, but its last job ended so: {problem.value}"] if complete else []
+    said = [event.text for event in convert(config.out, tmp_path / "out.tif") if isinstance(event, Notice)]
+    assert [each for each in said if "are not computed yet" not in each] == tells
     array[1] = sections[1]
     assert finish(config).detail.startswith("already done" if finished else "40 sections segmented")
 

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pint
 from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.notifications import show_warning
 
 from napari_unet.omezarr import is_zarr, metadata, multiscale, numbers, ome, open_level
 from napari_unet.part import Part
 from napari_unet.problem import Problem
+from napari_unet.result import doubt
 from napari_unet.volume import View
+from napari_unet.words import for_window
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -25,13 +28,13 @@ _NOT_COMPUTED = {"value": 255, "name": "not computed yet", "color": "transparent
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """Return `read` if `path` is one folder `*.zarr` with an OME-Zarr image (0.4 or 0.5), else None."""
+    """Return a reader if `path` is one folder `*.zarr` with an OME-Zarr image (0.4 or 0.5), else None."""
     paths = [path] if isinstance(path, str) else path
     folder = Path(paths[0])
     if len(paths) > 1 or folder.suffix.lower() != ".zarr" or not folder.is_dir():
         return None
     try:
-        return read if multiscale(metadata(folder)["attributes"]) else None
+        return _read_and_warn if multiscale(metadata(folder)["attributes"]) else None
     except Problem:
         return None
 
@@ -57,6 +60,14 @@ def read(path: str | list[str]) -> list[LayerData]:
     below = folder / "labels"
     names = ome(metadata(below)["attributes"]).get("labels") if is_zarr(below) else None
     return layers + [layer for each in names or () for layer in _labels(below / each, each)]
+
+
+def _read_and_warn(path: str | list[str]) -> list[LayerData]:
+    """Return the layers of an image; say what speaks against a segmentation, which else looks like any other."""
+    layers, folder = read(path), Path(path if isinstance(path, str) else path[0])
+    if OURS in metadata(folder)["attributes"] and (against := doubt(folder)):
+        show_warning(for_window(against))
+    return layers
 
 
 def class_look(classes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
