@@ -234,6 +234,33 @@ def test_one_edited_section_of_many_is_found_at_once_or_before_the_end(
     assert finish(config).detail.startswith("already done" if finished else "40 sections segmented")
 
 
+def test_nothing_is_written_any_more_when_the_log_fails_and_the_store_is_closed(
+    stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    write, close = Store.write, Store.close
+
+    def slowly(store: Store, *given: object) -> None:
+        time.sleep(0.2)
+        write(store, *given)
+        calls.append("written")
+
+    def closed(store: Store) -> None:
+        calls.append("closed")
+        close(store)
+
+    def fail(path: Path, event: Event) -> None:
+        if isinstance(event, Progress):
+            raise Problem("The disk fails.")
+
+    monkeypatch.setattr(Store, "write", slowly)
+    monkeypatch.setattr(Store, "close", closed)
+    monkeypatch.setattr("napari_unet.log.append", fail)
+    with pytest.raises(Problem, match="The disk fails"):
+        finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr"))
+    assert calls == ["written", "closed"]
+
+
 def test_a_comparison_with_the_image_can_be_stopped(
     stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
