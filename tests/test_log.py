@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet.events import Event, Failed, Finished, Loss, Notice, Started, to_json
-from napari_unet.log import LOG, append, read, record
+from napari_unet.log import LOG, append, last, read, record
 from napari_unet.problem import Problem
 
 STARTED, DONE = Started("train", "processor", "1 painted layer"), Finished("run/model.safetensors", "300 of 300 steps")
@@ -138,3 +138,13 @@ def test_lines_that_are_no_events_are_passed_over(tmp_path_factory: pytest.TempP
     assert [events[0], events[-1]] == [STARTED, DONE]
     assert end == log.stat().st_size
     assert read(log, len(before)) == ([DONE], end)
+
+
+def test_the_last_event_of_a_long_log_is_found(log: Path) -> None:
+    assert last(log) is None
+    for event in (*[Notice("a")] * 2000, DONE):
+        append(log, event)
+    assert last(log) == DONE
+    with log.open("a") as torn:
+        torn.write('{"event": "Not')
+    assert last(log) == DONE

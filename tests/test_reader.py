@@ -10,9 +10,12 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.notifications import notification_manager
 
 from napari_unet.classes import PixelClass
-from napari_unet.layout import Layout, create
+from napari_unet.events import Failed, Finished
+from napari_unet.layout import Chunk, Layout, create
+from napari_unet.log import LOG, append
 from napari_unet.problem import Problem
 from napari_unet.reader import get_reader, read
+from napari_unet.store import open_store
 
 STACK = np.random.default_rng(0).integers(0, 255, (3, 16, 24), dtype=np.uint8)
 CLASSES = (PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00"))
@@ -208,6 +211,22 @@ def test_a_segmentation_shows_new_chunks(tmp_path: Path) -> None:
     assert np.all(np.asarray(interior.data) == 0)
 
 
+def test_what_speaks_against_a_complete_segmentation_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("napari_unet.reader.show_warning", said.append)
+    path = tmp_path / "cells.zarr"
+    with open_store(path, Layout((1, 20, 30), CLASSES, None, (0, 0, 0), False, {})) as store:
+        store.write(Chunk(0, 0, 0), np.ones((20, 30), np.uint8), None)
+    append(path / LOG, Finished(str(path), "1 section segmented"))
+    assert len(layers(path)) == 1
+    append(path / LOG, Failed("Section 0 is not what it was. Run the same command again."))
+    assert len(layers(path)) == 1
+    assert said == [
+        "All of cells.zarr is computed, but its last job ended so: Section 0 is not what it was. "
+        "Run the same command again."
+    ]
+
+
 def test_what_is_left_to_other_readers(tmp_path: Path) -> None:
     for name in ("image.ome", "group.zarr", "array.zarr", "damaged.zarr", "folder.zarr"):
         (tmp_path / name).mkdir()
@@ -218,12 +237,12 @@ def test_what_is_left_to_other_readers(tmp_path: Path) -> None:
     (tmp_path / "damaged.zarr" / "zarr.json").write_text("{")
     (tmp_path / "file.zarr").write_text("")
     image = str(tmp_path / "image.zarr")
-    assert get_reader(image) is get_reader([image]) is get_reader(image + "/") is read
+    assert get_reader(image) is get_reader([image]) is get_reader(image + "/") is not None
     assert get_reader([image, image]) is None
     for path in tmp_path.iterdir():
-        assert (get_reader(str(path)) is read) == (path.name in ("image.zarr", "damaged.zarr"))
+        assert (get_reader(str(path)) is not None) == (path.name in ("image.zarr", "damaged.zarr"))
     with pytest.raises(Problem, match=r"damaged\. Copy the whole folder again"):
-        read(str(tmp_path / "damaged.zarr"))
+        layers(tmp_path / "damaged.zarr")
     assert get_reader(str(tmp_path / "gone.zarr")) is None
 
 

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_store import LAYOUT, fill, shapes, truth
 
+from napari_unet.events import Failed, Finished, Notice, Progress, Started
 from napari_unet.layout import Chunk
+from napari_unet.log import LOG, append
 from napari_unet.problem import Problem
-from napari_unet.result import open_result
+from napari_unet.result import doubt, open_result
 from napari_unet.store import open_store
 
 
@@ -45,3 +47,32 @@ def test_what_is_not_computed_yet_is_255(tmp_path):
 def test_what_is_no_result_is_a_problem(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="no segmentation made by napari-unet"):
         open_result(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (None, ""),
+        (Finished("out.zarr", "2 sections segmented"), ""),
+        (Finished("out.zarr", "6 of 6 chunks are kept", stopped=True), "its job has not ended"),
+        (Notice("Comparing the image."), "its job has not ended"),
+        (Failed("Section 1 is not what it was."), "its last job ended so: Section 1 is not what it was."),
+    ],
+)
+def test_a_result_that_is_complete_but_not_good_is_told_by_how_its_job_ended(tmp_path, last, words):
+    path = tmp_path / "out.zarr"
+    with open_store(path, LAYOUT) as store:
+        fill(store, store.pending[1:])
+    if last is not None:
+        for event in (Started("segment", "processor", "stack"), *[Progress(1, 6, "chunk", 1.0)] * 1000, last):
+            append(path / LOG, event)
+    assert doubt(path) == ""  # what is missing in it shows
+    with open_store(path, LAYOUT) as store:
+        fill(store, store.pending)
+    assert doubt(path).startswith("All of out.zarr is computed, but ") == bool(words)
+    assert words in doubt(path)
+
+
+def test_what_speaks_against_no_result_is_a_problem(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="no segmentation made by napari-unet"):
+        doubt(tmp_path)

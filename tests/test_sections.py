@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from unittest.mock import patch
 
 import numpy as np
@@ -32,7 +33,7 @@ def test_a_window_gives_the_tiles_of_the_whole_section(data: st.DataObject, heig
     pixels = np.random.default_rng(0).integers(0, 255, (2, height, width), np.uint8)
     y0, x0 = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     y1, x1 = data.draw(st.integers(y0 + 1, height)), data.draw(st.integers(x0 + 1, width))
-    with patch.object(sections, "WHOLE", 0):
+    with patch.object(sections, "WHOLE", data.draw(st.sampled_from([0, sections.WHOLE]))):
         window, _ = Sections(Volume(pixels, "stack")).read(Box(1, 2, y0, y1, x0, x1))
     assert window.shape == (height, width)
     for tile in tiles.cover(y0, y1, x0, x1, 64):
@@ -47,6 +48,17 @@ def test_a_small_section_is_read_once_for_all_its_tiles() -> None:
         assert (window[np.arange(60)[:, None], np.arange(70)] == array.array[1]).all()
         assert grey == measure(array.array[1], "")
     assert array.read == 60 * 70
+
+
+def test_a_section_is_let_go_before_the_next_is_read_even_while_its_tiles_are_computed() -> None:
+    section = np.random.default_rng(0).integers(0, 255, (6000, 6000), np.uint8)
+    read = Sections(Volume(np.broadcast_to(section, (3, *section.shape)), "stack")).read
+    tracemalloc.start()
+    kept = [read(Box(z, z + 1, 0, 16, 0, 16)) for z in range(3)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(kept) == 3
+    assert section.nbytes < peak < 1.5 * section.nbytes
 
 
 def test_of_a_large_section_little_is_read_and_its_grey_values_do_not_depend_on_the_part() -> None:

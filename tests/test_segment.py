@@ -20,6 +20,7 @@ import zarr
 
 from napari_unet import predict
 from napari_unet.config import SegmentConfig
+from napari_unet.convert import convert
 from napari_unet.device import Compute
 from napari_unet.events import Event, Failed, Finished, Notice, Progress, Started
 from napari_unet.finished import DONE
@@ -220,11 +221,44 @@ def test_one_edited_section_of_many_is_found_at_once_or_before_the_end(
     assert open_volume(image).fingerprint() == same
     monkeypatch.setattr("napari_unet.segment._PATIENCE", patience)
     for _ in range(2):  # once it is complete, too
-        with pytest.raises(Problem, match=r"Section 1 of .*image.zarr is not what it was when .*out.zarr was computed"):
+        with pytest.raises(
+            Problem, match=r"Section 1 of .*image.zarr is not what it was when .*out.zarr was computed"
+        ) as problem:
             finish(config)
     assert (files_of(config.out) == before) == (finished or patience > 0)
+    complete = finished or patience < 0
+    tells = [f"All of out.zarr is computed, but its last job ended so: {problem.value}"] if complete else []
+    said = [event.text for event in convert(config.out, tmp_path / "out.tif") if isinstance(event, Notice)]
+    assert [each for each in said if "are not computed yet" not in each] == tells
     array[1] = sections[1]
     assert finish(config).detail.startswith("already done" if finished else "40 sections segmented")
+
+
+def test_nothing_is_written_any_more_when_the_log_fails_and_the_store_is_closed(
+    stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    write, close = Store.write, Store.close
+
+    def slowly(store: Store, *given: object) -> None:
+        time.sleep(0.2)
+        write(store, *given)
+        calls.append("written")
+
+    def closed(store: Store) -> None:
+        calls.append("closed")
+        close(store)
+
+    def fail(path: Path, event: Event) -> None:
+        if isinstance(event, Progress):
+            raise Problem("The disk fails.")
+
+    monkeypatch.setattr(Store, "write", slowly)
+    monkeypatch.setattr(Store, "close", closed)
+    monkeypatch.setattr("napari_unet.log.append", fail)
+    with pytest.raises(Problem, match="The disk fails"):
+        finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr"))
+    assert calls == ["written", "closed"]
 
 
 def test_a_comparison_with_the_image_can_be_stopped(

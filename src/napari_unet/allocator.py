@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 
+from napari_unet.memory import address_limit
+
 # From glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
@@ -17,12 +19,6 @@ def keep_freed() -> None:
     (`ulimit -v`, some clusters): what is kept cannot become a thread, or code that oneDNN makes.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None and not _limited():
+    if mallopt is not None and address_limit() is None:
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
-
-
-def _limited() -> bool:
-    import resource  # which Windows lacks
-
-    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY

@@ -16,7 +16,7 @@ from napari_unet.events import Event, Finished, Notice, Progress, Started
 from napari_unet.layout import NOT_COMPUTED, Layout
 from napari_unet.newzarr import refuse_inside
 from napari_unet.problem import Problem
-from napari_unet.result import Result, open_result
+from napari_unet.result import Result, doubt, open_result
 from napari_unet.volume import View, Volume
 from napari_unet.voxels import OME_CREATOR, damaged
 from napari_unet.words import counted
@@ -82,6 +82,8 @@ def convert(
             f"{missing:,} of {depth * height * width:,} pixels are not computed yet: "
             f"they are {0 if probabilities else NOT_COMPUTED} in {out.name}."
         )
+    if against := doubt(result):
+        yield Notice(against)
     yield Finished(str(out), f"{what} written")
 
 

@@ -16,6 +16,7 @@ import psutil
 from napari_unet.allocator import keep_freed
 from napari_unet.config import Precision, Settings
 from napari_unet.library import library
+from napari_unet.memory import free_memory
 from napari_unet.precision import fastest
 from napari_unet.problem import Problem
 from napari_unet.words import counted
@@ -144,7 +145,7 @@ def largest_tile(compute: Compute, width: int) -> int:
     """
     import torch
 
-    free = torch.cuda.mem_get_info()[0] if compute.kind == "cuda" else psutil.virtual_memory().available
+    free = torch.cuda.mem_get_info()[0] if compute.kind == "cuda" else free_memory()
     # The processor shares its memory with the rest, and gains nothing by tiles larger than a chunk.
     share, largest = (0.8, 2048) if compute.kind == "cuda" else (0.25, 1024)
     pixel = width * _MAPS * (4 if compute.precision == "float32" else 2)

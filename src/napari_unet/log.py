@@ -15,6 +15,7 @@ from napari_unet.problem import Problem
 
 LOG = "log.jsonl"
 ERROR = "error.txt"  # beside it, what a developer needs to know of an error that should not be
+_TAIL = 2**16  # bytes; more than the longest line
 
 
 def record(path: Path, events: Iterable[Event]) -> Iterator[Event]:
@@ -69,6 +70,16 @@ def read(path: Path, start: int = 0) -> tuple[list[Event], int]:
         except ValueError:
             continue
     return events, start + end
+
+
+def last(path: Path) -> Event | None:
+    """Return the last event of the log, None if there is none that can be read; a long log is not read for it."""
+    try:
+        start = max(0, path.stat().st_size - _TAIL)
+    except OSError:
+        return None
+    events, _ = read(path, start)
+    return events[-1] if events else None
 
 
 def _end_last_line(path: Path) -> None:

@@ -16,7 +16,9 @@ from napari.utils.notifications import show_warning
 from napari_unet.omezarr import images_in, is_zarr, metadata, multiscale, numbers, ome, open_level
 from napari_unet.part import Part
 from napari_unet.problem import Problem
+from napari_unet.result import doubt
 from napari_unet.volume import View
+from napari_unet.words import for_window
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -27,15 +29,15 @@ _NOT_COMPUTED = {"value": 255, "name": "not computed yet", "color": "transparent
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """Return `read` if `path` is one folder `*.zarr` with an OME-Zarr image (0.4 or 0.5), else None."""
+    """Return a reader if `path` is one folder `*.zarr` with an OME-Zarr image (0.4 or 0.5), else None."""
     paths = [path] if isinstance(path, str) else path
     folder = Path(paths[0])
     if len(paths) > 1 or folder.suffix.lower() != ".zarr" or not folder.is_dir():
         return None
     try:
-        return read if _found(folder) else None
+        return _read_and_warn if _found(folder) else None
     except Problem:
-        return read  # says what is wrong
+        return _read_and_warn  # says what is wrong
 
 
 def read(path: str | list[str]) -> list[LayerData]:
@@ -87,6 +89,14 @@ def _beside(labels: Iterable[LayerData], image: LayerData) -> Iterator[LayerData
     for data, fields, kind in labels:
         unknown = set(fields["units"]) == {"pixel"} and len(fields["units"]) == len(image[1]["units"])
         yield data, dict(fields, units=image[1]["units"]) if unknown else fields, kind
+
+
+def _read_and_warn(path: str | list[str]) -> list[LayerData]:
+    """Return the layers of an image; say what speaks against a segmentation, which else looks like any other."""
+    layers, folder = read(path), Path(path if isinstance(path, str) else path[0])
+    if OURS in metadata(folder)["attributes"] and (against := doubt(folder)):
+        show_warning(for_window(against))
+    return layers
 
 
 def class_look(classes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

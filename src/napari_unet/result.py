@@ -7,7 +7,10 @@ from pathlib import Path
 
 import zarr
 
+from napari_unet.events import Failed, Finished
+from napari_unet.finished import finished_chunks
 from napari_unet.layout import Layout, open_levels, read_layout
+from napari_unet.log import LOG, last
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,26 @@ def open_result(path: Path) -> Result:
     layout = read_layout(path)
     classes, *probabilities = open_levels(path, layout, "r")
     return Result(layout, classes, probabilities[0] if probabilities else ())
+
+
+def doubt(path: Path) -> str:
+    """Return what speaks against a result in which nothing is missing, in words; nothing where it is good.
+
+    When all is computed, the image is compared with what it was under each chunk: the job may have found it edited, or
+    have been killed before.
+
+    Raises
+    ------
+    Problem
+        If `path` holds no result.
+    """
+    done, total = finished_chunks(path)
+    said = last(path / LOG) if done == total else None
+    if said is None or (isinstance(said, Finished) and not said.stopped):
+        return ""
+    if isinstance(said, Failed):
+        return f"All of {path.name} is computed, but its last job ended so: {said.text}"
+    return (
+        f"All of {path.name} is computed, but its job has not ended, which compares the image with what it was. "
+        "If it does not run any more, resume it."
+    )

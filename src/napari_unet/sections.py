@@ -56,7 +56,7 @@ class Sections:
     def __init__(self, image: Volume) -> None:
         self._image = image
         self._large = image.shape[1] * image.shape[2] > WHOLE
-        self._last: tuple[int, Grey, Window | None] | None = None
+        self._last: tuple[int, Grey, np.ndarray | None] | None = None
 
     def read(self, box: Box) -> tuple[Window, Grey]:
         """Return what the network needs to say something of a box of one section.
@@ -68,17 +68,16 @@ class Sections:
         Problem
             If it cannot be read, or a grey value is not a number or infinite.
         """
-        last = self._last
-        if last is None or last[0] != box.z0:
-            last = self._last = (box.z0, *self._opened(box.z0))
-        _, grey, whole = last
-        return whole or self._window(box), grey
+        if self._last is None or self._last[0] != box.z0:
+            self._last = None  # one at a time: of float64, it may have half a gigabyte
+            self._last = (box.z0, *self._opened(box.z0))
+        _, grey, whole = self._last
+        return self._window(box, whole), grey
 
-    def _opened(self, z: int) -> tuple[Grey, Window | None]:
-        if self._large:
-            return measure(self._sample(z), self._name(z)), None
-        pixels = self._image.section(z)
-        return measure(pixels, self._name(z)), Window(pixels, 0, 0, self._image.shape[1:])
+    def _opened(self, z: int) -> tuple[Grey, np.ndarray | None]:
+        """Return the grey values of a section, and its pixels if they are few enough."""
+        whole = None if self._large else self._image.section(z)
+        return measure(self._sample(z) if whole is None else whole, self._name(z)), whole
 
     def _sample(self, z: int) -> np.ndarray:
         """Return blocks spread over a large section, in one array."""
@@ -87,14 +86,18 @@ class Sections:
             [[self._image.section(z, slice(y, y + _SIDE), slice(x, x + _SIDE)) for x in lefts] for y in tops]
         )
 
-    def _window(self, box: Box) -> Window:
-        """Read a part of a large section; tiles begin and end at multiples of 16, mirrored beyond the section."""
+    def _window(self, box: Box, whole: np.ndarray | None) -> Window:
+        """Return what tiles see of a section; they begin and end at multiples of 16, mirrored beyond the section."""
         _, height, width = self._image.shape
         around = Tile(box.y0 // 16 * 16, -(-box.y1 // 16) * 16, box.x0 // 16 * 16, -(-box.x1 // 16) * 16)
         rows, columns = tiles.mirror(around.rows, height), tiles.mirror(around.columns, width)
         top, left = int(rows.min()), int(columns.min())
-        pixels = self._image.section(box.z0, slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
-        refuse_no_numbers(pixels, self._name(box.z0))  # `measure` saw a sample only
+        part = slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1)
+        if whole is None:
+            pixels = self._image.section(box.z0, *part)
+            refuse_no_numbers(pixels, self._name(box.z0))  # `measure` saw a sample only
+        else:
+            pixels = whole[part].copy()  # who computes it may still be at it when the next section is read
         return Window(pixels, top, left, (height, width))
 
     def _name(self, z: int) -> str:

@@ -64,19 +64,20 @@ def segment(
     Problem
         If something the user can mend is wrong; what is finished stays.
     """
-    compute = choose(_as_begun(config))
-    model = load(config.model)
     image = open_volume(config.image, config.channel)
     box = parse_region(config.region, image.shape)
     _refuse_blank(image, box)
+    compute = choose(_as_begun(config))  # after a whole section was read: from now on, what is freed is kept
+    model = load(config.model)
 
-    def events() -> Iterator[Event]:
+    def events() -> Generator[Event, None, None]:
         with memory_problems("Close other programs, or choose another device (--device)."):
             yield from _Job(config, model, image, box, compute, store).events(should_stop, looked_at)
 
     with open_store(config.out, _layout(config, compute, model, image, box)) as store:
         write_json(config.out / CONFIG, config.model_dump(mode="json"))
-        yield from record(config.out / LOG, events())
+        with closing(events()) as said:  # if the log fails: nothing writes any more when the store is closed
+            yield from record(config.out / LOG, said)
 
 
 def parse_region(text: str, shape: tuple[int, int, int]) -> Box:

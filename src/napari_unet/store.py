@@ -7,8 +7,7 @@ Beside what `layout.py` describes, the folder of a result holds::
 
 Only `done.jsonl` tells what is finished. Zarr renames a chunk into its place but never syncs it: a chunk is
 listed once its files, those of the coarse levels included, are synced. On reopening, the checksums of all listed
-chunks are looked at; all else in an unfinished section is removed and computed again. What a writer that was killed
-left of a file is removed everywhere, on reopening and at the end of a job on a cluster.
+chunks are looked at, and what a job that died left is removed (`mending.py`), to be computed again.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import IO, Self
 
 import numpy as np
 
-from napari_unet.disk import disk_problem, lock, sync, write_whole
+from napari_unet.disk import disk_problem, lock, sync
 from napari_unet.finished import DONE, LOCK, NOT_FINISHED, NOT_KNOWN, lines_of, listed_in
-from napari_unet.layout import Chunk, Layout, chunks_where, create, refuse_another
+from napari_unet.layout import Chunk, Layout, create, refuse_another
+from napari_unet.mending import mend, sweep
 from napari_unet.newzarr import refuse_inside
 from napari_unet.problem import Problem
 from napari_unet.pyramids import Pyramids
@@ -89,14 +88,11 @@ class Store:
         self._lock = lock
         self._pyramids = Pyramids(path, layout)
         self.seen = listed_in(path, layout.grid)
-        self.total, self.damaged = self.seen.size, 0
-        for chunk in self._pyramids.broken(chunks_where(self.seen != NOT_FINISHED)):
-            self.seen[chunk] = NOT_FINISHED
-            self.damaged += 1
+        self.total = self.seen.size
+        self.damaged = mend(path, self._pyramids, self.seen)
         self._unlisted: dict[Chunk, int] = {}
         self._flushed = time.monotonic()
         self._failed: Problem | None = None
-        self._mend()
 
     def __enter__(self) -> Self:
         return self
@@ -215,9 +211,7 @@ class Store:
             If the disk cannot be written.
         """
         with self._disk():
-            for array in chain.from_iterable(self._pyramids.levels):
-                for left in (self.path / array.path).rglob("*.partial"):
-                    left.unlink(missing_ok=True)
+            sweep(self.path, self._pyramids)
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:
@@ -245,30 +239,6 @@ class Store:
             what = f"{self.path} was moved or deleted while it was written"
             self._failed = Problem(f"{what}. Put it back, or run the same command again to begin anew.")
             raise self._failed
-
-    def _mend(self) -> None:
-        """Remove all but the finished chunks from sections that are not whole, and write their coarse levels again."""
-        if self.damaged:
-            write_whole(self.path / DONE, self._list_again)
-        self.sweep()
-        sections = set(self.unfinished)
-        finished = self.seen != NOT_FINISHED
-        whole = finished & finished.all(axis=(1, 2), keepdims=True)
-        sections.update(self._pyramids.torn(chunks_where(whole)))
-        for array in chain.from_iterable(self._pyramids.levels):
-            for folder in (self.path / array.path).glob("c/*" if array.ndim == 3 else "c/*/*"):
-                if folder.name.isdecimal() and (z := int(folder.name)) in sections:
-                    kept = {file for chunk in self.listed_in(z) for file in self._pyramids.files(chunk)}
-                    for file in set(folder.glob("*/*")) - kept:
-                        file.unlink()
-        for z in np.flatnonzero(finished.any(axis=(1, 2))).tolist():
-            if z in sections:
-                sync(self.path, self._pyramids.coarsen(self.listed_in(z)))
-
-    def _list_again(self, log: Path) -> None:
-        listed = chunks_where(self.seen != NOT_FINISHED)
-        with log.open("wb") as lines:
-            lines.writelines(lines_of((chunk, int(self.seen[chunk])) for chunk in listed))
 
 
 def _is_new(path: Path) -> bool:

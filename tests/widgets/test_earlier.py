@@ -7,6 +7,9 @@ import sys
 import numpy as np
 from qtpy.QtWidgets import QComboBox, QPushButton, QSpinBox
 
+from napari_unet.events import Failed
+from napari_unet.log import LOG, append
+
 from .test_segment import Session, grey
 
 
@@ -103,8 +106,13 @@ def test_an_earlier_result_is_opened_over_its_image(open_window, fake, home):
     result = session.result()
     session.done()
     session.viewer.layers.remove(result)
+    assert entries(session) == ["Open stack-em-membrane"]
+    (path,) = home.segmentations.glob("*.zarr")
+    append(path / LOG, Failed("Section 3 is not what it was (--out)."))
+    assert entries(session)[1:] == ["Resume stack-em-membrane: 4 of 4 tiles are done"]
     session.choose("earlier", "Open")
     opened = session.result()
+    session.driver.wait(lambda: "its last job ended so: Section 3 is not what it was." in session.says(), 10)
     assert [layer.name for layer in session.viewer.layers] == ["stack", opened.name]
     np.testing.assert_allclose(opened.data_to_world((1, 5, 6)), first.data_to_world((3, 5, 6)))
     assert not opened.editable

@@ -16,6 +16,7 @@ from napari_unet.finished import LOCK, finished_chunks
 from napari_unet.layout import CONFIG, read_layout
 from napari_unet.library import Library
 from napari_unet.problem import Problem
+from napari_unet.result import doubt
 from napari_unet.widgets.prepare import layer_of, with_its_image
 from napari_unet.widgets.result import Growing, start_of
 
@@ -51,10 +52,12 @@ class EarlierResults(QPushButton):
             except Problem:  # it is being created, or no result
                 continue
             self._menu.addAction(f"Open {path.stem}", lambda path=path: self.opened.emit(path))
-            if done < total and locked(path / LOCK):
+            if done == total and not doubt(path):
+                continue
+            if locked(path / LOCK):
                 text = f"{path.stem} is being made: {done:,} of {total:,} tiles"
                 self._menu.addAction(text).setEnabled(False)
-            elif done < total and (config := settings_of(path)):
+            elif config := settings_of(path):
                 text = f"Resume {path.stem}: {done:,} of {total:,} tiles are done"
                 self._menu.addAction(text, lambda config=config: self.resumed.emit(config))
         if self._menu.isEmpty():
@@ -93,13 +96,14 @@ def left_unfinished(
     return (yield from with_its_image(config, image, library)), image
 
 
-def show_earlier(viewer: Viewer, path: Path, image: Image | None) -> None:
-    """Show a result over its image, or where its file says if that is not open."""
+def show_earlier(viewer: Viewer, path: Path, image: Image | None) -> str:
+    """Show a result over its image, or where its file says if that is not open; return what speaks against it."""
     config = settings_of(path)
     if image is None or config is None:
         viewer.open(str(path), plugin="napari-unet")
     else:
         Growing(viewer, image, path, start_of(config)).finish()
+    return doubt(path)
 
 
 def settings_of(path: Path) -> SegmentConfig | None:

@@ -1,0 +1,81 @@
+"""What a job that died left of a result: only finished chunks stay, and the coarse levels over them are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from napari_unet.disk import sync, write_whole
+from napari_unet.finished import DONE, NOT_FINISHED, lines_of
+from napari_unet.layout import Chunk, chunks_where
+from napari_unet.pyramids import Pyramids
+
+
+def mend(path: Path, pyramids: Pyramids, seen: np.ndarray) -> int:
+    """Look at all listed chunks; remove all else from sections that are not whole, and what is left of half files.
+
+    Parameters
+    ----------
+    path : Path
+        The folder of the result; nobody may be writing.
+    pyramids : Pyramids
+    seen : ndarray, shape `Layout.grid`, int64
+        What `finished.listed_in` found; NOT_FINISHED from now on for a chunk that is not as it was written.
+
+    Returns
+    -------
+    int
+        How many chunks that were listed are not as they were written; they are listed no more.
+
+    Raises
+    ------
+    Problem, OSError
+        If the disk is full or cannot be written.
+    """
+    damaged = 0
+    for chunk in pyramids.broken(chunks_where(seen != NOT_FINISHED)):
+        seen[chunk] = NOT_FINISHED
+        damaged += 1
+    finished = seen != NOT_FINISHED
+    if damaged:
+        listed = ((chunk, int(seen[chunk])) for chunk in chunks_where(finished))
+        write_whole(path / DONE, lambda log: _write(log, lines_of(listed)))
+    sweep(path, pyramids)
+    sections = set(np.flatnonzero(~finished.all(axis=(1, 2))).tolist())
+    whole = finished & finished.all(axis=(1, 2), keepdims=True)
+    sections.update(pyramids.torn(chunks_where(whole)))
+    for array in chain.from_iterable(pyramids.levels):
+        for folder in (path / array.path).glob("c/*" if array.ndim == 3 else "c/*/*"):
+            if folder.name.isdecimal() and (z := int(folder.name)) in sections:
+                kept = {file for chunk in _in_section(finished, z) for file in pyramids.files(chunk)}
+                for file in set(folder.glob("*/*")) - kept:
+                    file.unlink()
+    for z in np.flatnonzero(finished.any(axis=(1, 2))).tolist():
+        if z in sections:
+            sync(path, pyramids.coarsen(_in_section(finished, z)))
+    return damaged
+
+
+def sweep(path: Path, pyramids: Pyramids) -> None:
+    """Remove what was written in part by a process that died; nobody may be writing.
+
+    Raises
+    ------
+    OSError
+        If the disk cannot be written.
+    """
+    for array in chain.from_iterable(pyramids.levels):
+        for left in (path / array.path).rglob("*.partial"):
+            left.unlink(missing_ok=True)
+
+
+def _in_section(finished: np.ndarray, z: int) -> list[Chunk]:
+    return [Chunk(z, y, x) for y, x in np.argwhere(finished[z]).tolist()]
+
+
+def _write(log: Path, lines: Iterable[bytes]) -> None:
+    with log.open("wb") as opened:
+        opened.writelines(lines)
