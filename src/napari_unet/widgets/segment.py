@@ -13,7 +13,7 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QCheckBox, QPushButton
 
 from napari_unet.config import SegmentConfig
-from napari_unet.library import file_name, free
+from napari_unet.library import free
 from napari_unet.problem import Problem
 from napari_unet.widgets import preferences
 from napari_unet.widgets.earlier import EarlierResults, image_of, left_unfinished, show_earlier
@@ -25,12 +25,12 @@ from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.part import Part
 from napari_unet.widgets.place import InView, in_view
-from napari_unet.widgets.prepare import Prepared, prepare, prepare_section, with_its_image
+from napari_unet.widgets.prepare import prepare, prepare_section, with_its_image
 from napari_unet.widgets.remembered import recall, remember
 from napari_unet.widgets.rows import Fold, side_by_side
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
-from napari_unet.widgets.segmenting import begin_segmentation
-from napari_unet.widgets.stacks import Settings, Stacks, StacksLine
+from napari_unet.widgets.segmenting import begin_segmentation, named
+from napari_unet.widgets.stacks import Stacks, StacksLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 _ADVANCED = ("best_quality", "tile", "device", "precision", "threads", "scheduler")
-_LONG = 40  # characters; longer names are shortened for what is appended to them
 _FLAT_FIRST = "Go back to the 2-D view of rows and columns first."
 
 
@@ -218,7 +217,7 @@ class SegmentPanel(Panel):
         image = self._image.value
         self._remember()
         if self._several.offered():
-            self._several.begin(self._configured(""))
+            self._several.begin(named(self._settings(), self._library.segmentations, ""))
             return
         self._prepare(lambda config: self._begin(config, image))
 
@@ -236,21 +235,8 @@ class SegmentPanel(Panel):
         """Bring the image to disk, then go on with what to do with it."""
         image, region = self._image.value, self._region()
         if region is not None:
-            configured = self._configured(region)
+            configured = named(self._settings(), self._library.segmentations, region)
             self.prepare(prepare(image, (), self._library), lambda files: then(configured(image, files)))
-
-    def _configured(self, region: str) -> Settings:
-        """Return what makes a configuration of an image and its files, by the settings of now."""
-        settings, folder = self._settings(), self._library.segmentations
-        model = Path(settings.keywords["model"]).stem
-
-        def configured(image: Image, files: Prepared) -> SegmentConfig:
-            # As models trained on it are by themselves, in full or shortened.
-            named_after = model.startswith(file_name(image.name)[:_LONG])
-            out = free(folder, image.name, ".zarr", "segmented" if named_after else model)
-            return settings(image=files.image, out=out, region=region)
-
-        return configured
 
     def _begin(self, config: SegmentConfig, image: Image) -> None:
         """Start a segmentation, or go on with one."""

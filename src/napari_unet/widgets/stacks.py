@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from napari_unet.config import SegmentConfig
 from napari_unet.events import Event, Failed, Finished
 from napari_unet.library import Library
 from napari_unet.problem import Problem
@@ -17,17 +16,10 @@ from napari_unet.widgets.background import in_background
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.prepare import Prepared, prepare
 from napari_unet.widgets.rows import Sentences
-from napari_unet.widgets.segmenting import begin_segmentation
+from napari_unet.widgets.segmenting import Settings, begin_segmentation
 
 if TYPE_CHECKING:
     from napari import Viewer
-
-
-class Settings(Protocol):
-    """Makes the configuration that segments an image."""
-
-    def __call__(self, image: Image, files: Prepared) -> SegmentConfig:
-        """Return it, with a free folder for the result."""
 
 
 class Stacks(QObject):
