@@ -70,3 +70,24 @@ def test_of_a_large_section_little_is_read_and_its_grey_values_do_not_depend_on_
     assert here == there
     assert abs(here.mean - 99.5) < 1
     assert abs(here.std - 20) < 1
+
+
+@given(data=st.data(), large=st.booleans())
+def test_a_checksum_changes_with_what_is_seen_and_not_with_the_window(data: st.DataObject, large: bool) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (1, 1500, 1500), np.uint8)
+    y, x = data.draw(st.integers(0, 1499)), data.draw(st.integers(0, 1499))
+    edited = pixels.copy()
+    edited[0, y, x] ^= 255
+    chunk, block = Box(0, 1, 512, 1024, 512, 1024), Box(0, 1, 0, 1024, 512, 1500)
+    with patch.object(sections, "WHOLE", 0 if large else sections.WHOLE):
+        first, again, other = (
+            Sections(Volume(each, "stack")).read(box)[0].checksum(chunk)
+            for each, box in ((pixels, chunk), (pixels, block), (edited, block))
+        )
+    assert first == again
+    if all(512 - tiles.MARGIN <= at < 1024 + tiles.MARGIN for at in (y, x)):
+        assert other != first
+    elif not large and (y % 2 or x % 2):  # of 1500 x 1500 pixels, every second row and column is measured
+        assert other == first
+    elif not large:
+        assert other != first

@@ -37,7 +37,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Written:
-    """A block that a worker of a cluster wrote, with the checksum of what it saw under each chunk.
+    """A block that a worker of a cluster wrote, with the checksum of what it saw for each chunk.
 
     `tile` is the largest side of the tiles it was computed in, `blank` whether its section has one grey value.
     """
@@ -52,7 +52,7 @@ class Written:
 class Computed:
     """A chunk as the result keeps it: classes uint8 (h, w), probabilities uint8 (C, h, w) or None.
 
-    `seen` is the checksum of the pixels of the image under it.
+    `seen` is the checksum of what it saw of the image.
     """
 
     chunk: Chunk
@@ -106,7 +106,7 @@ class Blockwise:
         return chunks
 
     def seen(self, chunk: Chunk) -> int:
-        """Return the checksum of the pixels of the image under a chunk, as they are now.
+        """Return the checksum of what a chunk would see of the image now.
 
         Raises
         ------

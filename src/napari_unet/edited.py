@@ -15,9 +15,9 @@ class Comparison:
     Parameters
     ----------
     seen : ndarray, shape (sections, rows, columns), integer
-        The checksum of the image under each finished chunk; negative where there is none.
+        The checksum of what each finished chunk saw of the image; negative where there is none.
     now : callable
-        The checksum of the image under a chunk, as it is now.
+        The checksum of what a chunk would see of the image now.
     """
 
     def __init__(self, seen: np.ndarray, now: Callable[[Chunk], int]) -> None:

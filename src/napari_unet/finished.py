@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_unet.layout import Chunk, read_layout
+from napari_unet.disk import write_whole
+from napari_unet.layout import Chunk, chunks_where, read_layout
 
 DONE = "done.jsonl"
 LOCK = "segmentation.lock"  # held by the job that makes the result
@@ -50,8 +51,8 @@ def finished_in(lines: Iterable[bytes], grid: tuple[int, int, int]) -> np.ndarra
     Returns
     -------
     ndarray, shape `grid`, int64
-        The checksum of the image under each chunk that is named, NOT_KNOWN where the line has none; NOT_FINISHED for
-        a chunk that is not named.
+        The checksum of what each chunk that is named saw of the image, NOT_KNOWN where the line has none;
+        NOT_FINISHED for a chunk that is not named.
     """
     found = np.full(grid, NOT_FINISHED, np.int64)
     for line in lines:
@@ -79,8 +80,25 @@ def listed_in(path: Path, grid: tuple[int, int, int]) -> np.ndarray:
         return finished_in(lines, grid)
 
 
+def list_anew(path: Path, seen: np.ndarray) -> None:
+    """Let the `done.jsonl` of a result name just the chunks that are finished in `seen`, as `finished_in` returns it.
+
+    Raises
+    ------
+    Problem
+        If the disk is full or cannot be written.
+    """
+    lines = lines_of((chunk, int(seen[chunk])) for chunk in chunks_where(seen != NOT_FINISHED))
+    write_whole(path / DONE, lambda log: _write(log, lines))
+
+
 def lines_of(chunks: Iterable[tuple[Chunk, int]]) -> Iterator[bytes]:
-    """Yield what `done.jsonl` says of chunks, each with the checksum of the image under it, or NOT_KNOWN."""
+    """Yield what `done.jsonl` says of chunks, each with the checksum of what it saw of the image, or NOT_KNOWN."""
     for chunk, seen in chunks:
         image = {} if seen == NOT_KNOWN else {"image": seen}
         yield (json.dumps({"chunk": chunk} | image) + "\n").encode()
+
+
+def _write(log: Path, lines: Iterable[bytes]) -> None:
+    with log.open("wb") as opened:
+        opened.writelines(lines)

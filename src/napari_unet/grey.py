@@ -49,8 +49,7 @@ def measure(section: np.ndarray, name: str) -> Grey:
         If a grey value is not a number or infinite, or so large that their spread is.
     """
     refuse_no_numbers(section, name)
-    step = max(1, math.ceil(math.sqrt(section.size / _SAMPLE)))
-    sample = section[::step, ::step]
+    sample = measured(section)
     seen = sample[~_padding(sample)]
     if seen.size < _LEAST * sample.size:
         seen = sample.ravel()
@@ -64,6 +63,12 @@ def measure(section: np.ndarray, name: str) -> Grey:
             "Divide the stack by a large number, or save it as whole numbers of 8 or 16 bit."
         )
     return Grey(mean, std)
+
+
+def measured(section: np.ndarray) -> np.ndarray:
+    """Return the pixels of a section, (Y, X), that `measure` looks at: some rows and columns of it."""
+    step = max(1, math.ceil(math.sqrt(section.size / _SAMPLE)))
+    return section[::step, ::step]
 
 
 def refuse_no_numbers(pixels: np.ndarray, name: str) -> None:

@@ -165,6 +165,12 @@ def refuse_another(path: Path, layout: Layout) -> None:
             f"{path} was made with {now[trained[0]]} before that was trained further. "
             "Choose another output name, or delete that folder first."
         )
+    image = ("provenance", "image_fingerprint")
+    if there.get(image) != now.get(image):
+        raise Problem(
+            f"{path} was made from another image than {now['provenance', 'image']}, or from that before it was edited. "
+            "Put the former image back, or choose another output name."
+        )
     other = [
         f"another {_in_words(key)}: {there.get(key, 'none')} there, {now.get(key, 'none')} now"
         for key in {**there, **now}

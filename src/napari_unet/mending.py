@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from napari_unet.disk import sync, write_whole
-from napari_unet.finished import DONE, NOT_FINISHED, lines_of
+from napari_unet.disk import sync
+from napari_unet.finished import NOT_FINISHED, list_anew
 from napari_unet.layout import Chunk, chunks_where
 from napari_unet.pyramids import Pyramids
 
@@ -41,8 +40,7 @@ def mend(path: Path, pyramids: Pyramids, seen: np.ndarray) -> int:
         damaged += 1
     finished = seen != NOT_FINISHED
     if damaged:
-        listed = ((chunk, int(seen[chunk])) for chunk in chunks_where(finished))
-        write_whole(path / DONE, lambda log: _write(log, lines_of(listed)))
+        list_anew(path, seen)
     sweep(path, pyramids)
     sections = set(np.flatnonzero(~finished.all(axis=(1, 2))).tolist())
     whole = finished & finished.all(axis=(1, 2), keepdims=True)
@@ -74,8 +72,3 @@ def sweep(path: Path, pyramids: Pyramids) -> None:
 
 def _in_section(finished: np.ndarray, z: int) -> list[Chunk]:
     return [Chunk(z, y, x) for y, x in np.argwhere(finished[z]).tolist()]
-
-
-def _write(log: Path, lines: Iterable[bytes]) -> None:
-    with log.open("wb") as opened:
-        opened.writelines(lines)

@@ -9,7 +9,7 @@ import google_crc32c
 import numpy as np
 
 from napari_unet import tiles
-from napari_unet.grey import Grey, measure, refuse_no_numbers
+from napari_unet.grey import Grey, measure, measured, refuse_no_numbers
 from napari_unet.tiles import Box, Tile
 from napari_unet.volume import Volume
 
@@ -28,21 +28,25 @@ class Window:
         Where the part begins in the section.
     shape : tuple of int
         Of the whole section.
+    measured : int
+        The CRC32C of the pixels on which the grey values of the section were measured.
     """
 
     pixels: np.ndarray
     y: int
     x: int
     shape: tuple[int, int]
+    measured: int
 
     def __getitem__(self, key: tuple[Any, Any]) -> np.ndarray:
         rows, columns = key
         return self.pixels[rows - self.y, columns - self.x]
 
     def checksum(self, box: Box) -> int:
-        """Return the CRC32C of the pixels in a box of the section."""
-        part = self.pixels[box.y0 - self.y : box.y1 - self.y, box.x0 - self.x : box.x1 - self.x]
-        return int(google_crc32c.value(part.astype(part.dtype.newbyteorder("<"), copy=False).tobytes()))
+        """Return the CRC32C of all that decides what the network says of a box: its pixels, halo and grey values."""
+        rows, columns = _seen(box, self.shape)
+        part = self.pixels[rows.start - self.y : rows.stop - self.y, columns.start - self.x : columns.stop - self.x]
+        return _crc32c(part, self.measured)
 
 
 class Sections:
@@ -56,7 +60,7 @@ class Sections:
     def __init__(self, image: Volume) -> None:
         self._image = image
         self._large = image.shape[1] * image.shape[2] > WHOLE
-        self._last: tuple[int, Grey, np.ndarray | None] | None = None
+        self._last: tuple[int, Grey, int, np.ndarray | None] | None = None
 
     def read(self, box: Box) -> tuple[Window, Grey]:
         """Return what the network needs to say something of a box of one section.
@@ -71,13 +75,14 @@ class Sections:
         if self._last is None or self._last[0] != box.z0:
             self._last = None  # one at a time: of float64, it may have half a gigabyte
             self._last = (box.z0, *self._opened(box.z0))
-        _, grey, whole = self._last
-        return self._window(box, whole), grey
+        _, grey, seen, whole = self._last
+        return self._window(box, whole, seen), grey
 
-    def _opened(self, z: int) -> tuple[Grey, np.ndarray | None]:
-        """Return the grey values of a section, and its pixels if they are few enough."""
+    def _opened(self, z: int) -> tuple[Grey, int, np.ndarray | None]:
+        """Return the grey values of a section, the checksum of what they were measured on, its pixels if few enough."""
         whole = None if self._large else self._image.section(z)
-        return measure(self._sample(z) if whole is None else whole, self._name(z)), whole
+        looked_at = self._sample(z) if whole is None else whole
+        return measure(looked_at, self._name(z)), _crc32c(measured(looked_at)), whole
 
     def _sample(self, z: int) -> np.ndarray:
         """Return blocks spread over a large section, in one array."""
@@ -86,19 +91,27 @@ class Sections:
             [[self._image.section(z, slice(y, y + _SIDE), slice(x, x + _SIDE)) for x in lefts] for y in tops]
         )
 
-    def _window(self, box: Box, whole: np.ndarray | None) -> Window:
-        """Return what tiles see of a section; they begin and end at multiples of 16, mirrored beyond the section."""
-        _, height, width = self._image.shape
-        around = Tile(box.y0 // 16 * 16, -(-box.y1 // 16) * 16, box.x0 // 16 * 16, -(-box.x1 // 16) * 16)
-        rows, columns = tiles.mirror(around.rows, height), tiles.mirror(around.columns, width)
-        top, left = int(rows.min()), int(columns.min())
-        part = slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1)
+    def _window(self, box: Box, whole: np.ndarray | None, seen: int) -> Window:
+        """Return what tiles see of a section."""
+        part = _seen(box, self._image.shape[1:])
         if whole is None:
             pixels = self._image.section(box.z0, *part)
             refuse_no_numbers(pixels, self._name(box.z0))  # `measure` saw a sample only
         else:
             pixels = whole[part].copy()  # who computes it may still be at it when the next section is read
-        return Window(pixels, top, left, (height, width))
+        return Window(pixels, part[0].start, part[1].start, self._image.shape[1:], seen)
 
     def _name(self, z: int) -> str:
         return f"Section {z} of {self._image.name}"
+
+
+def _seen(box: Box, shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Return what tiles of a box see of its section; they begin and end at multiples of 16, mirrored beyond it."""
+    around = Tile(box.y0 // 16 * 16, -(-box.y1 // 16) * 16, box.x0 // 16 * 16, -(-box.x1 // 16) * 16)
+    rows, columns = tiles.mirror(around.rows, shape[0]), tiles.mirror(around.columns, shape[1])
+    return slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)
+
+
+def _crc32c(pixels: np.ndarray, before: int = 0) -> int:
+    """Return the checksum of pixels, the same on every machine, going on from that of what came before."""
+    return int(google_crc32c.extend(before, pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()))

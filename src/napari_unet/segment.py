@@ -17,6 +17,7 @@ from napari_unet.device import Compute, choose, lacks_memory, largest_tile, memo
 from napari_unet.disk import write_json
 from napari_unet.edited import Comparison
 from napari_unet.events import Event, Finished, Notice, Progress, Started
+from napari_unet.finished import NOT_FINISHED
 from napari_unet.layout import CONFIG, Layout, read_layout
 from napari_unet.log import LOG, record
 from napari_unet.model import Model, load
@@ -114,6 +115,7 @@ class _Job:
         predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
         self._blockwise = Blockwise(predictor, image, box, store.layout)
         self._compared = Comparison(store.seen, self._blockwise.seen)
+        self._kept = store.seen != NOT_FINISHED  # chunks of former runs
         self._tiled: dict[Block, int] = {}  # in tiles of which side blocks were computed
         self._every = 1 + store.total // _REMEMBERED  # of so many sections, the blocks of one are remembered
         self._blank = set[int]()  # sections of the image that show nothing, as far as they were computed now
@@ -175,6 +177,9 @@ class _Job:
     def _refuse_edited(self, enough: Callable[[], bool], spread: bool = False) -> None:
         """Raise a Problem if the image is found not to be what finished chunks were computed from."""
         if (z := self._compared.edited(enough, spread)) is not None:
+            new = (self._store.seen != NOT_FINISHED) & ~self._kept
+            if new.any():  # computed from an image that may be another one everywhere
+                self._store.forget(new)
             raise Problem(
                 f"Section {self._box.z0 + z} of {self._image.name} is not what it was when {self._store.path} was "
                 "computed. Put the former image back, or segment the present one into another result."

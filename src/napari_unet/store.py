@@ -23,7 +23,7 @@ from typing import IO, Self
 import numpy as np
 
 from napari_unet.disk import disk_problem, lock, sync
-from napari_unet.finished import DONE, LOCK, NOT_FINISHED, NOT_KNOWN, lines_of, listed_in
+from napari_unet.finished import DONE, LOCK, NOT_FINISHED, NOT_KNOWN, lines_of, list_anew, listed_in
 from napari_unet.layout import Chunk, Layout, create, refuse_another
 from napari_unet.mending import mend, sweep
 from napari_unet.newzarr import refuse_inside
@@ -79,7 +79,7 @@ class Store:
     damaged : int
         How many were listed when it was opened, but are not as they were written: they are pending again.
     seen : ndarray, shape `Layout.grid`, int64
-        The checksum of the image under each chunk that is listed, NOT_KNOWN where there is none; else NOT_FINISHED.
+        The checksum of what each listed chunk saw of the image, NOT_KNOWN where there is none; else NOT_FINISHED.
     """
 
     def __init__(self, path: Path, layout: Layout, lock: IO[bytes]) -> None:
@@ -152,7 +152,7 @@ class Store:
         probabilities : numpy.ndarray or None
             uint8 (C, h, w), 255 = probability 1; None if the layout keeps none.
         seen : int, optional
-            The checksum of the pixels of the image under the chunk.
+            The checksum of what the chunk saw of the image.
 
         Raises
         ------
@@ -201,6 +201,19 @@ class Store:
             self.flush()
         finally:
             self._lock.close()
+
+    def forget(self, chunks: np.ndarray) -> None:
+        """Throw away finished chunks: bool, shape `Layout.grid`; nobody may be writing.
+
+        Raises
+        ------
+        Problem
+            If the disk is full or cannot be written.
+        """
+        with self._disk():
+            self.seen[chunks] = NOT_FINISHED
+            list_anew(self.path, self.seen)
+            mend(self.path, self._pyramids, self.seen)
 
     def sweep(self) -> None:
         """Remove what was written in part by a process that died; nobody may be writing.
