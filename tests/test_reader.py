@@ -124,6 +124,16 @@ def test_a_short_last_axis_is_no_colour(tmp_path: Path) -> None:
     assert (layer.ndim, layer.rgb) == (3, False)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_level_by_itself(tmp_path: Path, version: Any) -> None:
+    write(tmp_path / "a.ome.zarr", STACK[None], STACK[None, :, ::2, ::2], axes="tzyx", version=version)
+    (layer,) = layers(tmp_path / "a.ome.zarr/1")
+    assert layer.name == "a 1"
+    np.testing.assert_array_equal(layer.scale, [50, 8, 8])
+    assert [str(unit) for unit in layer.units] == ["nanometer"] * 3
+    np.testing.assert_array_equal(layer.data, STACK[:, ::2, ::2])
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_images_inside_a_folder(tmp_path: Path, count: int) -> None:
     zarr.create_group(tmp_path / "a.zarr").attrs["ome"] = {"version": "0.5", "bioformats2raw.layout": 3}

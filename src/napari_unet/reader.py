@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,17 @@ import pint
 from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.notifications import show_warning
 
-from napari_unet.omezarr import images_in, is_zarr, metadata, multiscale, numbers, ome, open_level
+from napari_unet.omezarr import (
+    Multiscale,
+    images_in,
+    is_zarr,
+    level_of,
+    metadata,
+    multiscale,
+    numbers,
+    ome,
+    open_level,
+)
 from napari_unet.part import Part
 from napari_unet.problem import Problem
 from napari_unet.result import doubt
@@ -29,10 +40,10 @@ _NOT_COMPUTED = {"value": 255, "name": "not computed yet", "color": "transparent
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """Return a reader if `path` is one folder `*.zarr` with an OME-Zarr image (0.4 or 0.5), else None."""
+    """Return a reader if `path` is one folder `*.zarr` with an OME-Zarr image, or a level of one in it, else None."""
     paths = [path] if isinstance(path, str) else path
     folder = Path(paths[0])
-    if len(paths) > 1 or folder.suffix.lower() != ".zarr" or not folder.is_dir():
+    if len(paths) > 1 or _store(folder) is None or not folder.is_dir():
         return None
     try:
         return _read_and_warn if _found(folder) else None
@@ -41,7 +52,7 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
 
 
 def read(path: str | list[str]) -> list[LayerData]:
-    """Return the layers of an OME-Zarr image, or of several in one folder: one a channel, and its labels above them.
+    """Return the layers of an OME-Zarr image (0.4 or 0.5), or of several in a folder: one a channel, its labels above.
 
     An image of labels becomes Labels; so does a segmentation of this plugin, above its hidden probabilities.
     All are lazy, and for reading only but for labels that this plugin made to be painted on. Axes other than z, y and
@@ -53,18 +64,33 @@ def read(path: str | list[str]) -> list[LayerData]:
         If a part of it cannot be read.
     """
     folder = Path(path if isinstance(path, str) else path[0])
-    name = folder.stem.removesuffix(".ome")
-    found = _found(folder)
+    store, found = _store(folder) or folder, _found(folder)
+    name = " ".join([store.stem.removesuffix(".ome"), *folder.relative_to(store).parts])
     names = [name] if len(found) == 1 else [f"{name} {each.name}" for each in found]
     return [layer for each in zip(found, names, strict=True) for layer in _image_and_labels(*each)]
 
 
 def _found(folder: Path) -> list[Path]:
     """Return the images of a Zarr folder: itself, or those right inside it."""
-    about = metadata(folder)
-    if multiscale(about["attributes"]):
+    if _described(folder):
         return [folder]
-    return images_in(folder) if about["node_type"] == "group" else []
+    return images_in(folder) if metadata(folder)["node_type"] == "group" else []
+
+
+def _described(folder: Path) -> Multiscale | None:
+    """Return what is known of an image, or of one level of it."""
+    about = metadata(folder)
+    if about["node_type"] == "group":
+        return multiscale(about["attributes"])
+    if (found := level_of(folder)) is None:
+        return None
+    image, number = found
+    return replace(image, levels=(replace(image.levels[number], path="."),))
+
+
+def _store(folder: Path) -> Path | None:
+    """Return the folder `*.zarr` that a path is, or lies in."""
+    return next((each for each in (folder, *folder.parents) if each.suffix.lower() == ".zarr"), None)
 
 
 def _image_and_labels(folder: Path, name: str) -> list[LayerData]:
@@ -181,7 +207,7 @@ def _mark(folder: Path, attributes: Mapping[str, Any], **more: str) -> dict[str,
 def _channels(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
     """Return the levels of each channel of an image, and where its layers lie."""
     attributes = metadata(folder)["attributes"]
-    image = multiscale(attributes)
+    image = _described(folder)
     if image is None:
         raise Problem(f"{folder} is not an OME-Zarr image. Copy it again from its source.")
     painted = STROKES in attributes and os.access(folder / image.levels[0].path, os.W_OK)
