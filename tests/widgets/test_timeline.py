@@ -6,6 +6,7 @@ import numpy as np
 from qtpy.QtWidgets import QPushButton, QSlider
 
 from napari_unet.card import MODEL_FILE
+from napari_unet.events import Finished
 from napari_unet.library import UNDONE
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.timeline import Timeline
@@ -111,6 +112,13 @@ def test_nothing_is_undone_or_taken_if_the_other_model_is_gone(driver, fake, hom
         assert "nothing is changed" in said(panel) or "cannot be read" in said(panel)
         assert choice.name() == str(former)
     assert not (home.runs / "strokes-2-step-10").exists()
+
+
+def test_a_training_that_was_stopped_before_its_first_step_has_no_time_line(driver, fake, home) -> None:
+    panel, run = _trained(driver, fake, home)
+    (run / MODEL_FILE).unlink()
+    panel.jobs.latest("train").happened.emit(Finished(str(run), "0 of 40 steps, nothing was learned yet", stopped=True))
+    assert not panel.findChild(Timeline).isVisible()
 
 
 def test_nothing_is_undone_while_it_trains(driver, fake) -> None:

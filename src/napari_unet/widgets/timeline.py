@@ -120,8 +120,11 @@ class Timeline(QWidget):
 
     def _on_event(self, event: Event) -> None:
         assert self._job is not None
+        run = self._job.config.out
         if isinstance(event, Score | Finished):
-            self.show_run(self._job.config.out)
+            self.show_run(run)
+        if isinstance(event, Finished) and not (run / MODEL_FILE).exists():  # stopped before its first step
+            self.hide()
 
     def _update(self) -> None:
         """Show what can be done with the model at the slider."""
