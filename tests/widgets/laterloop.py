@@ -105,7 +105,7 @@ def segment(loop: Loop) -> None:
     """The whole stack, with the last model: stopped and resumed, with the time left."""
     loop.driver.menu("Layers", "Segment", "U-Net", "Segment with last model (U-Net)")
     panel = loop.opened(SegmentPanel)
-    name = f"{loop.stack.labels}-3"  # the second one was undone
+    name = loop.panel.jobs.latest("train").config.out.name
     loop.wait(lambda: loop.find(panel, QLabel, "message").text() == f"Previewed with {name}.", 120)
     loop.click(loop.find(panel, QPushButton, "segment"))
     loop.wait(lambda: panel.jobs.latest("segment") is not None, 60)
