@@ -8,7 +8,7 @@ import os
 os.environ.setdefault("LP_NUM_THREADS", "0")  # draw without threads beside: both cores are busy with windows
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -140,7 +140,12 @@ def said(panel: QWidget, name: str = "message") -> str:
 
 def children() -> list[psutil.Process]:
     """Return the processes that the tests started, without the screen that they are shown on."""
-    return [each for each in psutil.Process().children() if each.name() != "Xvfb"]
+    found = []
+    for each in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # it ended just now
+            if each.name() != "Xvfb":
+                found.append(each)
+    return found
 
 
 def _working() -> list[psutil.Process]:

@@ -62,11 +62,12 @@ class Driver:
         return self._opened(button.menu(), lambda: self.click(button))
 
     def choose(self, button: QPushButton, *starts: str) -> None:
-        """Open the menu of a button and click through it, by how the entries start."""
+        """Open the menu of a button and click through it, by the entries or how they start."""
         menu = self.open_menu(button)
         for start in starts:
             self.wait(menu.isVisible, 5)
-            (action,) = (each for each in menu.actions() if each.text().startswith(start))
+            found = [each for each in menu.actions() if each.text().startswith(start)]
+            (action,) = [each for each in found if each.text() == start] or found
             QTest.mouseClick(menu, LEFT, pos=menu.actionGeometry(action).center())
             menu = action.menu()
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import numpy as np
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QPushButton
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QListWidget, QPushButton
 
-from napari_unet.card import MODEL_FILE
+from napari_unet.card import MODEL_FILE, read_card
+from napari_unet.config import TrainConfig
 from napari_unet.events import Compared, Finished
+from napari_unet.library import UNDONE
 from napari_unet.result import open_result
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.models import ModelChoice
@@ -18,12 +21,40 @@ from napari_unet.widgets.segment import SegmentPanel
 from napari_unet.words import verdict
 
 from .conftest import page, pick
-from .loop import Loop, mistake, what_is_right
+from .loop import STEPS, Loop, mistake, what_is_right
 from .session import PICTURES, SECTION
 
 PRECISION = "bfloat16"
 STOP_AT = 60 if PICTURES else 15
 SHIFT = Qt.KeyboardModifier.ShiftModifier
+
+
+def make_it_worse(loop: Loop) -> None:
+    """Classes that are swapped on another section make the model worse: the panel says so, and leads back."""
+    good, former = loop.start_file(), loop.start_file().read_bytes()
+    loop.driver.press("Ctrl+R")
+    loop.driver.show_section(SECTION + 1)  # what is corrected on the same one would not be compared
+    wrong = loop.new_labels(loop.panel, f"{loop.stack.labels}-2")
+    for value, strokes in ((2, loop.stack.interior), (1, [*loop.stack.membrane, *loop.stack.later])):
+        loop.pick_class(loop.panel, value)
+        for points in strokes:
+            loop.driver.stroke(wrong, points)
+    loop.set_advanced(loop.panel, steps=10, crop=80)  # swift, and enough
+    job = loop.train(loop.panel)
+    assert job.config.start_from == str(good.parent)
+    loop.wait(lambda: not job.running, 120)
+    (compared,) = (each for each in job.events if isinstance(each, Compared))
+    assert compared.earlier
+    assert loop.said("compared").startswith("Worse on what you painted before: IoU ")
+    loop.press_button("back")
+    assert loop.start_file() == good
+    assert good.read_bytes() == former
+    assert (job.config.out / UNDONE).exists()
+    loop.set_advanced(loop.panel, steps=STEPS, crop=TrainConfig.model_fields["crop"].default)
+    loop.viewer.layers.remove(wrong)
+    ticks = loop.find(loop.panel, QListWidget, "labels")
+    loop.click(ticks.viewport(), ticks.visualItemRect(ticks.item(0)).topLeft() + QPoint(10, 10))
+    loop.driver.show_section(SECTION)
 
 
 def correct(loop: Loop) -> None:
@@ -52,10 +83,10 @@ def correct(loop: Loop) -> None:
 
 def train_again(loop: Loop) -> None:
     """The next training counts what was corrected, and is compared on what was painted for the former one."""
-    former = loop.panel.jobs.latest("train").config.out
-    kept = (former / MODEL_FILE).read_bytes()
+    former = loop.start_file()
+    kept = former.read_bytes()
     job = loop.train(loop.panel)
-    assert job.config.start_from == str(former)
+    assert job.config.start_from == str(former.parent)
     loop.wait(lambda: re.search(r"Corrected over a result: \d+; each counts 3 times\.", " ".join(loop.notices())), 60)
     loop.until_step(job, STOP_AT)
     loop.press_button("stop")
@@ -66,27 +97,30 @@ def train_again(loop: Loop) -> None:
     else:
         assert compared[0].earlier
         assert loop.said("compared") == verdict(compared[0])
-    assert (former / MODEL_FILE).read_bytes() == kept
+    assert read_card(job.config.out / MODEL_FILE).started_from.endswith(f" {hashlib.sha256(kept).hexdigest()}")
+    assert former.read_bytes() == kept
 
 
 def segment(loop: Loop) -> None:
     """The whole stack, with the last model: stopped and resumed, with the time left."""
     loop.driver.menu("Layers", "Segment", "U-Net", "Segment with last model (U-Net)")
     panel = loop.opened(SegmentPanel)
-    name = f"{loop.stack.labels}-2"
+    name = loop.panel.jobs.latest("train").config.out.name
     loop.wait(lambda: loop.find(panel, QLabel, "message").text() == f"Previewed with {name}.", 120)
     loop.click(loop.find(panel, QPushButton, "segment"))
     loop.wait(lambda: panel.jobs.latest("segment") is not None, 60)
     job = panel.jobs.latest("segment")
-    loop.wait(lambda: job.progress is not None and job.progress.done > 0, 60)
-    assert " left" in loop.find(panel, QLabel, "progress").text()
-    loop.click(loop.find(panel, QPushButton, "stop"))
+    loop.click(loop.find(panel, QPushButton, "stop"))  # at once: the stack is small
     loop.wait(lambda: not job.running, 60)
     assert job.outcome.stopped
+    lines: list[str] = []
+    progress = loop.find(panel, QLabel, "progress")
+    panel.jobs.began.connect(lambda job: job.happened.connect(lambda _: lines.append(progress.text())))
     loop.click(loop.find(panel, QPushButton, "resume"))
     loop.wait(lambda: panel.jobs.latest("segment") is not job, 60)
     job = panel.jobs.latest("segment")
     assert finished(loop, job) == loop.image.data.shape
+    assert any(" left" in each for each in lines)
     assert loop.result(job).visible
     loop.driver.show_section(SECTION + 5)  # nothing is painted there
     loop.picture("segmented")

@@ -10,17 +10,20 @@ import tifffile
 from qtpy.QtWidgets import QLabel, QPushButton
 from scipy import ndimage
 
+from napari_unet.card import find
 from napari_unet.events import Joined
 from napari_unet.samples import TRUTH
 from napari_unet.volume import open_volume
 from napari_unet.widgets.heldout import NAME as HELD_OUT
 from napari_unet.widgets.job import Job
+from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.strokes import path_of
 from napari_unet.widgets.train import TrainPanel
 
-from .session import INTERIOR, MEMBRANE, SECTION, Session, Stroke
+from .session import INTERIOR, MEMBRANE, PICTURES, SECTION, Session, Stroke
 
 ISBI = Path(__file__).parents[3] / "shared/data/isbi2012"
+STEPS = 0 if PICTURES else 180  # as many as the time allows; else as many on any machine, and small ones
 _SIDE = 120  # pixels of the square that is accepted
 
 
@@ -95,6 +98,10 @@ class Loop(Session):
         """Scroll to a button of the Train panel and click it."""
         self.panel.ensureWidgetVisible(self.button(name))
         self.click(self.button(name))
+
+    def start_file(self) -> Path:
+        """Return the file of the model that the next training starts from."""
+        return find(self.panel.findChild(ModelChoice).name())
 
     def finding(self, kind: str) -> str:
         """Return what a finding says."""

@@ -179,6 +179,16 @@ def test_other_labels_end_the_check_of_the_former(driver, fake, home) -> None:
     assert panel.findChild(QPushButton, "check").isEnabled()
 
 
+def test_labels_that_are_closed_before_their_check_begins_are_not_checked(driver, fake, home) -> None:
+    fake.does("finish")
+    panel, layer = _panel(driver, home, GOOD)
+    driver.click(panel.findChild(QPushButton, "check"))
+    driver.viewer.layers.remove(layer)
+    driver.wait(lambda: not panel.preparing, 20)
+    assert (panel.findChild(QPushButton, "check").text(), said(panel, "checked")) == ("Check", "")
+    assert not any(job.verb == "check" for job in panel.jobs.running())
+
+
 def test_the_list_is_short_and_nothing_is_said_without_labels(driver, home) -> None:
     dots = [(z, 150, 151, x, x + 1, value) for z in range(5) for x in (10, 20) for value in (1,)]
     unknown = [(2, 100 + 8 * i, 106 + 8 * i, 20, 100, 5 + i) for i in range(6)]

@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -26,14 +27,13 @@ from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.nextplace import NAME as NEXT
 from napari_unet.words import verdict
 
-from .laterloop import come_back, correct, prefer, segment, segment_several, train_again
-from .loop import ISBI, ISBI_2012, SAMPLE, Loop
+from .laterloop import come_back, correct, make_it_worse, prefer, segment, segment_several, train_again
+from .loop import ISBI, ISBI_2012, SAMPLE, STEPS, Loop
 from .session import PICTURES, SECTION, Film
 
 MODEL = "em-membrane-small"
 MINUTES = 4.0
-STEPS = 400  # where no pictures are taken: as many on any machine, and small ones
-STOP_AT, STOP_AGAIN_AT = (60, 100) if PICTURES else (20, 30)
+STOP_AT, STOP_AGAIN_AT = (60, 100) if PICTURES else (20, 40)
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 SAFE = 5.0  # seconds after which a stroke is on the disk
 
@@ -62,11 +62,15 @@ def test_the_loop(loop, make_napari_viewer, qtbot, caplog):
     paint_and_be_told(loop)
     undo_a_slip(loop)
     film = Film(loop)
+    former = loop.start_file().read_bytes()
     job, seconds = train_and_paint(loop)
     print(f"{seconds:.1f} s from a stroke to its first effect in the preview")  # pytest -rP shows it
     stop_and_continue(loop, job)
     film.save("loop.gif")
     look_back(loop)
+    undo_and_redo(loop, former)
+    if loop.stack is SAMPLE:  # its next section is nearly the same: sure to be worse
+        make_it_worse(loop)
     go_where_next(loop)
     correct(loop)
     train_again(loop)
@@ -133,7 +137,7 @@ def undo_a_slip(loop: Loop) -> None:
     loop.press_button("check")
     loop.wait(lambda: loop.panel.findChild(QPushButton, "finding-slip") is not None, 120)
     loop.wait(lambda: loop.button("check").text() == "Check", 60)
-    assert len(loop.panel.findChildren(QPushButton, "finding-slip")) == 1
+    found = len(loop.panel.findChildren(QPushButton, "finding-slip"))  # the edge of a stroke may be one, too
     loop.driver.show_section(SECTION + 4)
     loop.press_button("finding-slip")
     assert loop.section == SECTION
@@ -143,7 +147,7 @@ def undo_a_slip(loop: Loop) -> None:
     loop.driver.press("Ctrl+Z")
     assert loop.section == SECTION
     np.testing.assert_array_equal(loop.painted(), before)
-    loop.wait(lambda: loop.panel.findChild(QPushButton, "finding-slip") is None, 10)
+    loop.wait(lambda: len(loop.panel.findChildren(QPushButton, "finding-slip")) == found - 1, 10)
 
 
 def train_and_paint(loop: Loop) -> tuple[Job, float]:
@@ -187,6 +191,7 @@ def stop_and_continue(loop: Loop, job: Job) -> None:
     loop.wait(lambda: loop.panel.jobs.latest("train") is not job, 60)
     again = loop.panel.jobs.latest("train")
     loop.until_step(again, STOP_AGAIN_AT)
+    loop.wait(lambda: loop.find(loop.panel, QSlider, "timeline").maximum() > 1, 300)  # one on the way is kept
     assert f"Going on from step {at} of {steps}." in loop.notices()
     loop.press_button("stop")
     loop.wait(lambda: not again.running, 60)
@@ -195,33 +200,50 @@ def stop_and_continue(loop: Loop, job: Job) -> None:
 
 
 def look_back(loop: Loop) -> None:
-    """The time-line: the model from before and the kept one, compared on the view; undone and redone, bit for bit."""
-    run = loop.panel.jobs.latest("train").config.out
-    kept = (run / MODEL_FILE).read_bytes()
+    """The time-line: keys go to a model on the way, the one from before and the kept one, two of them on the view."""
     slider = loop.find(loop.panel, QSlider, "timeline")
     shown = {}
-    for key in (Qt.Key.Key_Home, Qt.Key.Key_End):
+    for keys in ([Qt.Key.Key_Home, Qt.Key.Key_Right], [Qt.Key.Key_Home], [Qt.Key.Key_End]):
         slider.setFocus()
-        QTest.keyClick(slider, key)
+        for key in keys:
+            QTest.keyClick(slider, key)
         layer = f"U-Net: {loop.said('stop-title').split(' · ')[0].lower()}"
         loop.press_button("show-step")
         shown[layer] = loop.predicted(layer)
         loop.wait(lambda: loop.button("show-step").text() == "Show", 60)
-    before, after = shown
+        if len(shown) == 2:
+            middle, before = shown
+            flip(loop, before, middle)
+    _, _, after = shown
+    assert re.fullmatch(r"U-Net: step \d+", middle)
     assert before == f"U-Net: before: {MODEL}"
-    assert (shown[before] != shown[after]).any()
-    assert (loop.layer(before).visible, loop.layer(after).visible) == (False, True)
+    assert after.startswith("U-Net: kept: step ")
+    assert middle not in loop.viewer.layers  # the two that were shown last are there
+    assert all((shown[one] != shown[other]).any() for one, other in combinations(shown, 2))
     loop.picture("look-back")
+    flip(loop, after, before)
+
+
+def flip(loop: Loop, front: str, behind: str) -> None:
+    """Flip from the model that is in view to the other one that was shown."""
+    assert (loop.layer(front).visible, loop.layer(behind).visible) == (True, False)
     loop.press_button("flip")
-    assert (loop.layer(before).visible, loop.layer(after).visible) == (True, False)
-    assert loop.said("message") == f"In view: {before}."
+    assert (loop.layer(front).visible, loop.layer(behind).visible) == (False, True)
+    assert loop.said("message") == f"In view: {behind}."
+
+
+def undo_and_redo(loop: Loop, former: bytes) -> None:
+    """Undo leads to the model from before the training, bit for bit, and redo to the one that it kept."""
     choice = loop.panel.findChild(ModelChoice)
+    run = loop.panel.jobs.latest("train").config.out
+    kept = (run / MODEL_FILE).read_bytes()
     loop.press_button("undo")
     assert choice.name() == MODEL
+    assert loop.start_file().read_bytes() == former
     assert (run / UNDONE).exists()
     loop.press_button("undo")
     assert choice.name() == str(run)
-    assert (run / MODEL_FILE).read_bytes() == kept
+    assert loop.start_file().read_bytes() == kept
 
 
 def go_where_next(loop: Loop) -> None:

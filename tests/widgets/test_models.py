@@ -149,6 +149,24 @@ def test_a_caller_chooses_any_model_there_is(make, tmp_path):
 # ---- reading again
 
 
+def test_what_is_chosen_is_in_view_when_another_model_is_refused(make, tmp_path):
+    a_run(tmp_path, "newer")
+    older = a_run(tmp_path, "older")
+    choice = make()
+    choice.choose(older)
+    shown = box(choice).currentText()
+    with pytest.raises(Problem):
+        choice.choose(str(tmp_path / "gone"))
+    assert (choice.name(), box(choice).currentText()) == (older, shown)
+    said = []
+    choice.said.connect(said.append)
+    shutil.rmtree(older)
+    with pytest.raises(Problem):
+        choice.choose(older)
+    assert box(choice).currentText() == choice.card().name + shown.removeprefix("older")
+    assert said == [f"The model {shown} is gone; {box(choice).currentText()} is chosen instead."]
+
+
 def test_the_choice_stays_while_it_is_there(make, tmp_path, qtbot):
     choice = make()
     take(qtbot, choice, "em-membrane")

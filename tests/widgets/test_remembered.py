@@ -44,9 +44,11 @@ def test_a_damaged_file_is_passed_over_and_written_anew(home, caplog, text):
     assert json.loads((home.root / FILE).read_text())["minutes"] == 1.0
 
 
-def test_a_library_that_cannot_be_written_remembers_nothing(home):
+def test_a_library_that_cannot_be_written_remembers_nothing(home, caplog):
     home.root.write_text("a file in the way")
     remember(home, minutes=1.0)
+    assert recall(home) == Choices()
+    assert caplog.records == []  # the panels say it
     assert home.root.read_text() == "a file in the way"
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from qtpy.QtWidgets import QPushButton, QSlider
 
 from napari_unet.card import MODEL_FILE
+from napari_unet.events import Finished
 from napari_unet.library import UNDONE
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.timeline import Timeline
@@ -49,6 +50,7 @@ def test_models_of_a_training_are_shown_and_compared(driver, fake, home) -> None
         _at(panel, value)
         driver.click(_button(panel, "show-step"))
         driver.wait(lambda names=names: _previews(driver).keys() == names, 20)
+    driver.wait(lambda: said(panel) == "Previewed with step 10.", 20)
     assert _previews(driver) == {"U-Net: before: em-membrane": False, "U-Net: step 10": True}
     driver.click(_button(panel, "flip"))
     assert _previews(driver) == {"U-Net: before: em-membrane": True, "U-Net: step 10": False}
@@ -86,6 +88,37 @@ def test_a_training_is_undone_and_redone(driver, fake, home) -> None:
     assert (run / MODEL_FILE).read_bytes() == before
     driver.click(_button(panel, "undo"))
     assert panel_of(driver, "Segment").findChild(ModelChoice).name() == "em-membrane"
+
+
+def test_nothing_is_undone_or_taken_if_the_other_model_is_gone(driver, fake, home) -> None:
+    panel, former = _trained(driver, fake, home)
+    choice, run = panel.findChild(ModelChoice), home.runs / "strokes-2"
+    choice.choose(str(former))
+    driver.click(_button(panel, "train"))
+    driver.wait(lambda: said(panel) == "The model is called strokes-2. The Segment panel offers it.", 20)
+    former.rename(home.root / "elsewhere")
+    for value, button in ((0, "use-step"), (3, "undo")):
+        _at(panel, value)
+        driver.click(_button(panel, button))
+        assert said(panel) == "strokes is gone, so nothing is changed. Choose another model at Start from."
+    assert not (run / UNDONE).exists()
+    (home.root / "elsewhere").rename(former)
+    driver.click(_button(panel, "undo"))
+    assert choice.name() == str(former)
+    run.rename(home.root / "elsewhere")
+    _at(panel, 1)
+    for button in ("use-step", "undo"):
+        driver.click(_button(panel, button))
+        assert "nothing is changed" in said(panel) or "cannot be read" in said(panel)
+        assert choice.name() == str(former)
+    assert not (home.runs / "strokes-2-step-10").exists()
+
+
+def test_a_training_that_was_stopped_before_its_first_step_has_no_time_line(driver, fake, home) -> None:
+    panel, run = _trained(driver, fake, home)
+    (run / MODEL_FILE).unlink()
+    panel.jobs.latest("train").happened.emit(Finished(str(run), "0 of 40 steps, nothing was learned yet", stopped=True))
+    assert not panel.findChild(Timeline).isVisible()
 
 
 def test_nothing_is_undone_while_it_trains(driver, fake) -> None:

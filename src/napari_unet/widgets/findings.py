@@ -58,6 +58,7 @@ class Findings(QWidget):
         self._image: Image | None = None
         self._layers: Sequence[Labels] = ()
         self._about: list[str] = []  # the ids of these layers
+        self._asked: list[str] = []  # of those that a check was asked for
         self._job: Job | None = None
         self._plain: list[Finding] = []  # what the labels alone tell
         self._slips: list[tuple[Finding, Any]] = []  # with what was painted there
@@ -97,7 +98,7 @@ class Findings(QWidget):
         self._reader.look()
 
     def begin(self, files: Prepared, image: Image, settings: Mapping[str, Any]) -> None:
-        """Let a job look for slips on prepared layers.
+        """Let a job look for slips on prepared layers, unless some of them were closed or changed meanwhile.
 
         Raises
         ------
@@ -106,6 +107,8 @@ class Findings(QWidget):
         """
         jobs = self._panel.jobs
         assert jobs is not None
+        if self._about != self._asked:
+            return
         fields = {name: settings[name] for name in CheckSettings.model_fields.keys() & settings}
         inputs = tuple(path for labels in files.labels for path in (files.image, labels))
         config = CheckConfig(inputs=inputs, out=free(jobs.scratch, "check"), **fields)
@@ -141,6 +144,7 @@ class Findings(QWidget):
             self.button.setToolTip("It stops after what it is doing now.")
             self._say("Stopping ...")
         else:
+            self._asked = self._about
             self.pressed.emit()
 
     def _on_found(self, found: list[Finding]) -> None:

@@ -67,6 +67,7 @@ class ModelChoice(QWidget):
         self._running: set[str] = set()  # trained by this window
         self._ended: set[str] = set()  # said that they ended, but their process may hold the lock a moment longer
         self._chosen: tuple[str, Card | None] = ("", None)
+        self._title = ""  # of the chosen one
         self._box = _Box()
         self._box.activated.connect(self._on_activated)
         self._button = QPushButton("Card")
@@ -102,7 +103,11 @@ class ModelChoice(QWidget):
         """
         self._fill()  # it may be new
         if name not in self._entries and not (self._scratch and name == SCRATCH):
-            self._file = _of_file(name)
+            try:
+                self._file = _of_file(name)
+            except Problem:
+                self.refresh()  # the list is of now, and shows what is chosen
+                raise
             name = self._file.name
             self._fill()
         self.by_hand = True
@@ -136,14 +141,14 @@ class ModelChoice(QWidget):
                 self._file = _of_file(self._file.name)
             except Problem:
                 self._file = None
-        title, name = self._box.currentText(), self.name()
+        title, name = self._title, self.name()
         self._fill()
         there = name in self._entries or name == SCRATCH
         ready = [entry for entry in self._entries.values() if entry.name not in self._in_training]
         last = last_model(ready, recall(self._library)) or SCRATCH
         self._take(name if there and self.by_hand else last)
         if title and not there:
-            self.said.emit(f"The model {title} is gone; {self._box.currentText()} is chosen instead.")
+            self.said.emit(f"The model {title} is gone; {self._title} is chosen instead.")
 
     def _last_file(self) -> Entry | None:
         """Return the model that was used last if it is a file elsewhere than in the library."""
@@ -188,7 +193,8 @@ class ModelChoice(QWidget):
         """Make one of the offered models the choice."""
         entry = self._entries.get(name)
         self._box.setCurrentIndex(self._box.findData(name))
-        self._box.setToolTip(self._box.currentText() if entry is None else f"{entry.title}: {_tip(entry)}")
+        self._title = self._box.currentText()
+        self._box.setToolTip(self._title if entry is None else f"{entry.title}: {_tip(entry)}")
         self._button.setEnabled(entry is not None)
         self._button.setToolTip(
             "What the model is and what it was trained on." if entry else "A network from scratch has no card."

@@ -45,7 +45,7 @@ def recall(library: Library) -> Choices:
     file = library.root / FILE
     try:
         return Choices.model_validate_json(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:
         logging.getLogger(__name__).warning("%s is passed over: %s", file, error)

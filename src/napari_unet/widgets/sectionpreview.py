@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_unet.config import SegmentConfig
 from napari_unet.events import Event, Failed, Finished
+from napari_unet.naming import name_of
 from napari_unet.result import open_result
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
@@ -41,7 +41,7 @@ class SectionPreview(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._job: Job | None = None
-        self._place, self._name = (0, 0, 0), PREVIEW
+        self._place, self._name, self._called = (0, 0, 0), PREVIEW, ""
 
     @property
     def running(self) -> bool:
@@ -53,8 +53,12 @@ class SectionPreview(QObject):
         if self._job is not None:
             self._job.stop()
 
-    def begin(self, jobs: Jobs, config: SegmentConfig, image: Image, view: InView, name: str = PREVIEW) -> None:
+    def begin(
+        self, jobs: Jobs, config: SegmentConfig, image: Image, view: InView, name: str = PREVIEW, called: str = ""
+    ) -> None:
         """Segment what `config` says, and show it on `image` where `view` is; its layer is called `name`.
+
+        What the model is `called` is said; nothing is what the user calls it.
 
         Raises
         ------
@@ -63,8 +67,9 @@ class SectionPreview(QObject):
         """
         self._job = jobs.start("segment", config, "U-Net preview", image)
         self._place, self._name = (view.z, view.y0, view.x0), name
+        self._called = called or name_of(config.model)
         self._job.happened.connect(self._on_event)
-        self.said.emit(f"Segmenting what is in view with {Path(config.model).name} ...")
+        self.said.emit(f"Segmenting what is in view with {self._called} ...")
         self.changed.emit()
 
     def _on_event(self, event: Event) -> None:
@@ -78,7 +83,7 @@ class SectionPreview(QObject):
             hide_preview(self._viewer)  # that of a training would shine through
             layer = show_preview(self._viewer, job.image, shown, result.layout.classes, *self._place, name=self._name)
             layer.visible = True  # it may have been hidden since the last one
-            self.said.emit(f"Previewed with {Path(job.config.model).name}.")
+            self.said.emit(f"Previewed with {self._called}.")
         self.changed.emit()
 
 

@@ -11,7 +11,7 @@ from napari.layers import Image
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QSlider, QWidget
 
-from napari_unet.card import MODEL_FILE, read_card
+from napari_unet.card import MODEL_FILE, find, read_card
 from napari_unet.config import SegmentConfig
 from napari_unet.events import Event, Finished, Score
 from napari_unet.library import UNDONE, Library, free, undo
@@ -20,6 +20,7 @@ from napari_unet.problem import Problem
 from napari_unet.runs import begun_in
 from napari_unet.timeline import adopt, kept
 from napari_unet.widgets.job import Job
+from napari_unet.widgets.models import SCRATCH
 from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.place import in_view
 from napari_unet.widgets.preferences import machine
@@ -119,8 +120,11 @@ class Timeline(QWidget):
 
     def _on_event(self, event: Event) -> None:
         assert self._job is not None
+        run = self._job.config.out
         if isinstance(event, Score | Finished):
-            self.show_run(self._job.config.out)
+            self.show_run(run)
+        if isinstance(event, Finished) and not (run / MODEL_FILE).exists():  # stopped before its first step
+            self.hide()
 
     def _update(self) -> None:
         """Show what can be done with the model at the slider."""
@@ -155,7 +159,8 @@ class Timeline(QWidget):
             out, name = free(jobs.scratch, "preview", ".zarr"), _layer_name(stop)
             fields = {"image": path, "out": out, "model": stop.model, "region": region_of(view, z)}
             config = SegmentConfig(**fields, **machine())
-            self._preview.begin(jobs, config, image, view, name)
+            called = "" if stop.step is None else f"step {stop.step:,}"
+            self._preview.begin(jobs, config, image, view, name, called)
             self._remember(name)
 
         self._panel.prepare(prepare_section(image, view.z, jobs.scratch), begin)
@@ -182,7 +187,9 @@ class Timeline(QWidget):
         assert self._run is not None
         stop = self._stops[self._slider.value()]
         try:
-            model = stop.model if stop.step is None else str(adopt(self._run, stop.step, self._library.runs))
+            model = _there(stop.model)
+            if stop.step is not None:
+                model = str(adopt(self._run, stop.step, self._library.runs))
         except Problem as problem:
             self._panel.say(str(problem))
             return
@@ -196,12 +203,13 @@ class Timeline(QWidget):
     def _let_be(self, run: Path, undone: bool) -> None:
         """Undo a training, or take that back."""
         try:
-            undo(run, undone)
             start = _in_library(begun_in(run).start_from)
+            chosen = _there(start if undone else str(run))
+            undo(run, undone)
         except Problem as problem:
             self._panel.say(str(problem))
             return
-        self.chosen.emit(start if undone else str(run))
+        self.chosen.emit(chosen)
         this = name_of(str(run))
         said = f"Undone: {name_of(start)} is chosen again, as it was. {this} is kept, behind all others."
         self._panel.say(said if undone else f"{this} is chosen again.")
@@ -215,7 +223,7 @@ def _stops(run: Path) -> list[_Stop]:
         final = read_card(run / MODEL_FILE)
     except Problem:
         return []
-    before = [] if start == "scratch" else [_Stop(f"Before: {name_of(start)}", start, None)]
+    before = [] if start == SCRATCH else [_Stop(f"Before: {name_of(start)}", start, None)]
     on_the_way = []
     for step, file in kept(run):
         with contextlib.suppress(Problem):  # a damaged one is not offered
@@ -230,6 +238,24 @@ def _title(text: str, scores: dict[str, float]) -> str:
 
 def _layer_name(stop: _Stop) -> str:
     return f"U-Net: {stop.title.split(' · ')[0].lower()}"
+
+
+def _there(model: str) -> str:
+    """Return a model that is not gone.
+
+    Raises
+    ------
+    Problem
+        If it is: somebody deleted its folder.
+    """
+    try:
+        if model != SCRATCH:
+            find(model)
+    except Problem as problem:
+        raise Problem(
+            f"{name_of(model)} is gone, so nothing is changed. Choose another model at Start from."
+        ) from problem
+    return model
 
 
 def _in_library(name: str) -> str:
