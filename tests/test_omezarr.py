@@ -52,7 +52,6 @@ def test_an_image_and_its_levels(attributes: dict[str, Any]) -> None:
     [
         {"axes": []}, {"axes": ["z", "y"]}, {"axes": ["x", "y", "x"]}, {"axes": [{"type": "space"}]},
         {"axes": 3}, {"datasets": []}, {"datasets": [{}]}, {"datasets": None},
-        {"coordinateTransformations": [3]},
     ],
 )  # fmt: skip
 def test_what_is_no_image(change: dict[str, Any]) -> None:

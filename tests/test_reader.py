@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,9 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.notifications import notification_manager
 
 from napari_unet.classes import PixelClass
-from napari_unet.events import Failed, Finished
-from napari_unet.layout import Chunk, Layout, create
-from napari_unet.log import LOG, append
+from napari_unet.layout import Layout, create
 from napari_unet.problem import Problem
 from napari_unet.reader import get_reader, read
-from napari_unet.store import open_store
 
 STACK = np.random.default_rng(0).integers(0, 255, (3, 16, 24), dtype=np.uint8)
 CLASSES = (PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00"))
@@ -169,17 +167,81 @@ def test_labels_lie_above_the_image(tmp_path: Path) -> None:
     assert plain.units == image.units
 
 
-def test_labels_that_cannot_be_shown_are_told(tmp_path: Path) -> None:
+@pytest.fixture
+def heard() -> Iterator[list[str]]:
+    """What napari is asked to tell."""
+    with notification_manager:
+        told: list[str] = []
+        hear = notification_manager.notification_ready.connect(lambda note: told.append(note.message))
+        yield told
+        notification_manager.notification_ready.disconnect(hear)
+
+
+def test_labels_that_cannot_be_shown_are_told(tmp_path: Path, heard: list[str]) -> None:
     group = write(tmp_path / "a.zarr", STACK)
     group.create_group("labels").attrs["ome"] = {"labels": ["gone", "mask", "plain"]}
     write(tmp_path / "a.zarr/labels/mask", STACK > 9, **{"image-label": {}})
     write(tmp_path / "a.zarr/labels/plain", STACK, **{"image-label": {"colors": 3}})
-    with notification_manager:
-        heard: list[str] = []
-        notification_manager.notification_ready.connect(lambda note: heard.append(note.message))
-        assert [each.name for each in layers(tmp_path / "a.zarr")] == ["a", "plain"]
+    assert [each.name for each in layers(tmp_path / "a.zarr")] == ["a", "plain"]
     assert re.fullmatch(r"The labels gone are not shown\. .* is not an OME-Zarr image\. .*", heard[0])
     assert re.fullmatch(r"The labels mask are not shown\. .* holds bool values, which are not labels\. .*", heard[1])
+
+
+@pytest.mark.parametrize("names", [[5, "cells"], 7, "cells", None])
+def test_names_of_labels_that_make_no_sense(tmp_path: Path, heard: list[str], names: Any) -> None:
+    group = write(tmp_path / "a.zarr", STACK)
+    group.create_group("labels").attrs["ome"] = {"labels": names}
+    write(tmp_path / "a.zarr/labels/cells", STACK, **{"image-label": {}})
+    assert [each.name for each in layers(tmp_path / "a.zarr")] == ["a", "cells"][: 1 + isinstance(names, list)]
+    (tmp_path / "a.zarr/labels/zarr.json").write_text("{")
+    assert not heard
+    assert [each.name for each in layers(tmp_path / "a.zarr")] == ["a"]
+    assert re.fullmatch(r"The labels are not shown\. .* is damaged\. .*", heard[0])
+
+
+@pytest.mark.parametrize("omero", [[], "red", {"channels": 5}, {"channels": [3]}])
+@pytest.mark.parametrize("steps", ["none", {}, [None], [{"type": "scale", "scale": [0, 0, 0, 0]}]])
+def test_metadata_beside_the_pixels_that_make_no_sense(tmp_path: Path, omero: Any, steps: Any) -> None:
+    group = write(tmp_path / "a.zarr", np.stack([STACK, STACK]), axes="czyx", omero=omero)
+    described = group.attrs.asdict()["ome"]
+    described["multiscales"][0]["datasets"][0]["coordinateTransformations"] = steps  # type: ignore[call-overload,index]
+    group.attrs["ome"] = described
+    found = layers(tmp_path / "a.zarr")
+    assert [each.name for each in found] == ["a 0", "a 1"]
+    np.testing.assert_array_equal(found[0].scale, [1, 1, 1])
+
+
+@pytest.mark.parametrize("ours", [5, {"classes": 5}, {"classes": [{"value": 1}]}])
+def test_a_result_of_which_the_description_makes_no_sense(tmp_path: Path, ours: Any) -> None:
+    write(tmp_path / "a.zarr", STACK).attrs["napari-unet"] = ours
+    with pytest.raises(Problem, match=r"The metadata of .*a\.zarr make no sense\. Copy"):
+        layers(tmp_path / "a.zarr")
+
+
+def test_labels_of_another_byte_order(tmp_path: Path) -> None:
+    colors = [{"label-value": 3, "rgba": [300, -4, 51, 255]}]
+    write(tmp_path / "a.zarr", STACK.astype(">u2"), **{"image-label": {"colors": colors}})
+    (layer,) = layers(tmp_path / "a.zarr")
+    assert isinstance(layer, Labels)
+    np.testing.assert_array_equal(layer.data, STACK)
+    np.testing.assert_allclose(layer.get_color(3), [1, 0, 0.2, 1])
+
+
+def test_one_of_several_images_is_damaged(tmp_path: Path, heard: list[str]) -> None:
+    zarr.create_group(tmp_path / "a.zarr").attrs["ome"] = {"version": "0.5", "bioformats2raw.layout": 3}
+    for number in range(3):
+        write(tmp_path / "a.zarr" / str(number), STACK)
+    (tmp_path / "a.zarr/1/zarr.json").write_text("{")
+    (tmp_path / "a.zarr/2/0/zarr.json").write_text("{")
+    assert [each.name for each in layers(tmp_path / "a.zarr")] == ["a 0"]
+    assert [re.sub(r" /.*?a\.zarr/", " ", each) for each in heard] == [
+        "One of the images is not shown. 1/zarr.json is damaged. Copy the whole folder again from its source.",
+        "One of the images is not shown. 2/0 is not a Zarr array that can be read. "
+        "Check that it was copied whole, or save it anew with a common codec.",
+    ]
+    (tmp_path / "a.zarr/0/zarr.json").write_text("{")
+    with pytest.raises(Problem, match=r"0/zarr\.json is damaged"):
+        layers(tmp_path / "a.zarr")
 
 
 def test_a_label_image_by_itself(tmp_path: Path) -> None:
@@ -219,22 +281,6 @@ def test_a_segmentation_shows_new_chunks(tmp_path: Path) -> None:
     assert np.all(np.asarray(classes.data) == 2)
     assert np.all(np.asarray(membrane.data) == 200)
     assert np.all(np.asarray(interior.data) == 0)
-
-
-def test_what_speaks_against_a_complete_segmentation_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr("napari_unet.reader.show_warning", said.append)
-    path = tmp_path / "cells.zarr"
-    with open_store(path, Layout((1, 20, 30), CLASSES, None, (0, 0, 0), False, {})) as store:
-        store.write(Chunk(0, 0, 0), np.ones((20, 30), np.uint8), None)
-    append(path / LOG, Finished(str(path), "1 section segmented"))
-    assert len(layers(path)) == 1
-    append(path / LOG, Failed("Section 0 is not what it was. Run the same command again."))
-    assert len(layers(path)) == 1
-    assert said == [
-        "All of cells.zarr is computed, but its last job ended so: Section 0 is not what it was. "
-        "Run the same command again."
-    ]
 
 
 def test_what_is_left_to_other_readers(tmp_path: Path) -> None:

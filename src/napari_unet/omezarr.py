@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -69,7 +68,7 @@ def ome(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 def multiscale(attributes: Mapping[str, Any]) -> Multiscale | None:
     """Return the first image that the attributes of a group describe, None if they describe none.
 
-    Lenient: what is missing or misspelt beside axes and paths counts as scale 1, translation 0, unit unknown.
+    Lenient: what is missing or makes no sense beside axes and paths counts as scale 1, translation 0, unit unknown.
     """
     try:
         entry = ome(attributes)["multiscales"][0]
@@ -100,12 +99,18 @@ def level_of(folder: Path) -> tuple[Multiscale, int] | None:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the OME-Zarr images right inside a group, as bioformats2raw lays them out, by their numbers."""
+    """Return the OME-Zarr images right inside a group, as bioformats2raw lays them out, by their numbers.
+
+    What is damaged counts: who opens it says so.
+    """
     found = []
     for inside in folder.iterdir():
-        with contextlib.suppress(Problem):
-            if is_zarr(inside) and multiscale(metadata(inside)["attributes"]) is not None:
-                found.append(inside)
+        try:
+            image = is_zarr(inside) and multiscale(metadata(inside)["attributes"]) is not None
+        except Problem:
+            image = True
+        if image:
+            found.append(inside)
     return sorted(found, key=lambda each: (len(each.name), each.name))
 
 
@@ -151,8 +156,9 @@ def _level(dataset: Mapping[str, Any], entry: Mapping[str, Any], ndim: int) -> L
     nowhere = (0.0,) * ndim
     scale: tuple[float, ...] = (1.0,) * ndim
     translation: tuple[float, ...] | None = None
-    for step in (step for part in (dataset, entry) for step in part.get("coordinateTransformations") or ()):
-        if factors := numbers(step.get("scale"), ndim):
+    given = (part.get("coordinateTransformations") for part in (dataset, entry))
+    for step in (step for steps in given if isinstance(steps, list) for step in steps if isinstance(step, Mapping)):
+        if (factors := numbers(step.get("scale"), ndim)) and all(factors):
             scale = tuple(a * b for a, b in zip(scale, factors, strict=True))
             translation = translation and tuple(a * b for a, b in zip(translation, factors, strict=True))
         elif "translation" in step:

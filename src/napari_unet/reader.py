@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,7 @@ from napari_unet.omezarr import (
 )
 from napari_unet.part import Part
 from napari_unet.problem import Problem
-from napari_unet.result import doubt
 from napari_unet.volume import View
-from napari_unet.words import for_window
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -46,9 +45,9 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
     if len(paths) > 1 or _store(folder) is None or not folder.is_dir():
         return None
     try:
-        return _read_and_warn if _found(folder) else None
+        return read if _found(folder) else None
     except Problem:
-        return _read_and_warn  # says what is wrong
+        return read  # says what is wrong
 
 
 def read(path: str | list[str]) -> list[LayerData]:
@@ -67,7 +66,17 @@ def read(path: str | list[str]) -> list[LayerData]:
     store, found = _store(folder) or folder, _found(folder)
     name = " ".join([store.stem.removesuffix(".ome"), *folder.relative_to(store).parts])
     names = [name] if len(found) == 1 else [f"{name} {each.name}" for each in found]
-    return [layer for each in zip(found, names, strict=True) for layer in _image_and_labels(*each)]
+    layers, problems = list[LayerData](), list[Problem]()
+    for image, called in zip(found, names, strict=True):
+        try:
+            layers += _image_and_labels(image, called)
+        except Problem as problem:
+            problems.append(problem)
+    if problems and not layers:
+        raise problems[0]
+    for each in problems:
+        show_warning(f"One of the images is not shown. {each}")
+    return layers
 
 
 def _found(folder: Path) -> list[Path]:
@@ -96,18 +105,37 @@ def _store(folder: Path) -> Path | None:
 def _image_and_labels(folder: Path, name: str) -> list[LayerData]:
     """Return the layers of one image, and of the labels that it lists."""
     attributes = metadata(folder)["attributes"]
-    if OURS in attributes or "image-label" in ome(attributes):
-        layers = [*_probabilities(folder, attributes), *_labels(folder, name)]
-    else:
-        layers = list(_images(folder, name))
-    below = folder / "labels"
-    names = ome(metadata(below)["attributes"]).get("labels") if is_zarr(below) else None
-    for each in names or ():
+    with _sensible(folder):
+        if OURS in attributes or "image-label" in ome(attributes):
+            layers = [*_probabilities(folder, attributes), *_labels(folder, name)]
+        else:
+            layers = list(_images(folder, name))
+    for each in _names_of_labels(folder / "labels"):
         try:
-            layers += _beside(_labels(below / each, each), layers[0])
+            with _sensible(folder / "labels" / each):
+                layers += list(_beside(_labels(folder / "labels" / each, each), layers[0]))
         except Problem as problem:
             show_warning(f"The labels {each} are not shown. {problem}")
     return layers
+
+
+def _names_of_labels(folder: Path) -> list[str]:
+    """Return which labels a folder lists."""
+    try:
+        names = ome(metadata(folder)["attributes"]).get("labels") if is_zarr(folder) else ()
+    except Problem as problem:
+        show_warning(f"The labels are not shown. {problem}")
+        return []
+    return [each for each in names if isinstance(each, str)] if isinstance(names, list) else []
+
+
+@contextmanager
+def _sensible(folder: Path) -> Iterator[None]:
+    """Turn what metadata of another kind than they should be lead to into a Problem."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Problem(f"The metadata of {folder} make no sense. Copy the folder again from its source.") from error
 
 
 def _beside(labels: Iterable[LayerData], image: LayerData) -> Iterator[LayerData]:
@@ -115,14 +143,6 @@ def _beside(labels: Iterable[LayerData], image: LayerData) -> Iterator[LayerData
     for data, fields, kind in labels:
         unknown = set(fields["units"]) == {"pixel"} and len(fields["units"]) == len(image[1]["units"])
         yield data, dict(fields, units=image[1]["units"]) if unknown else fields, kind
-
-
-def _read_and_warn(path: str | list[str]) -> list[LayerData]:
-    """Return the layers of an image; say what speaks against a segmentation, which else looks like any other."""
-    layers, folder = read(path), Path(path if isinstance(path, str) else path[0])
-    if OURS in metadata(folder)["attributes"] and (against := doubt(folder)):
-        show_warning(for_window(against))
-    return layers
 
 
 def class_look(classes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -144,8 +164,9 @@ def paint_look(classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _images(folder: Path, name: str) -> Iterator[LayerData]:
     """Yield an Image for each channel, with the name, colour and grey values that the microscope gave it."""
     channels, place = _channels(folder)
-    omero = ome(metadata(folder)["attributes"]).get("omero") or {}
-    told = [each if isinstance(each, dict) else {} for each in omero.get("channels") or ()]
+    omero = ome(metadata(folder)["attributes"]).get("omero")
+    listed = omero.get("channels") if isinstance(omero, dict) else None
+    told = [each if isinstance(each, dict) else {} for each in (listed if isinstance(listed, list) else ())]
     for number, data in enumerate(channels):
         about = told[number] if number < len(told) else {}
         fields = dict(place, name=name, rgb=False)  # napari takes a short last axis for colours
@@ -221,7 +242,7 @@ def _channels(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
         "units": [_unit(image.units[i]) for i in shown],
         "axis_labels": [image.axes[i] for i in shown],
     }
-    if shown == list(range(len(image.axes))):
+    if shown == list(range(len(image.axes))) and levels[0].dtype.isnative:
         return [levels], place
     channel = image.axes.index("c") if "c" in image.axes else None
     held = [{}] if channel is None else [{channel: i} for i in range(levels[0].shape[channel])]
@@ -256,5 +277,5 @@ def _colours(attributes: Mapping[str, Any]) -> dict[int | None, Any]:
     for each in colours if isinstance(colours, list) else ():
         value = each.get("label-value") if isinstance(each, dict) else None
         if isinstance(value, int) and (rgba := numbers(each.get("rgba"), 4)):
-            found[value] = [part / 255 for part in rgba]
+            found[value] = [min(max(part / 255, 0), 1) for part in rgba]
     return found

@@ -89,7 +89,9 @@ class Volume:
 
 
 class View:
-    """A lazy look at an array: some of its axes, reordered; the others held at one index.
+    """A lazy look at an array, for reading only: some of its axes, reordered; the others held at one index.
+
+    Its pixels have the byte order of the machine, which napari's labels need.
 
     Parameters
     ----------
@@ -101,13 +103,15 @@ class View:
         Index on an axis of `array` that is not shown; 0 where it is not given.
     """
 
+    read_only = True
+
     def __init__(self, array: Any, axes: tuple[int | None, ...], held: Mapping[int, int] | None = None) -> None:
         self._array = array
         self._axes = axes
         held = held or {}
         self._box = [slice(held.get(i, 0), held.get(i, 0) + 1) for i in range(len(array.shape))]
         self.shape = tuple(1 if axis is None else int(array.shape[axis]) for axis in axes)
-        self.dtype = np.dtype(array.dtype)
+        self.dtype = np.dtype(array.dtype).newbyteorder("=")
         self.ndim = len(axes)
         self.size = int(np.prod(self.shape, dtype=np.int64))
 
@@ -122,7 +126,7 @@ class View:
             else:
                 box[axis] = part
                 after.append(slice(None) if ranged else 0)
-        block = np.asarray(self._array[tuple(box)])
+        block = np.asarray(self._array[tuple(box)], self.dtype)
         shown = [axis for axis in self._axes if axis is not None]
         hidden = tuple(axis for axis in range(block.ndim) if axis not in shown)
         block = block.transpose(*shown, *hidden).reshape([block.shape[axis] for axis in shown])

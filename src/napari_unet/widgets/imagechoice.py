@@ -31,6 +31,11 @@ class ImageChoice(ComboBox):
         only_with_focus(self.native)
         elided(self.native)
 
+    def choose(self, layer: Layer) -> None:
+        """Choose a layer, if it is among the choices."""
+        if layer in self.choices:
+            self.value = layer
+
     def reset_choices(self, *_: Any) -> None:
         """Follow the layers; the one that is chosen stays so while it is there."""
         chosen = self.value

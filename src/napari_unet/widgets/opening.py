@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from napari import current_viewer
+from napari.utils.notifications import show_warning
 
 from napari_unet import reader
-from napari_unet.reader import LayerData
+from napari_unet.omezarr import metadata
+from napari_unet.reader import OURS, LayerData
+from napari_unet.result import doubt
+from napari_unet.words import for_window
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
@@ -18,6 +23,9 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
 
 def _read(path: str | list[str]) -> list[LayerData]:
     layers = reader.read(path)
+    folder = Path(path if isinstance(path, str) else path[0])
+    if OURS in metadata(folder)["attributes"] and (against := doubt(folder)):  # else it looks like any other
+        show_warning(for_window(against))
     if (viewer := current_viewer()) is not None:
         from napari_unet.widgets.guard import guarded  # not without a window: it needs Qt
 

@@ -114,6 +114,7 @@ class Growing(QObject):
                 _add_above(self._viewer, image, layer)
             else:
                 _change(layer, place)
+                _raise_above(self._viewer, image, layer)
             layer.editable = False
             layers.append(layer)
         return layers
@@ -186,11 +187,7 @@ def show_preview(
     else:
         layer.data = classes_array[np.newaxis]
         _change(layer, look)
-        ids = [each.unique_id for each in viewer.layers]
-        below = ids.index(layer.unique_id)
-        if image_layer.unique_id in ids[below:]:  # the last preview was of an image further down
-            with selection_kept(viewer):
-                viewer.layers.move(below, ids.index(image_layer.unique_id) + 1)
+        _raise_above(viewer, image_layer, layer)
     layer.editable = False
     return layer
 
@@ -226,6 +223,15 @@ def _add_above(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
         place += 1
     with selection_kept(viewer):
         viewer.layers.insert(place, layer)
+
+
+def _raise_above(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
+    """Move a layer that lies below the image: it may have been made over another one."""
+    ids = [each.unique_id for each in viewer.layers]
+    below = ids.index(layer.unique_id)
+    if image_layer.unique_id in ids[below:]:
+        with selection_kept(viewer):
+            viewer.layers.move(below, ids.index(image_layer.unique_id) + 1)
 
 
 @contextmanager

@@ -264,8 +264,7 @@ class SegmentPanel(Panel):
 
     def _go_on(self, config: SegmentConfig, image: Image) -> None:
         """Go on with a segmentation, and let the panel name its image."""
-        if image in self._image.choices:
-            self._image.value = image
+        self._image.choose(image)
         self._begin(config, image)
 
     def _on_open(self, path: Path) -> None:

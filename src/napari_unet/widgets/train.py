@@ -223,7 +223,12 @@ class TrainPanel(Panel):
         self.say("")  # what was said at its end
         if not self.preparing:
             work = to_go_on(job.config, self.image_of(job), self.layers(Image), self._library)
-            self.prepare(work, lambda found: self._begin(lambda trainings: trainings.go_on(*found)))
+            self.prepare(work, lambda found: self._go_on(*found))
+
+    def _go_on(self, config: TrainConfig, image: Image) -> None:
+        """Go on with a training, and let the panel name its image."""
+        self._image.choose(image)
+        self._begin(lambda trainings: trainings.go_on(config, image))
 
     def began(self, job: Job) -> None:
         """Show a training that was started in this window."""
