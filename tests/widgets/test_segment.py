@@ -399,7 +399,7 @@ def test_a_segmentation_goes_on_when_its_image_was_closed_and_opened_again(sessi
     session.result()
     session.press("stop")
     session.driver.wait(lambda: session.says("progress").startswith("Stopped: "), 10)
-    session.viewer.layers.clear()
+    session.viewer.layers.remove("stack")
     session.viewer.add_image(255 - grey(), name="another")
     session.press("resume")
     session.driver.wait(lambda: "is not open. Open" in session.says(), 10)
@@ -407,6 +407,8 @@ def test_a_segmentation_goes_on_when_its_image_was_closed_and_opened_again(sessi
     session.fake.does("finish")
     session.press("resume")
     session.done()
+    (result,) = session.results()
+    assert [layer.name for layer in session.viewer.layers] == ["another", "again", result.name]
     first, second = session.begun(2)
     assert first == second
 

@@ -208,6 +208,18 @@ def test_a_training_goes_on_when_the_copy_of_its_image_is_gone(driver, fake, hom
     driver.wait(lambda: isinstance(panel.jobs.latest("train").outcome, Finished), 10)
 
 
+def test_the_image_of_a_training_that_goes_on_is_chosen(driver, fake):
+    panel = _ready(driver)
+    job = _stopped(driver, panel)
+    image = panel.findChild(QComboBox, "image")
+    driver.viewer.add_image(255 - _stack(), name="another")
+    image.setCurrentIndex(image.findText("another"))
+    fake.does("finish")
+    driver.click(_button(panel, "resume"))
+    _begun(driver, fake, 2)
+    assert image.currentText() == job.image.name == "stack"
+
+
 def test_a_training_goes_on_when_its_image_was_closed_and_opened_again(driver, fake):
     panel = _ready(driver)
     job = _stopped(driver, panel)
