@@ -1,4 +1,4 @@
-"""The demo, with a shorter training of the smaller model."""
+"""The demo, with a shorter training."""
 
 from __future__ import annotations
 
@@ -10,26 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_unet import demo, segment, train
-from napari_unet.config import SegmentConfig, TrainConfig
+from napari_unet import demo, train
+from napari_unet.config import TrainConfig
 from napari_unet.events import Event, Notice, Started
 from napari_unet.problem import Problem
 from napari_unet.widgets.show import show_demo
 
-SMALL = "em-membrane-small"
-
 
 def test_demo_leaves_scores_picture_and_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def short(config: TrainConfig, should_stop: Callable[[], bool]) -> Iterator[Event]:
-        less = {"steps": 2, "crop": 16, "batch": 1, "start_from": SMALL}
+        less = {"steps": 2, "crop": 16, "batch": 1}
         yield from train.train(config.model_copy(update=less), should_stop)
 
-    def fast(config: SegmentConfig, should_stop: Callable[[], bool]) -> Iterator[Event]:
-        model = SMALL if config.model == SegmentConfig.model_fields["model"].default else config.model
-        yield from segment.segment(config.model_copy(update={"model": model}), should_stop)
-
     monkeypatch.setattr(demo, "train", short)
-    monkeypatch.setattr(demo, "segment", fast)
     said = [event.text for event in demo.demo(tmp_path / "demo") if isinstance(event, Notice)]
     assert any(text.startswith("Before training") for text in said)
     assert any(text.startswith("After training") for text in said)
