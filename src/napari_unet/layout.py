@@ -121,7 +121,12 @@ def chunks_where(these: np.ndarray) -> Iterator[Chunk]:
         Which of them.
     """
     for z in np.flatnonzero(these.any(axis=(1, 2))).tolist():
-        yield from (Chunk(z, y, x) for y, x in np.argwhere(these[z]).tolist())
+        yield from chunks_in(z, these[z])
+
+
+def chunks_in(z: int, these: np.ndarray) -> list[Chunk]:
+    """Return the chunks of a section that are True in `these`: bool, rows and columns of `Layout.grid`."""
+    return [Chunk(z, y, x) for y, x in np.argwhere(these).tolist()]
 
 
 def create(path: Path, layout: Layout) -> None:

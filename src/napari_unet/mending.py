@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_unet.disk import sync
 from napari_unet.finished import NOT_FINISHED, list_anew
-from napari_unet.layout import Chunk, chunks_where
+from napari_unet.layout import chunks_in, chunks_where
 from napari_unet.pyramids import Pyramids
 
 
@@ -48,12 +48,12 @@ def mend(path: Path, pyramids: Pyramids, seen: np.ndarray) -> int:
     for array in chain.from_iterable(pyramids.levels):
         for folder in (path / array.path).glob("c/*" if array.ndim == 3 else "c/*/*"):
             if folder.name.isdecimal() and (z := int(folder.name)) in sections:
-                kept = {file for chunk in _in_section(finished, z) for file in pyramids.files(chunk)}
+                kept = {file for chunk in chunks_in(z, finished[z]) for file in pyramids.files(chunk)}
                 for file in set(folder.glob("*/*")) - kept:
                     file.unlink()
     for z in np.flatnonzero(finished.any(axis=(1, 2))).tolist():
         if z in sections:
-            sync(path, pyramids.coarsen(_in_section(finished, z)))
+            sync(path, pyramids.coarsen(chunks_in(z, finished[z])))
     return damaged
 
 
@@ -68,7 +68,3 @@ def sweep(path: Path, pyramids: Pyramids) -> None:
     for array in chain.from_iterable(pyramids.levels):
         for left in (path / array.path).rglob("*.partial"):
             left.unlink(missing_ok=True)
-
-
-def _in_section(finished: np.ndarray, z: int) -> list[Chunk]:
-    return [Chunk(z, y, x) for y, x in np.argwhere(finished[z]).tolist()]

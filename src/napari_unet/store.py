@@ -24,7 +24,7 @@ import numpy as np
 
 from napari_unet.disk import disk_problem, lock, sync
 from napari_unet.finished import DONE, LOCK, NOT_FINISHED, NOT_KNOWN, lines_of, list_anew, listed_in
-from napari_unet.layout import Chunk, Layout, create, refuse_another
+from napari_unet.layout import Chunk, Layout, chunks_in, create, refuse_another
 from napari_unet.mending import mend, sweep
 from napari_unet.newzarr import refuse_inside
 from napari_unet.problem import Problem
@@ -118,12 +118,12 @@ class Store:
 
     def pending_in(self, z: int) -> list[Chunk]:
         """Return the chunks of a section still to be written."""
-        missing = (Chunk(z, y, x) for y, x in np.argwhere(self.seen[z] == NOT_FINISHED).tolist())
+        missing = chunks_in(z, self.seen[z] == NOT_FINISHED)
         return [chunk for chunk in missing if chunk not in self._unlisted]
 
     def listed_in(self, z: int) -> list[Chunk]:
         """Return the chunks of a section that are listed."""
-        return [Chunk(z, y, x) for y, x in np.argwhere(self.seen[z] != NOT_FINISHED).tolist()]
+        return chunks_in(z, self.seen[z] != NOT_FINISHED)
 
     def stored(self, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
         """Return a box of one section at full resolution.
