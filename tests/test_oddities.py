@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from napari.layers.labels._labels_utils import sphere_indices
 from skimage.draw import disk
@@ -44,6 +44,7 @@ def discs(*centres: tuple[int, int, int, int]) -> np.ndarray:
 
 
 @given(st.lists(places, min_size=1, max_size=6), st.integers(3, 20))
+@example([(0, 0)], 4)  # around it, no more than three pixels are unpainted
 def test_a_brush_of_three_pixels_or_more_leaves_no_stray(clicks, size) -> None:
     assert seen(stroked([(clicks, size, 1)])).strays == ()
 

@@ -125,7 +125,7 @@ def _values(pieces: _Pieces) -> Iterator[Spot]:
 
 def _strays(pieces: _Pieces) -> Iterator[Spot]:
     """Yield the pieces that no brush of 3 pixels or more leaves."""
-    ys, xs = np.nonzero(pieces.sizes[pieces.number] <= _STRAY)
+    ys, xs = np.nonzero((pieces.number > 0) & (pieces.sizes[pieces.number] <= _STRAY))
     numbers, first = np.unique(pieces.number[ys, xs], return_index=True)
     for piece, at in zip(numbers.tolist(), first.tolist(), strict=True):
         yield Spot(int(ys[at]), int(xs[at]), int(pieces.values[piece]), int(pieces.sizes[piece]))
