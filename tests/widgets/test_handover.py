@@ -70,8 +70,10 @@ def test_one_image_is_a_stack_of_one_section(lazy: bool) -> None:
 
 
 def test_what_can_be_shown_but_not_segmented() -> None:
-    with pytest.raises(Problem, match=r"cell has 4 axes .* Split Stack"):
+    with pytest.raises(Problem, match=r"cell has 4 axes .* press Take"):
         volume_of(Image(np.zeros((2, 3, 4, 5)), name="cell"))
+    with pytest.raises(Problem, match=r"strokes has 4 axes .* Split Stack"):
+        volume_of(Labels(np.zeros((2, 3, 4, 5), int), name="strokes"))
     with pytest.raises(Problem, match=r"colour image.* Split RGB"):
         volume_of(Image(np.zeros((4, 5, 3), np.uint8), rgb=True))
     with pytest.raises(Problem, match="complex64 values"):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import zarr
-from napari.layers import Labels, Layer
+from napari.layers import Image, Labels, Layer
 from zarr.storage import LocalStore
 
 from napari_unet.disk import disk_problems, lock, sync
@@ -46,10 +46,10 @@ def volume_of(layer: Layer) -> Volume:
             "right-click the layer > Split RGB."
         )
     if layer.ndim > 3:
-        raise Problem(
-            f"{layer.name} has {layer.ndim} axes (time or channels). Show one of them as a layer of its own: "
-            "right-click the layer > Split Stack."
-        )
+        remedy = "Show one of them as a layer of its own: right-click the layer > Split Stack."
+        if isinstance(layer, Image):
+            remedy = "Say which axis the sections lie along, choose the rest with the sliders, then press Take."
+        raise Problem(f"{layer.name} has {layer.ndim} axes (time or channels). {remedy}")
     if np.dtype(array.dtype).kind not in "biuf":
         raise Problem(
             f"{layer.name} holds {array.dtype} values, which are not grey values. "

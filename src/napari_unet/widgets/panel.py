@@ -30,6 +30,7 @@ from napari_unet.widgets.imagechoice import ImageChoice
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.jobview import JobView
+from napari_unet.widgets.onestack import OneStack
 from napari_unet.widgets.paintwatch import PaintWatch
 from napari_unet.widgets.preferences import library_of, unwritable
 from napari_unet.widgets.recovery import Recovery, RecoveryLine
@@ -190,6 +191,7 @@ class Panel(QScrollArea):
         """Add the row in which the image is chosen; it follows the layers of the viewer."""
         choice = ImageChoice(lambda: self.layers(Image))
         self.row("Image", choice.native, tip)
+        self.wide(OneStack(self.viewer, choice))
         return choice
 
     def problem_of(self, image: Image | None) -> str:

@@ -55,7 +55,7 @@ def placed(layer: Layer, offset: tuple[int, int, int] = (0, 0, 0)) -> dict[str, 
     affine = np.eye(4)
     affine[more:, more:] = layer.affine.affine_matrix
     scale, rotate, shear = np.ones(3), np.eye(3), np.eye(3)
-    scale[more:], rotate[more:, more:], shear[more:, more:] = layer.scale, layer.rotate, _matrix(layer.shear)
+    scale[more:], rotate[more:, more:], shear[more:, more:] = layer.scale, layer.rotate, matrix(layer.shear)
     # A layer is translated after it is scaled, sheared and rotated: so must be the offset.
     moved = Affine(scale=scale, rotate=rotate, shear=shear).linear_matrix @ offset
     labels = tuple(layer.axis_labels)
@@ -162,9 +162,19 @@ def in_view(viewer: Viewer, layer: Layer, largest: int = 1024) -> InView | None:
 
 
 def voxel_at(viewer: Viewer, layer: Layer, point: np.ndarray) -> np.ndarray:
-    """Return where a point of the world lies in `layer`, in voxels (Z, Y, X)."""
+    """Return where a point of the world lies in `layer`, in voxels (Z, Y, X); of more axes, on each of them."""
     voxel = layer.world_to_data(point[-layer.ndim :] * _units(viewer, layer))
-    return np.concatenate([np.zeros(3 - layer.ndim), voxel])
+    return np.concatenate([np.zeros(max(3 - layer.ndim, 0)), voxel])
+
+
+def matrix(shear: np.ndarray) -> np.ndarray:
+    """Return shear as a matrix; layers give the upper triangle alone, in a row."""
+    if shear.ndim == 2:
+        return shear
+    size = math.isqrt(2 * shear.size) + 1  # n axes have n (n - 1) / 2 numbers in the triangle
+    full = np.eye(size)
+    full[np.triu_indices(size, 1)] = shear
+    return full
 
 
 def _to_world(layer: Layer, known: bool) -> np.ndarray:
@@ -172,17 +182,8 @@ def _to_world(layer: Layer, known: bool) -> np.ndarray:
     place = placed(layer)
     units = [nanometres(str(unit)) if known else 1 for unit in place["units"]]
     parts = {name: place[name] for name in ("scale", "translate", "rotate", "shear")}
-    matrix: np.ndarray = np.diag([*units, 1]) @ place["affine"] @ Affine(**parts).affine_matrix
-    return matrix
-
-
-def _matrix(shear: np.ndarray) -> np.ndarray:
-    """Return shear as a matrix; layers give the upper triangle alone, in a row."""
-    if shear.ndim == 2:
-        return shear
-    matrix = np.eye({0: 1, 1: 2, 3: 3}[shear.size])
-    matrix[np.triu_indices(len(matrix), 1)] = shear
-    return matrix
+    whole: np.ndarray = np.diag([*units, 1]) @ place["affine"] @ Affine(**parts).affine_matrix
+    return whole
 
 
 def _units(viewer: Viewer, layer: Layer) -> np.ndarray:
