@@ -125,6 +125,10 @@ def test_it_asks_only_for_what_somebody_can_see(qtbot, make_napari_viewer, tmp_p
     live.pause(False)
     _more(qtbot, job)
     job.answer(1)
+    viewer.layers[NAME].visible = False  # as the preview of another model does
+    live.pause(True)
+    live.pause(False)
+    assert viewer.layers[NAME].visible
     viewer.dims.ndisplay = 3
     while not _no_more(qtbot, job):
         job.answer(1)

@@ -97,7 +97,7 @@ def test_it_says_what_it_computes_on_and_what_to_do(driver):
     segment.jobs.ready = Ready("the processor", "Install a newer driver.")
     segment.jobs.became_ready.emit(segment.jobs.ready)
     for each in (line, other):
-        assert each.text() == "Computes on: the processor<br>No GPU is used: Install a newer driver."
+        assert each.text() == "Computes on: the processor\nNo GPU is used: Install a newer driver."
 
 
 def test_it_says_what_a_running_job_computes_on(driver, fake, tmp_path):
@@ -120,8 +120,7 @@ def test_it_says_why_nothing_can_be_computed(driver):
     panel.jobs.ready, panel.jobs.trouble = None, "exit code 1: no <torch>"
     panel.jobs.broke.emit(panel.jobs.trouble)
     assert said(panel, "device") == (
-        "Nothing can be computed: exit code 1: no &lt;torch&gt;.<br>"
-        "Run napari-unet doctor in a terminal; it tells more."
+        "Nothing can be computed: exit code 1: no <torch>.\nRun napari-unet doctor in a terminal; it tells more."
     )
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from qtpy.QtWidgets import QPushButton, QSlider
 
 from napari_unet.card import MODEL_FILE
 from napari_unet.events import Finished
 from napari_unet.library import UNDONE
+from napari_unet.naming import name_of
+from napari_unet.widgets.livepreview import NAME as LIVE
 from napari_unet.widgets.models import ModelChoice
+from napari_unet.widgets.result import show_preview
 from napari_unet.widgets.timeline import Timeline
 
 from .conftest import panel_of, said
@@ -20,13 +24,14 @@ def _button(panel, name: str) -> QPushButton:
     return panel.findChild(QPushButton, name)
 
 
-def _trained(driver, fake, home):
+def _trained(driver, fake, home, start="em-membrane"):
     """A panel after a training of "strokes"."""
     fake.does("finish")
     driver.viewer.add_image(np.random.default_rng(0).integers(0, 255, SHAPE, np.uint8), name="stack")
     driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
     panel = panel_of(driver, "Train")
     assert not panel.findChild(Timeline).isVisible()
+    panel.findChild(ModelChoice).choose(start)
     driver.click(_button(panel, "train"))
     driver.wait(lambda: panel.jobs.latest("train") is not None and not panel.jobs.latest("train").running, 20)
     return panel, home.runs / "strokes"
@@ -88,6 +93,24 @@ def test_a_training_is_undone_and_redone(driver, fake, home) -> None:
     assert (run / MODEL_FILE).read_bytes() == before
     driver.click(_button(panel, "undo"))
     assert panel_of(driver, "Segment").findChild(ModelChoice).name() == "em-membrane"
+
+
+@pytest.mark.parametrize(("clicks", "expected"), [(1, "em-membrane-small"), (2, "strokes")])
+def test_after_undoing_one_click_segments_with_the_former_model(driver, fake, home, clicks, expected) -> None:
+    panel, _ = _trained(driver, fake, home, "em-membrane-small")
+    for _ in range(clicks):
+        driver.click(_button(panel, "undo"))
+    assert name_of(panel_of(driver, "Segment").findChild(ModelChoice).name()) == expected
+
+
+def test_a_training_preview_that_is_hidden_by_a_model_that_is_shown_is_told(driver, fake, home) -> None:
+    panel, _ = _trained(driver, fake, home)
+    live = show_preview(driver.viewer, driver.viewer.layers["stack"], np.ones((9, 9), np.uint8), (), 0, 0, 0, LIVE)
+    for told in ("Previewed with step 10. U-Net training preview is hidden now; its eye", "Previewed with step 40."):
+        _at(panel, 1 if live.visible else 2)
+        driver.click(_button(panel, "show-step"))
+        driver.wait(lambda told=told: said(panel).startswith(told), 20)
+        assert not live.visible
 
 
 def test_nothing_is_undone_or_taken_if_the_other_model_is_gone(driver, fake, home) -> None:

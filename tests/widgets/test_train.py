@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -26,6 +27,7 @@ from napari_unet.widgets.strokes import classes_of, is_strokes, new_strokes, pat
 
 from .conftest import close_panel, panel_of, said
 from .fakeworker import PAUSE_AT, STEPS
+from .test_models import a_run
 
 SHAPE = 4, 96, 128
 AB = (PixelClass(1, "a", "#ff0000"), PixelClass(2, "b", "#00ff00"))
@@ -170,6 +172,20 @@ def test_a_model_is_never_overwritten(driver, fake, home):
     box = panel.findChild(ModelChoice).findChild(QComboBox)
     assert [box.itemText(i).split(" (")[0] for i in range(3)] == ["strokes-3", "strokes-2", "strokes"]
     assert panel.findChild(ModelChoice).name() == "em-membrane"
+
+
+def test_no_other_model_is_trained_where_the_chosen_one_was_deleted(driver, fake, home):
+    former = Path(a_run(home.root, "strokes"))
+    panel = _ready(driver)
+    panel.findChild(ModelChoice).choose(str(former))
+    shutil.rmtree(former)
+    driver.click(_button(panel, "train"))
+    assert said(panel).startswith("The model strokes (today ")
+    assert said(panel).endswith(" is gone; em-membrane is chosen instead.")
+    assert not panel.preparing
+    driver.click(_button(panel, "train"))
+    assert (config := _begun(driver, fake)).start_from == "em-membrane"
+    assert config.out == former
 
 
 def test_continue_after_stop_starts_the_same_configuration(driver, fake):

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_unet.widgets.place import voxel_at
 from napari_unet.widgets.predictions import difference, is_prediction, predicted, predictions_in_view
+from napari_unet.widgets.rows import plain_tip
 from napari_unet.widgets.strokes import is_strokes
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Accept(QWidget):
         on = self._button.isChecked()
         reason = "" if on else self._reason()  # a preview that comes late takes nothing out of the hand
         self._button.setEnabled(not reason)
-        self._button.setToolTip(reason or _HOW)
+        self._button.setToolTip(plain_tip(reason or _HOW))
         selected = active.unique_id if active is not None else ""
         if selected != self._selected:
             self._selected = selected

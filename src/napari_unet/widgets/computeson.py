@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from napari_unet.events import Event, Failed, Finished, Started
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
@@ -44,8 +42,8 @@ class ComputesOn(Sentences):
         if not devices and ready is not None:
             devices = [ready.device]
         if devices:
-            advice = f"<br>No GPU is used: {ready.advice}" if ready and ready.advice else ""
+            advice = f"\nNo GPU is used: {ready.advice}" if ready and ready.advice else ""
             self.setText(f"Computes on: {' and '.join(dict.fromkeys(devices))}{advice}")
         elif trouble:
             remedy = "Run napari-unet doctor in a terminal; it tells more."
-            self.setText(f"Nothing can be computed: {escape(trouble)}.<br>{remedy}")
+            self.setText(f"Nothing can be computed: {trouble}.\n{remedy}")

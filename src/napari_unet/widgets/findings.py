@@ -229,8 +229,7 @@ class _Line(QPushButton):
     def __init__(self, finding: Finding) -> None:
         super().__init__(objectName=f"finding-{finding.kind}")
         self.setToolTip("Goes there.")
-        text = QLabel(for_window(finding.text))
-        text.setWordWrap(True)
+        text = QLabel(for_window(finding.text), wordWrap=True, textFormat=Qt.TextFormat.PlainText)
         text.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         row = QVBoxLayout(self)
         row.setContentsMargins(6, 3, 6, 3)

@@ -60,8 +60,10 @@ class LivePreview(Companion):
         if paused:
             self._timer.stop()
         elif self._job.running:
-            if self._found(self._layer) is None:
+            if (layer := self._found(self._layer)) is None:
                 self._layer = ""
+            else:
+                layer.visible = True  # a preview of another model may have hidden it
             self._timer.start()
 
     def _look(self) -> None:

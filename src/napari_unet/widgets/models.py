@@ -26,6 +26,7 @@ from napari_unet.widgets.elide import elided
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.remembered import last_model, recall
+from napari_unet.widgets.rows import plain_tip
 from napari_unet.widgets.wheel import only_with_focus
 
 SCRATCH = "scratch"
@@ -134,6 +135,12 @@ class ModelChoice(QWidget):
             self._on_began(job)
         self.refresh()
 
+    def still_there(self) -> bool:
+        """Read the library again; if the choice is gone, that is said, another one chosen, and False returned."""
+        name = self.name()
+        self.refresh()
+        return self.name() == name
+
     def refresh(self) -> None:
         """Read the library again; what somebody chose stays if it is still there, else the last model is chosen."""
         if self._file is not None:
@@ -182,7 +189,7 @@ class ModelChoice(QWidget):
         for entry in self._entries.values():
             mark = " (in training)" if entry.name in self._in_training else ""
             self._box.addItem(entry.title + mark, entry.name)
-            self._box.setItemData(self._box.count() - 1, _tip(entry), Qt.ItemDataRole.ToolTipRole)
+            self._box.setItemData(self._box.count() - 1, plain_tip(_tip(entry)), Qt.ItemDataRole.ToolTipRole)
         if self._scratch:
             self._box.addItem("from scratch", SCRATCH)
         self._box.insertSeparator(self._box.count())
@@ -194,7 +201,7 @@ class ModelChoice(QWidget):
         entry = self._entries.get(name)
         self._box.setCurrentIndex(self._box.findData(name))
         self._title = self._box.currentText()
-        self._box.setToolTip(self._title if entry is None else f"{entry.title}: {_tip(entry)}")
+        self._box.setToolTip(plain_tip(self._title if entry is None else f"{entry.title}: {_tip(entry)}"))
         self._button.setEnabled(entry is not None)
         self._button.setToolTip(
             "What the model is and what it was trained on." if entry else "A network from scratch has no card."

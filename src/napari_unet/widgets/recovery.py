@@ -125,7 +125,7 @@ class RecoveryLine(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._recovery: Recovery | None = None
-        self._text = QLabel(objectName="recovery", wordWrap=True)
+        self._text = QLabel(objectName="recovery", wordWrap=True, textFormat=Qt.TextFormat.PlainText)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setMinimumWidth(1)
         self._recover = QPushButton("Recover", objectName="recover")

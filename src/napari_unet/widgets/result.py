@@ -197,11 +197,12 @@ def preview_called(viewer: ViewerModel, name: str) -> Labels | None:
     return next((layer for layer in viewer.layers if _mark(layer) == {"preview": name}), None)
 
 
-def hide_preview(viewer: ViewerModel) -> None:
-    """Hide what `show_preview` showed."""
-    for layer in viewer.layers:
-        if "preview" in _mark(layer):
-            layer.visible = False
+def hide_preview(viewer: ViewerModel) -> list[str]:
+    """Hide what `show_preview` showed; return the names of what was visible."""
+    shown = [layer for layer in viewer.layers if "preview" in _mark(layer) and layer.visible]
+    for layer in shown:
+        layer.visible = False
+    return [layer.name for layer in shown]
 
 
 def _mark(layer: Layer) -> dict[str, Any]:

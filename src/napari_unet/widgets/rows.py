@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QToolButton, QWidget
 
@@ -11,6 +13,7 @@ class Sentences(QLabel):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setMinimumWidth(1)
@@ -18,7 +21,7 @@ class Sentences(QLabel):
     def setText(self, text: str) -> None:  # noqa: N802
         """Show `text`."""
         super().setText(text)
-        self.setToolTip(text)
+        self.setToolTip(plain_tip(text))
 
 
 class Fold(QWidget):
@@ -44,6 +47,11 @@ class Fold(QWidget):
     def _fold(self, opened: bool) -> None:
         self._inside.setVisible(opened)
         self._button.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
+
+
+def plain_tip(text: str) -> str:
+    """Return a tool tip that shows a text as it is: in names of layers and models, Qt would take <b> for bold."""
+    return f"<p>{escape(text)}</p>" if Qt.mightBeRichText(text) else text
 
 
 def side_by_side(*widgets: QWidget) -> QWidget:

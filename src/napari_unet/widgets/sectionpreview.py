@@ -14,6 +14,7 @@ from napari_unet.naming import name_of
 from napari_unet.result import open_result
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
+from napari_unet.widgets.livepreview import NAME as LIVE
 from napari_unet.widgets.place import InView
 from napari_unet.widgets.result import hide_preview, show_preview
 
@@ -80,10 +81,11 @@ class SectionPreview(QObject):
         elif isinstance(event, Finished) and job.image is not None:
             result = open_result(job.config.out)
             shown = np.asarray(result.classes[0][0])
-            hide_preview(self._viewer)  # that of a training would shine through
+            hidden = hide_preview(self._viewer)  # it would shine through
             layer = show_preview(self._viewer, job.image, shown, result.layout.classes, *self._place, name=self._name)
             layer.visible = True  # it may have been hidden since the last one
-            self.said.emit(f"Previewed with {self._called}.")
+            more = f" {LIVE} is hidden now; its eye in the layer list shows it again." if LIVE in hidden else ""
+            self.said.emit(f"Previewed with {self._called}.{more}")
         self.changed.emit()
 
 

@@ -27,7 +27,7 @@ from napari_unet.widgets.part import Part
 from napari_unet.widgets.place import InView, in_view
 from napari_unet.widgets.prepare import prepare, prepare_section, with_its_image
 from napari_unet.widgets.remembered import recall, remember
-from napari_unet.widgets.rows import Fold, side_by_side
+from napari_unet.widgets.rows import Fold, plain_tip, side_by_side
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
 from napari_unet.widgets.segmenting import begin_segmentation, named
 from napari_unet.widgets.stacks import Stacks, StacksLine
@@ -170,7 +170,7 @@ class SegmentPanel(Panel):
     def _enable(self, button: QPushButton, reason: str, tip: str) -> None:
         """Let a button be pressed unless there is a reason why not; its tip tells."""
         button.setEnabled(not reason)
-        button.setToolTip(reason or tip)
+        button.setToolTip(plain_tip(reason or tip))
 
     @property
     def _running(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.place import in_view
 from napari_unet.widgets.preferences import machine
 from napari_unet.widgets.prepare import prepare_section
+from napari_unet.widgets.remembered import remember
 from napari_unet.widgets.result import hide_preview, preview_called
 from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
@@ -209,6 +211,8 @@ class Timeline(QWidget):
         except Problem as problem:
             self._panel.say(str(problem))
             return
+        if chosen != SCRATCH:
+            remember(self._library, model=chosen, used=time.time())  # Segment takes it up, too
         self.chosen.emit(chosen)
         this = name_of(str(run))
         said = f"Undone: {name_of(start)} is chosen again, as it was. {this} is kept, behind all others."

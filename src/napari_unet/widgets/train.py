@@ -30,7 +30,7 @@ from napari_unet.widgets.nextplace import NextPlace
 from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.prepare import Prepared, prepare, to_go_on
 from napari_unet.widgets.remembered import recall, remember
-from napari_unet.widgets.rows import Fold, side_by_side
+from napari_unet.widgets.rows import Fold, plain_tip, side_by_side
 from napari_unet.widgets.shortcuts import Shortcuts
 from napari_unet.widgets.strokes import is_strokes, take_over
 from napari_unet.widgets.timeline import Timeline
@@ -140,7 +140,7 @@ class TrainPanel(Panel):
         self._advanced.offer_looks(reason, self._looks.drawn)
         self._findings.follow(self._image.value, self._painted.chosen(), self._settings(), reason)
         self._next.offer()
-        self._train.setToolTip(reason or "Fine-tune the model on what is painted.")
+        self._train.setToolTip(plain_tip(reason or "Fine-tune the model on what is painted."))
         self.explain(reason)
 
     # ---- what to start from
@@ -178,6 +178,8 @@ class TrainPanel(Panel):
         }
 
     def _on_train(self) -> None:
+        if not self._start.still_there():
+            return
         name = self._advanced.name.text().strip() or self._painted.chosen()[0].name
         image, settings = self._image.value, self._settings()
 
