@@ -50,6 +50,7 @@ def test_a_brush_of_three_pixels_or_more_leaves_no_stray(clicks, size) -> None:
 
 
 @given(st.lists(st.tuples(st.lists(places, min_size=1, max_size=4), st.integers(1, 12), st.integers(1, 3)), max_size=6))
+@example([([(5, 9), (17, 5)], 12, 1)])  # two discs that meet at a corner
 def test_every_painted_pixel_is_counted_once_and_each_place_is_of_its_value(strokes) -> None:
     labels = stroked(strokes)
     found = look(labels, objects=True)

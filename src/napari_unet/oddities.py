@@ -10,8 +10,6 @@ import numpy as np
 from scipy import ndimage
 from skimage import measure
 
-from napari_unet.painting import touching
-
 _STRAY = 3  # pixels; a brush of 3 pixels leaves at least 4, in the corner of a section
 _HOLE = 400  # pixels; larger ones are meant
 _CLOSED = 0.95  # of the pixels around a hole belong to what it lies in
@@ -182,10 +180,11 @@ def _bridge(number: np.ndarray, boxes: list[tuple[slice, slice]], piece: int) ->
     thick = np.flatnonzero(ndimage.maximum(depth, parts, range(1, count + 1)) >= _THICK) + 1
     if len(thick) < 2:
         return None
-    # Each pixel goes to its nearest part; the bridge is where two of these meet.
+    # Each pixel goes to its nearest part; the bridge is where two of these meet, be it at a corner.
     parts = np.where(np.isin(parts, thick), parts, 0)
     rows, columns = ndimage.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
-    y, x = np.argwhere(touching(np.where(inside, parts[rows, columns], 0)))[0]
+    nearest = np.where(inside, parts[rows, columns], 0)
+    y, x = np.argwhere(inside & (ndimage.maximum_filter(nearest, 3) > nearest))[0]
     return box[0].start + int(y) - 1, box[1].start + int(x) - 1
 
 

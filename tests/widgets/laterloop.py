@@ -62,7 +62,9 @@ def correct(loop: Loop) -> None:
     loop.driver.press("Ctrl+R")
     loop.driver.menu("Layers", "Segment", "U-Net", "Segment with last model (U-Net)")
     segment = loop.opened(SegmentPanel)
-    loop.wait(lambda: loop.find(segment, QLabel, "message").text() == f"Previewed with {loop.stack.labels}.", 120)
+    loop.wait(
+        lambda: loop.find(segment, QLabel, "message").text().startswith(f"Previewed with {loop.stack.labels}."), 120
+    )
     z, predicted = loop.section, loop.predicted(PREVIEW)
     truth = loop.stack.truth_of(z)
     right, (value, stroke) = what_is_right(predicted, truth), mistake(predicted, truth)
@@ -106,7 +108,7 @@ def segment(loop: Loop) -> None:
     loop.driver.menu("Layers", "Segment", "U-Net", "Segment with last model (U-Net)")
     panel = loop.opened(SegmentPanel)
     name = loop.panel.jobs.latest("train").config.out.name
-    loop.wait(lambda: loop.find(panel, QLabel, "message").text() == f"Previewed with {name}.", 120)
+    loop.wait(lambda: loop.find(panel, QLabel, "message").text().startswith(f"Previewed with {name}."), 120)
     loop.click(loop.find(panel, QPushButton, "segment"))
     loop.wait(lambda: panel.jobs.latest("segment") is not None, 60)
     job = panel.jobs.latest("segment")

@@ -39,6 +39,10 @@ def test_what_an_earlier_session_left_is_opened_and_finished(open_window, fake, 
     later = Session(open_window(), fake)
     (home.segmentations / "broken.zarr").mkdir()
     assert [text.split(":")[0] for text in entries(later)] == ["Open stack-em-membrane", "Resume stack-em-membrane"]
+    later.choose("earlier", "Open")
+    told = "stack-em-membrane is not finished: 1 of 4 tiles are done. Earlier results > Resume goes on."
+    later.driver.wait(lambda: later.says() == told, 10)
+    later.viewer.layers.clear()
     later.choose("earlier", "Resume")
     later.driver.wait(lambda: "is not open. Open " in later.says(), 10)
     image = later.viewer.add_image(grey((6, 60, 80)), name="the same", scale=(40, 4, 4))

@@ -97,12 +97,15 @@ def left_unfinished(
 
 
 def show_earlier(viewer: Viewer, path: Path, image: Image | None) -> str:
-    """Show a result over its image, or where its file says if that is not open; return what speaks against it."""
+    """Show a result over its image, or where its file says if that is not open; return what it lacks, in words."""
     config = settings_of(path)
     if image is None or config is None:
         viewer.open(str(path), plugin="napari-unet")
     else:
         Growing(viewer, image, path, start_of(config)).finish()
+    done, total = finished_chunks(path)
+    if done < total:
+        return f"{path.stem} is not finished: {done:,} of {total:,} tiles are done. Earlier results > Resume goes on."
     return doubt(path)
 
 
