@@ -23,7 +23,7 @@ from napari_unet.library import HOME, Library
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.panel import Panel
 
-from .driver import Driver
+from .driver import SMALLER, Driver
 from .fakeworker import FakeWorker
 
 
@@ -82,10 +82,10 @@ def open_window(qtbot, fake, _all_ended, make_napari_viewer) -> Iterator[Callabl
     """Open napari windows, as many as are asked for; each with its own jobs, done by the fake worker."""
     drivers = []
 
-    def open_window() -> Driver:
+    def open_window(size: tuple[int, int] = SMALLER) -> Driver:
         viewer: Viewer = make_napari_viewer(show=True)
         Jobs(viewer.window._qt_window, fake.command, patience=3)
-        drivers.append(Driver(viewer, qtbot))
+        drivers.append(Driver(viewer, qtbot, size))
         return drivers[-1]
 
     yield open_window
@@ -95,7 +95,7 @@ def open_window(qtbot, fake, _all_ended, make_napari_viewer) -> Iterator[Callabl
 
 @pytest.fixture
 def driver(open_window) -> Driver:
-    """One napari window, at the size of a small screen."""
+    """One napari window."""
     return open_window()
 
 

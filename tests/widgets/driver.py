@@ -17,16 +17,17 @@ W = TypeVar("W", bound=QWidget)
 LEFT = Qt.MouseButton.LeftButton
 NO_KEY = Qt.KeyboardModifier.NoModifier
 SCREEN = 1280, 800
+SMALLER = 1000, 640  # without a GPU, each pixel takes its time
 _EVERY = 12  # milliseconds; the canvas passes over moves that follow sooner
 
 
 class Driver:
     """A person in front of a napari window."""
 
-    def __init__(self, viewer: Viewer, qtbot) -> None:
+    def __init__(self, viewer: Viewer, qtbot, size: tuple[int, int] = SCREEN) -> None:
         self.viewer, self.qtbot = viewer, qtbot
         self.window: QMainWindow = viewer.window._qt_window
-        self.window.resize(*SCREEN)
+        self.window.resize(*size)
         qtbot.waitExposed(self.window)
 
     def wait(self, condition: Callable[[], bool], seconds: float = 60) -> None:

@@ -1,6 +1,7 @@
 """The loop, as a person goes round it: paint, see it learn, look back, go where next, correct, train again, segment.
 
-In a real window with the real worker process, on the bundled sample and, as a slow test, on the ISBI 2012 stack.
+In a real window with the real worker process, on the bundled sample and on the ISBI 2012 stack: slow tests, since a
+person's loop takes its minute or two.
 Kills of napari, and what is recovered after them, are in `test_recovery_kills.py`.
 """
 
@@ -44,10 +45,7 @@ SAFE = 5.0  # seconds after which a stroke is on the disk
         pytest.param(
             ISBI_2012,
             id="isbi2012",
-            marks=[
-                pytest.mark.slow,
-                pytest.mark.skipif(not ISBI.is_dir(), reason="isbi2012 is not in `shared` beside the checkout"),
-            ],
+            marks=pytest.mark.skipif(not ISBI.is_dir(), reason="isbi2012 is not in `shared` beside the checkout"),
         ),
     ]
 )
@@ -57,6 +55,7 @@ def loop(request, make_napari_viewer, qtbot) -> Iterator[Loop]:
     vars(loop).clear()  # napari checks that nobody holds a window that was closed
 
 
+@pytest.mark.slow
 def test_the_loop(loop, make_napari_viewer, qtbot, caplog):
     choose(loop)
     paint_and_be_told(loop)

@@ -23,7 +23,7 @@ from napari_unet.events import Ready, Started
 from napari_unet.widgets.panel import Panel
 
 from .conftest import close_panel, panel_of, said
-from .driver import LEFT, Driver
+from .driver import LEFT, SCREEN, Driver
 from .test_background import Paused
 
 
@@ -45,7 +45,8 @@ def raised(driver: Driver, panel: Panel) -> bool:
     return not panel.visibleRegion().isEmpty()
 
 
-def test_both_panels_are_tabs_in_one_place_of_at_most_340_pixels(driver):
+def test_both_panels_are_tabs_in_one_place_of_at_most_340_pixels(open_window):
+    driver = open_window(SCREEN)
     driver.viewer.add_image(np.zeros((4, 60, 80)), name="a name that is much too long to be shown in so narrow a panel")
     train = panel_of(driver, "Train")
     segment = panel_of(driver, "Segment")

@@ -56,7 +56,8 @@ def test_the_menus_name_what_the_plugin_offers(menu, entries):
     assert {item.command for item in manifest.contributions.menus[menu]} == entries
 
 
-def test_both_panels_fit_a_small_screen_in_both_themes(driver, home):
+def test_both_panels_fit_a_small_screen_in_both_themes(open_window):
+    driver = open_window(SCREEN)
     for theme in ("dark", "light"):
         driver.viewer.theme = theme
         for name in ("Train", "Segment"):
