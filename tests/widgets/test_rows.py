@@ -9,7 +9,7 @@ from qtpy.QtGui import QTextDocument
 from napari_unet.widgets.rows import Sentences
 
 
-@pytest.mark.parametrize("text", ["a <b>bold</b> name & more", "5 < 6", "plain"])
+@pytest.mark.parametrize("text", ["a <b>bold</b> name\n& more", "5 < 6", "plain"])
 def test_a_sentence_and_its_tip_show_what_looks_like_markup_as_it_is(qtbot, text):
     label = Sentences()
     qtbot.addWidget(label)

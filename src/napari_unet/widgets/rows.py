@@ -51,7 +51,7 @@ class Fold(QWidget):
 
 def plain_tip(text: str) -> str:
     """Return a tool tip that shows a text as it is: in names of layers and models, Qt would take <b> for bold."""
-    return f"<p>{escape(text)}</p>" if Qt.mightBeRichText(text) else text
+    return f'<p style="white-space: pre-wrap">{escape(text)}</p>' if Qt.mightBeRichText(text) else text
 
 
 def side_by_side(*widgets: QWidget) -> QWidget:
