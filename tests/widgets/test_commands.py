@@ -129,6 +129,18 @@ def test_the_preview_of_another_image_lies_over_that_one(driver, fake):
         assert driver.viewer.layers.selection == {image}
 
 
+def test_one_click_on_several_previews_the_first_that_can_be_segmented(driver, fake):
+    fake.does("finish")
+    photo = driver.viewer.add_image(np.zeros((*SHAPE, 3), np.uint8), name="photo")
+    stack, another = _stack(driver, "stack"), _stack(driver, "another", 1)
+    driver.viewer.layers.selection = {photo, stack, another}
+    panel = _one_click(driver)
+    driver.wait(lambda: said(panel) == "Previewed with em-membrane.", 20)
+    driver.click(panel.findChild(QPushButton, "segment"))
+    driver.wait(lambda: "photo" in said(panel, "stacks") and "colour image" in said(panel, "stacks"), 20)
+    driver.wait(lambda: len(fake.asked(Begin)) == 3 and not panel.jobs.running(), 20)
+
+
 def test_the_last_model_is_the_one_trained_or_used_last(driver, fake, home):
     fake.does("finish")
     _stack(driver, "stack")

@@ -65,6 +65,21 @@ def test_models_of_a_training_are_shown_and_compared(driver, fake, home) -> None
     driver.wait(lambda: _previews(driver).keys() == {"U-Net: step 10", "U-Net: step 40"}, 20)
 
 
+def test_a_model_whose_preview_was_stopped_cannot_be_flipped_to(driver, fake, home) -> None:
+    panel, _ = _trained(driver, fake, home)
+    show = _button(panel, "show-step")
+    _at(panel, 0)
+    driver.click(show)
+    driver.wait(lambda: len(_previews(driver)) == 1, 20)
+    fake.does("hang")
+    _at(panel, 1)
+    driver.click(show)
+    driver.wait(lambda: show.text() == "Stop", 20)
+    driver.click(show)
+    driver.wait(lambda: said(panel) == "The preview was stopped.", 20)
+    assert not _button(panel, "flip").isEnabled()
+
+
 def test_an_earlier_model_is_taken(driver, fake, home) -> None:
     panel, run = _trained(driver, fake, home)
     _at(panel, 1)

@@ -16,7 +16,7 @@ from napari_unet.card import find
 from napari_unet.classes import PixelClass
 from napari_unet.config import TrainConfig
 from napari_unet.events import Failed, Finished
-from napari_unet.library import Library
+from napari_unet.library import UNDONE, Library
 from napari_unet.omezarr import open_array
 from napari_unet.requests import Begin, Join, Preview
 from napari_unet.runs import as_begun
@@ -209,6 +209,19 @@ def test_continue_after_stop_starts_the_same_configuration(driver, fake):
     assert (again.image, again is job) == (job.image, False)
     driver.wait(lambda: isinstance(again.outcome, Finished) and not again.outcome.stopped, 10)
     assert not _button(panel, "resume").isVisible()
+
+
+def test_an_undone_training_that_goes_on_is_no_longer_undone(driver, fake, home):
+    panel = _ready(driver)
+    job = _stopped(driver, panel)
+    driver.click(_button(panel, "undo"))
+    assert (job.config.out / UNDONE).exists()
+    driver.click(_button(panel, "resume"))
+    _begun(driver, fake, 2)
+    assert not (job.config.out / UNDONE).exists()
+    fake.does("finish")
+    driver.wait(lambda: not panel.jobs.latest("train").running, 20)
+    assert _button(panel, "undo").text() == "Undo training"
 
 
 def test_a_training_goes_on_when_the_copy_of_its_image_is_gone(driver, fake, home):

@@ -100,10 +100,11 @@ class SegmentPanel(Panel):
         Parameters
         ----------
         images
-            What to segment, the one to preview first; none for the image that is chosen.
+            What to segment, the first that can be is previewed; none for the image that is chosen.
         """
         if images:
-            self._image.value = images[0]
+            usable = [image for image in images if not self.problem_of(image)]
+            self._image.value = (usable or images)[0]
         self._model.choose_last()
         self._part.choose_all()
         self._several.offer(images)

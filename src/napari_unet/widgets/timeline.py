@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari.layers import Image
+from napari.layers import Image, Labels
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QSlider, QWidget
 
@@ -135,7 +135,7 @@ class Timeline(QWidget):
         stop = self._stops[self._slider.value()]
         self._title.setText(stop.title)
         self._show.setText("Stop" if self._preview.running else "Show")
-        both = len(self._shown) == 2
+        both = len(self._there()) == 2
         self._flip.setEnabled(both)
         tip = "Shows the other one of the two models that were shown last." if both else "Show two models first."
         self._flip.setToolTip(tip)
@@ -177,13 +177,17 @@ class Timeline(QWidget):
         self._update()
 
     def _on_flip(self) -> None:
-        layers = [preview_called(self._panel.viewer, name) for name in self._shown]
-        there = [layer for layer in layers if layer is not None]
+        there = self._there()
         if there:
             other = next((layer for layer in there if not layer.visible), there[0])
             hide_preview(self._panel.viewer)
             other.visible = True
             self._panel.say(f"In view: {other.name}.")
+
+    def _there(self) -> list[Labels]:
+        """Return the layers of the models that were shown last, but for those that were stopped or removed."""
+        layers = [preview_called(self._panel.viewer, name) for name in self._shown]
+        return [layer for layer in layers if layer is not None]
 
     def _on_use(self) -> None:
         assert self._run is not None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari.layers import Image
 
 from napari_unet.config import TrainConfig
+from napari_unet.library import undo
 from napari_unet.problem import Problem
 from napari_unet.runs import as_begun, begun_in
 from napari_unet.widgets.heldout import HeldOut
@@ -52,6 +53,8 @@ class Trainings:
     def go_on(self, config: TrainConfig, image: Image) -> Job:
         """Go on with a training, on the labels as they were when it ended and what was painted since.
 
+        If it was undone, that is taken back.
+
         Raises
         ------
         Problem
@@ -61,6 +64,7 @@ class Trainings:
         job, joins = self._start(as_begun(config), image, labels)
         for path in labels:
             joins.tell(path, stamps(path))
+        undo(config.out, undone=False)
         return job
 
     def _start(self, config: TrainConfig, image: Image, labels: Sequence[Path]) -> tuple[Job, Joins]:
