@@ -94,6 +94,8 @@ def test_layers_classes_model_and_choices_come_back(open_window, home, tiff):
     driver = open_window()
     panel = panel_of(driver, "Train")
     assert recover(driver, panel) == "Back: 2 layers."
+    driver.qtbot.wait(300)
+    assert not panel.visibleRegion().isEmpty()  # it is still in front
     assert [layer.name for layer in driver.viewer.layers] == ["stack", "stack-labels"]
     image, labels = driver.viewer.layers
     assert image.source.path == str(tiff)

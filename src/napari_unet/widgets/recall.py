@@ -114,7 +114,8 @@ def _opened(viewer: Viewer, name: str) -> QWidget | None:
     if not widgets:
         return None
     panel: QWidget = widgets[0].get_callable()(viewer)
-    viewer.window.add_dock_widget(panel, name=f"{name} ({plugins.get_manifest(PLUGIN).display_name})")
+    dock = viewer.window.add_dock_widget(panel, name=f"{name} ({plugins.get_manifest(PLUGIN).display_name})")
+    dock.show()  # now, so that it comes to the front before the panel that shall stay there
     return panel
 
 
