@@ -127,7 +127,9 @@ def test_a_stopped_training_repeats_what_joined_it(whole, tmp_path: Path, stop: 
     stopped = config.model_copy(update={"out": tmp_path / "stopped"})
     person = Person(strokes)
     list(train(stopped, lambda: person.step >= stop, joins=person.joins))
-    list(train(stopped, joins=Person(strokes, stop).joins))
+    said = [event.text for event in train(stopped, joins=Person(strokes, stop).joins) if isinstance(event, Notice)]
+    before = any(kept.step < stop for kept in joined_in(config.out))
+    assert any(text.startswith("With what joined before, it learns from ") for text in said) == before
     assert same(config.out, stopped.out)
     assert joined_in(stopped.out) == joined_in(config.out)
 

@@ -28,6 +28,7 @@ from napari_unet.problem import Problem
 from napari_unet.runs import Run, held_in
 from napari_unet.unet import UNet
 from napari_unet.volume import open_volume
+from napari_unet.words import counted
 
 CHECKPOINT = "checkpoint.safetensors"
 _CHECKPOINT_EVERY = 60.0  # seconds
@@ -87,7 +88,13 @@ class Loop:
         """Do all steps that are left."""
         steps = self._config.steps
         step = first = self._resume()
-        yield Notice(f"Going on from step {step:,} of {steps:,}.") if step else self._judge(0)
+        if step:
+            yield Notice(f"Going on from step {step:,} of {steps:,}.")
+            if any(kept.step < step for kept in self._kept):
+                now = f"{counted(len(self._painted.sections), 'section')}, {counted(self._painted.learned, 'pixel')}"
+                yield Notice(f"With what joined before, it learns from {now}.")
+        else:
+            yield self._judge(0)
         began = saved = time.monotonic()
         losses: list[float] = []
         while step < steps and not should_stop():
