@@ -128,6 +128,18 @@ def test_a_training_preview_that_is_hidden_by_a_model_that_is_shown_is_told(driv
         assert not live.visible
 
 
+def test_undo_and_redo_stay_with_one_training(driver, fake, home) -> None:
+    panel, former = _trained(driver, fake, home)
+    panel.findChild(ModelChoice).choose(str(former))
+    driver.click(_button(panel, "train"))
+    driver.wait(lambda: said(panel) == "The model is called strokes-2. The Segment panel offers it.", 20)
+    for undone in (True, False, True, False):
+        driver.click(_button(panel, "undo"))
+        assert (home.runs / "strokes-2" / UNDONE).exists() == undone
+        assert not (former / UNDONE).exists()
+        assert _button(panel, "undo").text() == ("Redo training" if undone else "Undo training")
+
+
 def test_nothing_is_undone_or_taken_if_the_other_model_is_gone(driver, fake, home) -> None:
     panel, former = _trained(driver, fake, home)
     choice, run = panel.findChild(ModelChoice), home.runs / "strokes-2"

@@ -218,10 +218,10 @@ class Timeline(QWidget):
         if chosen != SCRATCH:
             remember(self._library, model=chosen, used=time.time())  # Segment takes it up, too
         self.chosen.emit(chosen)
+        self.show_run(run)  # not that of the model which is chosen now: the next press takes this one back
         this = name_of(str(run))
         said = f"Undone: {name_of(start)} is chosen again, as it was. {this} is kept, behind all others."
         self._panel.say(said if undone else f"{this} is chosen again.")
-        self._update()
 
 
 def _stops(run: Path) -> list[_Stop]:
