@@ -117,6 +117,21 @@ def test_labels_in_memory_are_moved_to_disk_and_painted_on_there(driver, fake, h
     assert open_volume(job.config.inputs[0]).voxel_size == (40, 4, 4)
 
 
+def test_labels_that_are_only_in_memory_are_named_and_kept_on_disk_at_a_press(driver, fake, home):
+    panel = _ready(driver)
+    strokes = driver.viewer.layers["strokes"]
+    assert said(panel, "in-memory") == "strokes is only in memory: if napari dies, what you paint is lost."
+    driver.click(_button(panel, "keep"))
+    driver.wait(lambda: is_strokes(strokes), 20)
+    driver.wait(lambda: not _button(panel, "keep").isVisible(), 10)
+    assert said(panel).startswith("strokes is kept on disk from now on, in")
+    driver.show_section(2)
+    driver.viewer.layers.selection.active, strokes.mode, strokes.selected_label = strokes, "paint", 2
+    driver.stroke(strokes, [(50, 40), (50, 60)])
+    assert open_array(path_of(strokes) / "0")[2, 50, 50] == 2
+    assert not fake.asked(Begin)  # nothing is trained
+
+
 def test_the_configuration_is_what_the_widgets_show(driver, fake, home):
     panel = _ready(driver)
     panel.findChild(ModelChoice).choose("scratch")

@@ -20,6 +20,7 @@ from napari_unet.widgets.comparison import Comparison
 from napari_unet.widgets.curve import Curve
 from napari_unet.widgets.enough import Enough
 from napari_unet.widgets.findings import Findings
+from napari_unet.widgets.inmemory import InMemory
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobview import JobView
 from napari_unet.widgets.livepreview import LivePreview, LiveSwitch
@@ -54,6 +55,7 @@ class TrainPanel(Panel):
         super().__init__(napari_viewer)
         self._image = self.image_choice("The stack that was painted on.")
         self._painted = Annotation(self, self._library, lambda: self._image.value)
+        self._memory = self.wide(InMemory())
         accept = Accept(napari_viewer, self._painted.chosen)
         self._accept = self.row("Correct", accept, "Take what is predicted right; paint over what is wrong.")
         self._start = self.row("Start from", ModelChoice(self._library, True), "The model that goes on learning.")
@@ -108,6 +110,7 @@ class TrainPanel(Panel):
         self._painted.changed.connect(self.updated)
         self._findings.flipped.connect(self._painted.let_zero_mean)
         self._findings.pressed.connect(self._on_check)
+        self._memory.pressed.connect(lambda: self._prepare(lambda _: None))
         self._accept.said.connect(self.say)
         self._start.changed.connect(self._on_start)
         self._start.said.connect(self.say)
@@ -136,6 +139,7 @@ class TrainPanel(Panel):
         """Say what can be done now, or why it cannot."""
         reason = self._reason()
         self._minutes.offer(self._advanced.form.asdict()["steps"])
+        self._memory.show_layers(self._painted.chosen(), reason)
         self._train.setEnabled(not reason)
         self._advanced.offer_looks(reason, self._looks.drawn)
         self._findings.follow(self._image.value, self._painted.chosen(), self._settings(), reason)
