@@ -172,7 +172,7 @@ class SegmentSettings(Settings):
         0,
         ge=0,
         le=4096,
-        description="Largest tile side in pixels; the result does not depend on it. 0 takes what fits into memory.",
+        description="Largest tile side in pixels; it changes nothing but rounding. 0 takes what fits into memory.",
         json_schema_extra={"zero": "what fits into memory"},
     )
     probabilities: bool = Field(False, description="Also write the probability of each class.")

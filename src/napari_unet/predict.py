@@ -126,15 +126,13 @@ class Predictor:
         return self._tries > 0 and self.tile > _SMALLEST
 
     def _give_way(self) -> Notice:
-        """Take smaller tiles, or the processor; the result is the same."""
+        """Take smaller tiles, or the processor; but for rounding, the result is the same."""
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if self._may_shrink:
             self._tries -= 1
             self.tile = max(self.tile // 32 * 16, _SMALLEST)
-            return Notice(
-                f"There was not enough memory: going on in tiles of {self.tile} pixels, with the same result."
-            )
+            return Notice(f"There was not enough memory: going on in tiles of {self.tile} pixels.")
         self.compute = replace(self.compute, kind="cpu", name="processor")
         self._net, self._values = self._net.to("cpu"), self._values.to("cpu")
         self._tries = _TRIES

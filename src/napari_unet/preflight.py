@@ -189,7 +189,7 @@ def _pixel_size(config: SegmentConfig, image: Volume, card: Card) -> Iterator[No
     trained = sorted({math.sqrt(y * x) for _, y, x in card.voxel_size if y * x > 0})
     if not trained:
         return
-    on = f"{card.name} was trained on pixels of {words.listed([f'{size:.3g}' for size in trained])} nm"
+    on = f"{card.name} was trained on pixels of {words.listed([_short(size) for size in trained])} nm"
     if image.voxel_size is None:
         yield Notice(f"The voxel size of this image is not known; {on}.")
         return
@@ -200,11 +200,16 @@ def _pixel_size(config: SegmentConfig, image: Volume, card: Card) -> Iterator[No
     fitting = [(*_misfit(other, trained), path, other) for path, other in _levels(config.image)]
     if fitting := [each for each in fitting if not each[0]]:
         path, other = min(fitting, key=lambda each: abs(math.log(each[3] / each[1])))[2:]
-        remedy = f"Segment {path} instead: it is the same image with pixels of {other:.3g} nm."
+        remedy = f"Segment {path} instead: it is the same image with pixels of {_short(other)} nm."
     else:
         verb, times = ("Enlarge", size / target) if size > target else ("Shrink", target / size)
-        remedy = f"{verb} its rows and columns {times:.2g} times first."
-    yield Notice(f"Pixels are {size:.3g} nm here, but {on}, so it may miss much. {remedy}")
+        remedy = f"{verb} its rows and columns {_short(times)} times first."
+    yield Notice(f"Pixels are {_short(size)} nm here, but {on}, so it may miss much. {remedy}")
+
+
+def _short(number: float) -> str:
+    """Return a number with no more digits than one needs: "4.25" or "1,840"."""
+    return f"{number:.3g}" if number < 1000 else f"{number:,.0f}"
 
 
 def _misfit(size: float, trained: list[float]) -> tuple[bool, float]:
