@@ -171,6 +171,10 @@ def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[
         ("train a b --out c --width 5", "--width must be one of 16, 32, 64"),
         ("segment a b --tile -4", "--tile must be greater than or equal to 0"),
         ("segment a b --tile 17", "--tile must be a multiple of 16, such as 16"),
+        (
+            "segment a b.tif",
+            "--out is a folder, so b.tif is no name for it: call it b.zarr; napari-unet convert makes a TIFF",
+        ),
         ("segment a b some more", "nothing is known to do with some more. Leave it out."),
         ("examples a --out c", "give images and labels in pairs: IMAGE LABELS [IMAGE LABELS ...]"),
         ("examples a b", "--out is missing: napari-unet examples --help tells what it is."),

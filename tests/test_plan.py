@@ -199,7 +199,7 @@ def planned(minutes: float, monkeypatch: pytest.MonkeyPatch, step: list[float], 
     monkeypatch.setattr(plan.time, "perf_counter", lambda: now[0])
     learner = SimpleNamespace(learn=lambda batch, number: spend(next(took)), judge=lambda judged: spend(judging))
     crops = SimpleNamespace(batch=lambda number, size: (number, size))
-    return steps_in(minutes, learner, crops, [], config())
+    return steps_in(minutes, learner, crops, [], config(), lambda: False)
 
 
 @pytest.mark.parametrize(

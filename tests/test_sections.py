@@ -72,6 +72,19 @@ def test_of_a_large_section_little_is_read_and_its_grey_values_do_not_depend_on_
     assert abs(here.std - 20) < 1
 
 
+def test_a_large_section_with_little_in_it_is_measured_on_that() -> None:
+    image = np.zeros((2, 9000, 9000), np.uint8)
+    tissue = np.random.default_rng(0).integers(50, 200, (1100, 1000), np.uint8)
+    image[0, 145:1245, 145:1145] = tissue  # between the blocks that are looked at first
+    image[1, 200, 300] = 7
+    read = Sections(Volume(image, "stack")).read
+    _, grey = read(Box(0, 1, 0, 16, 0, 16))
+    assert abs(grey.mean - tissue.mean()) < 2
+    assert abs(grey.std - tissue.std()) < 2
+    _, dot = read(Box(1, 2, 0, 16, 0, 16))
+    assert (dot.mean, dot.std) == (7, 0)
+
+
 @given(data=st.data(), large=st.booleans())
 def test_a_checksum_changes_with_what_is_seen_and_not_with_the_window(data: st.DataObject, large: bool) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (1, 1500, 1500), np.uint8)

@@ -24,6 +24,7 @@ from napari_unet.events import Event, Failed, Finished, Loss, Notice, Previewed,
 from napari_unet.grey import measure
 from napari_unet.kept import labels_of
 from napari_unet.learner import Learner
+from napari_unet.library import free
 from napari_unet.log import LOG, read
 from napari_unet.model import load
 from napari_unet.predict import logits
@@ -185,6 +186,16 @@ def test_a_stopped_training_goes_on_to_the_same_weights(painted: tuple[Path, Pat
     assert Notice("Going on from step 5 of 12.") in events
     assert_same_weights(tmp_path / "whole", tmp_path / "stopped")
     assert finish(config).detail.startswith("already done")
+
+
+def test_a_training_that_is_stopped_while_its_time_is_measured_has_not_begun(
+    painted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config = small(painted, tmp_path / "run").model_copy(update={"steps": 0, "minutes": 5.0})
+    *_, end = train(config, lambda: True)
+    assert end == Finished(str(config.out), "nothing was learned yet", stopped=True)
+    assert {path.name for path in config.out.iterdir()} == {"log.jsonl", "training.lock"}
+    assert free(tmp_path, "run") == config.out  # its name is not taken
 
 
 def test_a_training_that_is_stopped_before_its_first_step_leaves_no_model(

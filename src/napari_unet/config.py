@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
+_FILES = {".tif", ".tiff", ".png", ".jpg", ".h5", ".hdf5", ".mrc", ".npy"}  # endings of files, never of a result
+
 
 def _split(names: Any) -> Any:
     """Turn "a,b" and ("a,b",) into ("a", "b")."""
@@ -47,6 +49,14 @@ def _full(path: Path) -> Path:
         return path.expanduser().absolute()
     except RuntimeError:  # ~name, and there is no such user: a file may be called so
         return path.absolute()
+
+
+def _result(path: Path) -> Path:
+    if path.suffix.lower() in _FILES:
+        raise ValueError(
+            f"is a folder, so {path.name} is no name for it: call it {path.stem}.zarr; napari-unet convert makes a TIFF"
+        )
+    return path
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_unique)]
@@ -189,7 +199,7 @@ class SegmentConfig(SegmentSettings):
     """A segmentation: its settings, its image and its result."""
 
     image: FullPath
-    out: FullPath
+    out: Annotated[FullPath, AfterValidator(_result)]
 
     def command(self) -> str:
         """Return the command that does this segmentation again."""

@@ -93,7 +93,7 @@ class Loop:
             if any(kept.step < step for kept in self._kept):
                 now = f"{counted(len(self._painted.sections), 'section')}, {counted(self._painted.learned, 'pixel')}"
                 yield Notice(f"With what joined before, it learns from {now}.")
-        else:
+        elif not should_stop():
             yield self._judge(0)
         began = saved = time.monotonic()
         losses: list[float] = []

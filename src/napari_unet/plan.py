@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -117,8 +118,15 @@ def crops_of(config: TrainConfig, painted: Painted, channels: int, device: str) 
     return Crops(painted.sections, channels, config.crop, config.seed, device, CHANGES[config.augmentation])
 
 
-def steps_in(minutes: float, learner: Learner, crops: Crops, judged: list[Judged], config: TrainConfig) -> int:
-    """Return how many steps fit into `minutes` on this machine, judging included.
+def steps_in(
+    minutes: float,
+    learner: Learner,
+    crops: Crops,
+    judged: list[Judged],
+    config: TrainConfig,
+    should_stop: Callable[[], bool],
+) -> int:
+    """Return how many steps fit into `minutes` on this machine, judging included; 0 if it was stopped meanwhile.
 
     The trial steps change `learner` and nothing else: give one that is not used afterwards.
     """
@@ -128,8 +136,12 @@ def steps_in(minutes: float, learner: Learner, crops: Crops, judged: list[Judged
         learner.learn(crops.batch(number, config.batch), number)
         return time.perf_counter() - start
 
-    seconds_of_step(0)  # the first one pays for memory and the choice of algorithms
-    step = sorted(seconds_of_step(number) for number in (1, 2, 3))[1]
+    took = []
+    for number in range(4):  # the first one pays for memory and the choice of algorithms
+        if should_stop():
+            return 0
+        took.append(seconds_of_step(number))
+    step = sorted(took[1:])[1]
     start = time.perf_counter()
     learner.judge(judged)
     judging = time.perf_counter() - start

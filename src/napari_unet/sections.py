@@ -15,6 +15,7 @@ from napari_unet.volume import Volume
 
 WHOLE = 2**26  # pixels: a larger section is read in windows
 _BLOCKS, _SIDE = 8, 128  # its grey values are measured on 8 x 8 blocks of 128 x 128 pixels, spread over it
+_BAND = 1024  # rows; where those blocks show nothing, all of it is looked through, so many rows at a time
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,33 @@ class Sections:
         return measure(looked_at, self._name(z)), _crc32c(measured(looked_at)), whole
 
     def _sample(self, z: int) -> np.ndarray:
-        """Return blocks spread over a large section, in one array."""
-        tops, lefts = (np.linspace(0, max(n - _SIDE, 0), _BLOCKS).astype(int) for n in self._image.shape[1:])
-        return np.block(
-            [[self._image.section(z, slice(y, y + _SIDE), slice(x, x + _SIDE)) for x in lefts] for y in tops]
+        """Return blocks spread over a large section, or if they show nothing over what is in it, in one array."""
+        _, height, width = self._image.shape
+        blocks = self._blocks(z, (0, height), (0, width))
+        if (blocks == blocks[0, 0]).all() and (inside := self._other_than(z, blocks[0, 0])):
+            return self._blocks(z, *inside)
+        return blocks
+
+    def _blocks(self, z: int, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
+        """Return blocks spread over some rows and columns, in one array."""
+        tops, lefts = (
+            [slice(start, min(start + _SIDE, stop)) for start in _spread(first, stop)]
+            for first, stop in (rows, columns)
         )
+        return np.block([[self._image.section(z, y, x) for x in lefts] for y in tops])
+
+    def _other_than(self, z: int, value: float) -> tuple[tuple[int, int], tuple[int, int]] | None:
+        """Return the rows and columns around all pixels of a section that have another value, None if none has."""
+        height, columns = self._image.shape[1], np.zeros(self._image.shape[2], bool)
+        rows: list[int] = []
+        for top in range(0, height, _BAND):
+            other = self._image.section(z, slice(top, min(top + _BAND, height))) != value
+            rows += (top + np.flatnonzero(other.any(1))).tolist()
+            columns |= other.any(0)
+        if not rows:
+            return None
+        x = np.flatnonzero(columns)
+        return (rows[0], rows[-1] + 1), (int(x[0]), int(x[-1]) + 1)
 
     def _window(self, box: Box, whole: np.ndarray | None, seen: int) -> Window:
         """Return what tiles see of a section."""
@@ -103,6 +126,11 @@ class Sections:
 
     def _name(self, z: int) -> str:
         return f"Section {z} of {self._image.name}"
+
+
+def _spread(first: int, stop: int) -> list[int]:
+    """Return where blocks begin that are spread evenly."""
+    return np.linspace(first, max(stop - _SIDE, first), _BLOCKS).astype(int).tolist()
 
 
 def _seen(box: Box, shape: tuple[int, int]) -> tuple[slice, slice]:

@@ -114,7 +114,11 @@ def _train(
             crops_of(config, painted, len(classes), compute.kind),
             judged_tiles(painted.sections, config.seed),
             config,
+            should_stop,
         )
+        if not steps:
+            yield Finished(str(run.folder), "nothing was learned yet", stopped=True)
+            return
         used = {"steps": steps, "threads": compute.threads, "device": compute.kind, "precision": compute.precision}
         used |= {"learning_rate": peak, "start_from": where_it_is(config.start_from)}
         config = config.model_copy(update=used)

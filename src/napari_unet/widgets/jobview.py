@@ -137,11 +137,10 @@ class JobView(QWidget):
         job = self._job
         running = job is not None and job.running
         outcome = job.outcome if job is not None else None
-        failed = isinstance(outcome, Failed) and job is not None and job.goes_on
-        stopped = failed or (isinstance(outcome, Finished) and outcome.stopped)
+        early = isinstance(outcome, Failed) or (isinstance(outcome, Finished) and outcome.stopped)
         self._stop.setVisible(running)
         self._stop.setEnabled(not self._stopping)
         self._stop.setToolTip("It stops after what it is doing now." if self._stopping else "What is finished is kept.")
-        self._resume.setVisible(stopped)
+        self._resume.setVisible(early and job is not None and job.goes_on)
         self._bar.setVisible(running)
         self._line.setVisible(job is not None)
