@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import zarr
 from test_kept import WHOLE, painted_as
 
 from napari_unet.card import MODEL_FILE, Card, find, read_card
@@ -16,8 +17,9 @@ from napari_unet.compare import compare
 from napari_unet.config import TrainConfig
 from napari_unet.device import Compute
 from napari_unet.events import Compared, Event, Finished, Notice
-from napari_unet.kept import keep_labels
+from napari_unet.kept import keep_labels, labels_of
 from napari_unet.log import LOG, read
+from napari_unet.marks import ACCEPTED, create_marks
 from napari_unet.model import Model, load
 from napari_unet.painted import Painted, Rules, read_painted
 from napari_unet.painting import Meaning
@@ -93,6 +95,15 @@ def test_what_was_corrected_or_erased_since_does_not_count(image: Path, tmp_path
     section[:32] = 0
     found = compare(says(0), file, says(1), now(image, {0: section}), 0, CPU)
     assert found == Compared(1.0, 0.0, 64 * 40, earlier=True)
+
+
+def test_what_was_accepted_from_a_model_judges_none(image: Path, tmp_path: Path) -> None:
+    """The model that it was copied from would praise itself."""
+    file = a_model(tmp_path / "former", image, {0: of(1)})
+    labels = labels_of(file.parent, 0)
+    create_marks(labels / ACCEPTED, zarr.open_array(labels / "0"))[0, :, :30] = 1
+    found = compare(says(0), file, says(1), now(image, {3: halves()}), 0, CPU)
+    assert found == Compared(1.0, 0.0, 96 * 50, earlier=True)
 
 
 def test_without_anything_earlier_all_that_is_painted_counts_learned_or_held_out(image: Path) -> None:

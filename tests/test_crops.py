@@ -15,7 +15,7 @@ from napari_unet import augment
 from napari_unet.augment import CHANGES
 from napari_unet.crops import Batch, Crops, Judged, judged_tiles
 from napari_unet.grey import Grey
-from napari_unet.painted import PaintedSection
+from napari_unet.paintedsection import PaintedSection
 from napari_unet.painting import UNCOUNTED
 from napari_unet.tiles import MARGIN
 
@@ -30,8 +30,8 @@ def section(image: np.ndarray, learn: np.ndarray, pair: int = 0, held: np.ndarra
     """A section painted with channels, without a file."""
     held = np.full_like(learn, UNCOUNTED) if held is None else held
     weights = np.where(learn == UNCOUNTED, 0, 1 + learn).astype(np.float32)
-    grey, corrected = Grey(float(image.mean()), float(image.std()) or 1.0), np.zeros(learn.shape, bool)
-    return PaintedSection(pair, 0, image, grey, learn, corrected, learn, learn, held, weights)
+    grey, no = Grey(float(image.mean()), float(image.std()) or 1.0), np.zeros(learn.shape, bool)
+    return PaintedSection(pair, 0, image, grey, learn, no, no, learn, learn, held, weights)
 
 
 def painted(section: PaintedSection) -> np.ndarray:

@@ -16,7 +16,8 @@ from napari_unet.crops import Crops
 from napari_unet.events import Event, Failed, Finished, Started
 from napari_unet.examples import MOSAIC, WEIGHTS, examples
 from napari_unet.log import ERROR, LOG, read
-from napari_unet.painted import PaintedSection, Rules, read_painted
+from napari_unet.painted import Rules, read_painted
+from napari_unet.paintedsection import PaintedSection
 from napari_unet.painting import UNCOUNTED, Meaning, class_weights, loss_weights
 from napari_unet.problem import Problem
 from napari_unet.tiles import MARGIN

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_unet.corrections import corrected
 from napari_unet.grey import measure
 from napari_unet.kept import JOINED, Kept, joined_in, keep_joined, keep_labels, labels_of
-from napari_unet.painted import PaintedSection
+from napari_unet.marks import CORRECTED, marked
+from napari_unet.paintedsection import PaintedSection
 from napari_unet.problem import Problem
 from napari_unet.volume import Volume, open_volume
 
@@ -20,11 +20,11 @@ WHOLE = slice(None), slice(None)
 
 
 def painted_as(labels: dict[int, np.ndarray]) -> list[PaintedSection]:
-    """Sections with these labels, of which a run keeps nothing else; those above 250 correct a prediction."""
+    """Sections with these labels, of which a run keeps nothing else; 250 is accepted, what is above corrects."""
     grey, nothing = measure(np.zeros((1, 1), np.uint8), ""), np.empty((0, 0), np.uint8)
     unweighed = nothing.astype(np.float32)
     return [
-        PaintedSection(0, z, nothing, grey, each, each > 250, nothing, nothing, nothing, unweighed)
+        PaintedSection(0, z, nothing, grey, each, each > 250, each == 250, nothing, nothing, nothing, unweighed)
         for z, each in labels.items()
     ]
 
@@ -46,7 +46,7 @@ def test_labels_are_kept_where_they_were_painted(image: Volume, tmp_path: Path) 
     kept = open_volume(path, labels=True)
     assert (kept.shape, kept.voxel_size, kept.offset) == ((6, 10, 20), (50, 4, 5), (1, 7, 13))
     assert [np.unique(section).tolist() for section in kept.array[:]] == [[0], [0], [7], [0], [254], [0]]
-    assert [corrected(path, z, kept.section(z)).all() for z in (2, 4)] == [False, True]
+    assert [marked(path, CORRECTED, z, kept.section(z)).all() for z in (2, 4)] == [False, True]
 
 
 def test_what_joins_again_takes_the_place_of_what_joined_later(image: Volume, tmp_path: Path) -> None:

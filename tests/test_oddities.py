@@ -40,6 +40,16 @@ def discs(*centres: tuple[int, int, int, int]) -> np.ndarray:
     return labels
 
 
+def test_what_is_accepted_is_no_slip_of_the_brush() -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[20:30, 20:30] = labels[40, 40] = labels[60, 60:62] = 1
+    accepted = np.zeros(SHAPE, bool)
+    accepted[60] = True
+    found = look(labels, False, accepted)
+    assert found is not None
+    assert [(spot.y, spot.x) for spot in found.strays] == [(40, 40)]
+
+
 # ---- laws
 
 

@@ -12,7 +12,8 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.painted import Painted, PaintedSection, Rules, read_painted
+from napari_unet.painted import Painted, Rules, read_painted
+from napari_unet.paintedsection import PaintedSection
 from napari_unet.painting import UNCOUNTED, Meaning
 from napari_unet.problem import Problem
 

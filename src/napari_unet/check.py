@@ -17,6 +17,7 @@ from napari_unet.disk import disk_problems
 from napari_unet.events import Event, Finding, Finished, Notice, Progress, Started
 from napari_unet.lint import Layer, Rules, findings
 from napari_unet.log import LOG, record
+from napari_unet.marks import ACCEPTED, marked
 from napari_unet.model import Model, load
 from napari_unet.oddities import look
 from napari_unet.painting import UNCOUNTED, Meaning
@@ -120,7 +121,8 @@ def _read(config: CheckConfig, number: int, objects: bool, should_stop: Callable
     for z in range(max(-corner[0], 0), min(image.shape[0] - corner[0], labels.shape[0])):
         if should_stop():
             return None
-        if seen := look(labels.section(z), objects):
+        section = labels.section(z)
+        if seen := look(section, objects, marked(painted, ACCEPTED, z, section)):
             sections[z] = seen
     if not sections:
         raise Problem(f"{labels.name} has no painted pixel on {image.name}. Paint a few strokes of each class first.")

@@ -15,7 +15,8 @@ from napari_unet.events import Compared, Notice
 from napari_unet.learner import at_work, mean_iou
 from napari_unet.lessons import Lesson, Place, lessons_of
 from napari_unet.model import Model
-from napari_unet.painted import Painted, PaintedSection, sections_of
+from napari_unet.painted import Painted
+from napari_unet.paintedsection import PaintedSection, sections_of
 from napari_unet.painting import UNCOUNTED
 from napari_unet.problem import Problem
 from napari_unet.volume import open_volume
@@ -103,6 +104,6 @@ def _sections(lesson: Lesson) -> list[PaintedSection]:
 
 
 def _to_judge(section: PaintedSection, now: Sequence[np.ndarray]) -> PaintedSection:
-    """Let all of a section be judged, or if it is painted now too, with the targets `now`, what is alike."""
+    """Let all of a section be judged by, or if it is painted now too, with the targets `now`, what is alike."""
     alike = np.any([target == section.target for target in now], axis=0) if now else True
-    return replace(section, held=np.where(alike, section.target, UNCOUNTED))
+    return replace(section, held=np.where(alike, section.by_hand, UNCOUNTED))

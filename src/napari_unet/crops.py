@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from napari_unet import augment, tiles
-from napari_unet.painted import PaintedSection, counts_of
+from napari_unet.painted import counts_of
+from napari_unet.paintedsection import PaintedSection
 from napari_unet.painting import UNCOUNTED
 
 _JUDGED_TILE = 128  # side of a validation tile, in pixels

@@ -18,7 +18,8 @@ from napari_unet.events import Event, Finished, Started
 from napari_unet.log import ERROR, LOG, record
 from napari_unet.model import load
 from napari_unet.newzarr import create_level
-from napari_unet.painted import PaintedSection, read_painted
+from napari_unet.painted import read_painted
+from napari_unet.paintedsection import PaintedSection
 from napari_unet.painting import UNCOUNTED
 from napari_unet.plan import plan_classes, rules_of
 from napari_unet.problem import Problem

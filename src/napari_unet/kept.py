@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_unet.corrections import CORRECTED, create_marks
 from napari_unet.disk import disk_problems, sync, write_json
+from napari_unet.marks import KINDS, create_marks
 from napari_unet.newzarr import create_stack
-from napari_unet.painted import PaintedSection
+from napari_unet.paintedsection import PaintedSection
 from napari_unet.problem import Problem
 from napari_unet.volume import Volume
 
@@ -127,8 +127,10 @@ def _keep(run: Path, path: Path, image: Volume, painted: Sequence[PaintedSection
         array = create_stack(path, shape, _CHUNK, dtype, image.voxel_size, offset)
         for each in painted:
             array[each.z] = each.labels[extent]
-        if any(each.corrected.any() for each in painted):
-            marks = create_marks(path / CORRECTED, array)
-            for each in painted:
-                marks[each.z] = np.where(each.corrected, each.labels, 0)[extent]
+        for kind in KINDS:
+            marked = [(each, here) for each in painted if (here := getattr(each, kind)).any()]
+            if marked:
+                marks = create_marks(path / kind, array)
+                for each, here in marked:
+                    marks[each.z] = np.where(here, each.labels, 0)[extent]
         sync(run, [file for file in path.rglob("*") if file.is_file()])

@@ -84,7 +84,7 @@ class _Pieces:
         return cls(number, sizes, values)
 
 
-def look(labels: np.ndarray, objects: bool) -> Seen | None:
+def look(labels: np.ndarray, objects: bool, accepted: np.ndarray | None = None) -> Seen | None:
     """Return what there is to know of a section, None if nothing is painted.
 
     Parameters
@@ -92,16 +92,20 @@ def look(labels: np.ndarray, objects: bool) -> Seen | None:
     labels : ndarray, shape (Y, X), integer
     objects : bool
         Whether the values are ids of objects.
+    accepted : ndarray, shape (Y, X), bool, optional
+        Where a prediction was copied: no brush slips there.
     """
     rows, columns = np.flatnonzero(labels.any(1)), np.flatnonzero(labels.any(0))
     if not rows.size:
         return None
     y, x = int(rows[0]), int(columns[0])
-    painted = np.ascontiguousarray(labels[y : rows[-1] + 1, x : columns[-1] + 1])
+    box = np.s_[y : rows[-1] + 1, x : columns[-1] + 1]
+    painted = np.ascontiguousarray(labels[box])
     pieces = _Pieces.of(painted)
     inside = ndimage.binary_erosion(painted)
     breadth = 2 * int(np.count_nonzero(painted)) / int(np.count_nonzero((painted != 0) & ~inside))
-    found = _values(pieces), _strays(pieces), _holes(painted), _twins(pieces) if objects else ()
+    by_hand = np.ones(painted.shape, bool) if accepted is None else ~accepted[box]
+    found = _values(pieces), _strays(pieces, by_hand), _holes(painted), _twins(pieces) if objects else ()
     values, strays, holes, twins = (
         tuple(replace(spot, y=spot.y + y, x=spot.x + x) for spot in spots) for spots in found
     )
@@ -121,9 +125,9 @@ def _values(pieces: _Pieces) -> Iterator[Spot]:
         yield Spot(rows.start + int(ys[middle]), columns.start + int(xs[middle]), int(pieces.values[piece]), total)
 
 
-def _strays(pieces: _Pieces) -> Iterator[Spot]:
-    """Yield the pieces that no brush of 3 pixels or more leaves."""
-    ys, xs = np.nonzero((pieces.number > 0) & (pieces.sizes[pieces.number] <= _STRAY))
+def _strays(pieces: _Pieces, by_hand: np.ndarray) -> Iterator[Spot]:
+    """Yield the pieces, painted `by_hand`, that no brush of 3 pixels or more leaves."""
+    ys, xs = np.nonzero((pieces.number > 0) & (pieces.sizes[pieces.number] <= _STRAY) & by_hand)
     numbers, first = np.unique(pieces.number[ys, xs], return_index=True)
     for piece, at in zip(numbers.tolist(), first.tolist(), strict=True):
         yield Spot(int(ys[at]), int(xs[at]), int(pieces.values[piece]), int(pieces.sizes[piece]))

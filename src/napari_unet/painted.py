@@ -2,55 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from napari_unet import holdout, painting
-from napari_unet.corrections import corrected
-from napari_unet.grey import Grey, measure
 from napari_unet.holdout import Strips
+from napari_unet.paintedsection import PaintedSection, sections_of
 from napari_unet.painting import UNCOUNTED, Meaning
-from napari_unet.placing import corner_of, laid_on, refuse_other_voxels
+from napari_unet.placing import corner_of
 from napari_unet.problem import Problem
 from napari_unet.volume import Volume, open_volume
-
-
-@dataclass(frozen=True)
-class PaintedSection:
-    """A section with labels.
-
-    Parameters
-    ----------
-    pair, z : int
-        Which image/labels pair, which section of its image.
-    image : ndarray, shape (Y, X)
-        Grey values as they are.
-    grey : Grey
-    labels : ndarray, shape (Y, X), integer
-        As painted, placed on the image.
-    corrected : ndarray, shape (Y, X), bool
-        Where a prediction that said another class was painted over.
-    target : ndarray, shape (Y, X), uint8
-        What is painted, as channels; 255 where a pixel does not count.
-    learn, held : ndarray, shape (Y, X), uint8
-        The parts of `target` to learn from and to judge by.
-    weights : ndarray, shape (Y, X), float32
-        Loss weights; 0 where `learn` is 255.
-    """
-
-    pair: int
-    z: int
-    image: np.ndarray
-    grey: Grey
-    labels: np.ndarray
-    corrected: np.ndarray
-    target: np.ndarray
-    learn: np.ndarray
-    held: np.ndarray
-    weights: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -97,6 +61,11 @@ class Painted:
     def corrected(self) -> int:
         """How many of those correct a prediction."""
         return sum(int((section.corrected & (section.learn != UNCOUNTED)).sum()) for section in self.sections)
+
+    @property
+    def accepted(self) -> int:
+        """How many of those were copied from a prediction."""
+        return sum(int((section.accepted & (section.learn != UNCOUNTED)).sum()) for section in self.sections)
 
     @property
     def trusted(self) -> bool:
@@ -207,65 +176,6 @@ def _divided(
     return Painted(pairs, rules, tuple(replace(s, weights=w) for s, w in zip(divided, weights, strict=True)), held)
 
 
-def sections_of(
-    pair: int,
-    image: Volume,
-    path: Path,
-    meaning: Meaning,
-    only: Collection[int] | None = None,
-    known: Mapping[int, tuple[np.ndarray, Grey]] | None = None,
-) -> list[PaintedSection]:
-    """Read the painted sections of one pair; all that is painted is to be learned, nothing is weighed.
-
-    Parameters
-    ----------
-    pair : int
-        Its number.
-    image : Volume
-    path : Path
-        Its labels.
-    meaning : Meaning
-    only : collection of int, optional
-        Sections of the image to look at.
-    known : mapping, optional
-        What was read of the image before, by section: pixels and grey values.
-
-    Raises
-    ------
-    Problem
-        As `read_painted`; not if nothing is painted.
-    """
-    labels = open_volume(path, labels=True)
-    refuse_other_voxels(image, labels)
-    dz, *corner = corner_of(image, labels)
-    looked_at = range(labels.shape[0]) if only is None else sorted({z - dz for z in only} & set(range(labels.shape[0])))
-    found = [(z, painted) for z in looked_at if (painted := labels.section(z)).any()]
-    if not found:
-        return []
-    if found[0][1].dtype.kind not in "iu":
-        raise Problem(f"{labels.name} holds {found[0][1].dtype} values, not labels. Choose a layer of whole numbers.")
-    sections = [z + dz for z, _ in found]
-    placed = [laid_on(painted, corner, image, 0) for _, painted in found]
-    if any(not 0 <= z < image.shape[0] for z in sections) or not any(painted.any() for painted in placed):
-        raise Problem(
-            f"The painted pixels of {labels.name} do not lie on {image.name}, which is {image.shape} voxels large. "
-            "Choose the image they were painted on."
-        )
-    # Beyond the labels nothing is labelled, also where 0 means background.
-    targets = [
-        laid_on(painting.targets(painted, meaning, f"Section {z} of {labels.name}"), corner, image, UNCOUNTED)
-        for z, painted in found
-    ]
-    marks = [laid_on(corrected(path, z, painted), corner, image, 0) for z, painted in found]
-    nothing, unweighed = np.full(image.shape[1:], UNCOUNTED, np.uint8), np.empty(0, np.float32)
-    return [
-        PaintedSection(
-            pair, z, *((known or {}).get(z) or _seen(image, z)), painted, mark, target, target, nothing, unweighed
-        )
-        for z, painted, mark, target in zip(sections, placed, marks, targets, strict=True)
-    ]
-
-
 def _held_out(
     sections: Sequence[PaintedSection], images: Sequence[Path], strips: Strips
 ) -> tuple[list[PaintedSection], Strips]:
@@ -273,23 +183,14 @@ def _held_out(
     result, chosen = [], {}
     for image in dict.fromkeys(images):
         same = sorted((s for s in sections if images[s.pair] == image), key=lambda s: s.z)
-        numbers, targets = [s.z for s in same], [s.target for s in same]
-        chosen[image] = holdout.choose(numbers, targets, strips.get(image, {}))
-        parts = holdout.split(numbers, targets, chosen[image])
-        result += [replace(s, learn=learn, held=held) for s, (learn, held) in zip(same, parts, strict=True)]
+        numbers = [s.z for s in same]
+        chosen[image] = holdout.choose(numbers, [s.by_hand for s in same], strips.get(image, {}))
+        parts = holdout.split(numbers, [s.target for s in same], chosen[image])
+        result += [
+            replace(s, learn=learn, held=np.where(s.accepted, UNCOUNTED, held))
+            for s, (learn, held) in zip(same, parts, strict=True)
+        ]
     return sorted(result, key=lambda s: (s.pair, s.z)), chosen
-
-
-def _seen(image: Volume, z: int) -> tuple[np.ndarray, Grey]:
-    """Read a section of the image and measure its grey values."""
-    pixels = image.section(z)
-    grey = measure(pixels, f"Section {z} of {image.name}")
-    if not grey.std:
-        raise Problem(
-            f"Section {z} of {image.name} has the same grey value everywhere, so nothing can be learned from it. "
-            "Erase its labels, or choose the right image."
-        )
-    return pixels, grey
 
 
 def counts_of(target: np.ndarray, channels: int) -> np.ndarray:

@@ -5,7 +5,7 @@
     RUN/
       config.json             the settings, with seed, threads, device, number format and steps as used
       inputs.json             fingerprints of the painted sections and their images
-      painted/1.zarr ...      the painted sections of each pair, as they were: labels like any others, with corrections
+      painted/1.zarr ...      the painted sections of each pair, as they were: labels like any others, with their marks
       painted/1-at-240.zarr   sections of a pair that were painted on meanwhile, learned after step 240
       joined.json             when which sections joined
       held.json               which strips of which sections are held out: before the training, and now

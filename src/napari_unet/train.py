@@ -26,7 +26,8 @@ from napari_unet.learner import Learner
 from napari_unet.lookout import Lookout
 from napari_unet.loop import Loop
 from napari_unet.model import load
-from napari_unet.painted import Painted, PaintedSection, counts_of, read_painted
+from napari_unet.painted import Painted, counts_of, read_painted
+from napari_unet.paintedsection import PaintedSection
 from napari_unet.painting import CORRECTION, Meaning
 from napari_unet.plan import crops_of, first_network, peak_rate, plan_classes, rules_of, steps_in
 from napari_unet.preview import PREVIEW
@@ -156,6 +157,8 @@ def _what_is_painted(painted: Painted, classes: Sequence[PixelClass], meaning: M
     text = f"{told}. Pixels to learn from: {each}. Held out to judge by: {painted.held:,}."
     if painted.corrected:
         text += f" Corrected over a result: {painted.corrected:,}; each counts {CORRECTION:g} times."
+    if painted.accepted:
+        text += f" Accepted from a result: {painted.accepted:,}; they are learned, and no score is taken of them."
     if not painted.trusted:
         text += " That is too little to trust a score, so the last weights will be kept."
     zero = classes[meaning.separator or 0].name if meaning.objects else classes[0].name
@@ -163,7 +166,7 @@ def _what_is_painted(painted: Painted, classes: Sequence[PixelClass], meaning: M
 
 
 def _fingerprints(sections: Sequence[PaintedSection]) -> dict[str, str]:
-    """Return a SHA-256 of image, labels and corrections for each painted section."""
+    """Return a SHA-256 of image, labels and marks for each painted section."""
     return {f"pair {s.pair + 1}, section {s.z}": _digest(s) for s in sections}
 
 
@@ -171,6 +174,8 @@ def _digest(section: PaintedSection) -> str:
     digest = hashlib.sha256(section.image.tobytes() + section.labels.tobytes())
     if section.corrected.any():  # else it is that of a run from before there were corrections
         digest.update(section.corrected.tobytes())
+    if section.accepted.any():
+        digest.update(b"accepted" + section.accepted.tobytes())
     return digest.hexdigest()
 
 

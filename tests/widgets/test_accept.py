@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
 from napari_unet.classes import PixelClass
-from napari_unet.corrections import CORRECTED, corrected
+from napari_unet.marks import ACCEPTED, CORRECTED, marked
 from napari_unet.requests import Join
 from napari_unet.widgets import accept
 from napari_unet.widgets.labelschoice import LabelsChoice
@@ -54,9 +54,9 @@ class Scene:
         """The labels as they are on disk."""
         return np.asarray(zarr.open_array(path_of(self.labels) / "0")[:])
 
-    def marked(self) -> np.ndarray:
-        """What is corrected in the section."""
-        return corrected(path_of(self.labels), Z, self.painted()[Z])
+    def marked(self, kind: str = CORRECTED) -> np.ndarray:
+        """What is corrected, or accepted, in the section."""
+        return marked(path_of(self.labels), kind, Z, self.painted()[Z])
 
     def why(self, text: str) -> None:
         """Wait until the button is disabled and says why."""
@@ -98,8 +98,27 @@ def test_the_brush_accepts_what_it_goes_over_and_one_undo_takes_it_back(scene) -
     driver.press("Ctrl+Z")
     driver.wait(lambda: driver.viewer.dims.current_step[0] == Z, 5)
     np.testing.assert_array_equal(scene.painted(), by_hand)
+    assert not scene.marked(ACCEPTED).any()
+    driver.wait(lambda: said(scene.panel) == "What was accepted last is taken back.", 5)
     driver.press("Ctrl+Shift+Z")
     np.testing.assert_array_equal(scene.painted(), found)
+    np.testing.assert_array_equal(scene.marked(ACCEPTED), touched[Z])
+    assert not scene.marked().any()
+
+
+def test_what_is_painted_by_hand_where_something_was_accepted_and_undone_is_by_hand(scene) -> None:
+    driver, labels = scene.driver, scene.labels
+    scene.predict()
+    driver.click(scene.button)
+    driver.stroke(labels, [(40, 40), (40, 60)])
+    accepted = scene.marked(ACCEPTED)
+    assert accepted.any()
+    driver.press("Ctrl+Z")
+    driver.click(scene.button)
+    labels.selected_label, labels.mode = 1, "paint"  # what was accepted there, too
+    driver.stroke(labels, [(40, 40), (40, 60)])
+    assert (scene.painted()[Z][accepted] == 1).all()
+    assert not scene.marked(ACCEPTED).any()
     assert not scene.marked().any()
 
 

@@ -95,7 +95,7 @@ def test_the_sentence_goes_with_the_first_point_and_comes_back(curve):
 
 
 def test_before_it_learns_it_says_how_much_a_score_needs(curve):
-    assert "A score can be trusted from about 13,000 painted pixels on" in curve._empty.text()
+    assert "A score can be trusted from about 13,000 pixels painted by hand on" in curve._empty.text()
 
 
 def test_the_ring_is_at_the_best_with_its_value(curve):

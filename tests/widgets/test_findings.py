@@ -77,7 +77,7 @@ def test_a_finding_is_said_while_one_paints_gone_to_and_gone_when_mended(driver,
 def test_strokes_are_read_again_only_where_they_changed(driver, home, monkeypatch) -> None:
     seen = []
     look = proofreader.look
-    monkeypatch.setattr(proofreader, "look", lambda labels, objects: seen.append(labels.max()) or look(labels, objects))
+    monkeypatch.setattr(proofreader, "look", lambda labels, *more: seen.append(labels.max()) or look(labels, *more))
     panel, layer = _panel(driver, home, [*GOOD, (2, 20, 26, 20, 200, 1)])
     driver.wait(lambda: len(seen) == 2, 20)  # of five sections
     panel.updated()

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
+from napari_unet.problem import Problem
+from napari_unet.widgets.marks import mark_accepted
 from napari_unet.widgets.place import voxel_at
 from napari_unet.widgets.predictions import difference, is_prediction, predicted, predictions_in_view
 from napari_unet.widgets.rows import plain_tip
@@ -45,6 +48,7 @@ class Accept(QWidget):
         self._viewer, self._ticked = viewer, ticked
         self._labels: Labels | None = None  # what is copied into while the button is down
         self._before = ""  # the tool that was in hand before
+        self._accepted = np.empty((0, 3), int)  # the voxels of the last drag
         self._selected = ""  # the id of the layer that was selected at the last look
         self._button = QPushButton("Accept here", objectName="accept", checkable=True)
         self._button.toggled.connect(self._on_toggled)
@@ -96,6 +100,9 @@ class Accept(QWidget):
         if labels is not None and (active != labels or labels not in self._ticked()):
             self._button.setChecked(False)
         on = self._button.isChecked()
+        if on and labels is not None and len(self._accepted) and not labels.data[tuple(self._accepted[0])]:
+            self._accepted = self._accepted[:0]
+            self.said.emit("What was accepted last is taken back.")
         reason = "" if on else self._reason()  # a preview that comes late takes nothing out of the hand
         self._button.setEnabled(not reason)
         self._button.setToolTip(plain_tip(reason or _HOW))
@@ -135,7 +142,7 @@ class Accept(QWidget):
         self.said.emit(_HOW)
 
     def _put_away(self) -> None:
-        labels, self._labels = self._labels, None
+        labels, self._labels, self._accepted = self._labels, None, self._accepted[:0]
         if labels is None:
             return
         labels.events.mode.disconnect(self._on_other_tool)
@@ -155,24 +162,32 @@ class Accept(QWidget):
         drag = self._in_rectangle if "Shift" in event.modifiers else self._under_brush
         with labels.block_history():
             accepted = yield from drag(labels, event)
-        if accepted is not None:
-            nothing = "Nothing is accepted: nothing is predicted there, or it is painted already."
-            self.said.emit(f"{accepted:,} pixels are accepted into {labels.name}." if accepted else nothing)
+        if accepted is None:
+            return
+        if not len(accepted):
+            self.said.emit("Nothing is accepted: nothing is predicted there, or it is painted already.")
+            return
+        try:
+            mark_accepted(labels, accepted)
+        except Problem as problem:
+            show_warning(f"What you accepted is painted, but counts as painted by hand: {problem}")
+        self._accepted = accepted
+        self.said.emit(f"{len(accepted):,} pixels are accepted into {labels.name}.")
 
-    def _under_brush(self, labels: Labels, event: Any) -> Generator[None, None, int]:
-        """Accept what the brush goes over; return how many pixels."""
+    def _under_brush(self, labels: Labels, event: Any) -> Generator[None, None, np.ndarray]:
+        """Accept what the brush goes over; return its voxels (N, 3)."""
         last = self._voxel(labels, event)
-        accepted = self._copy(labels, _brushed(labels, last, last))
+        accepted = [self._copy(labels, _brushed(labels, last, last))]
         yield
         while event.type == "mouse_move":
             here = self._voxel(labels, event)
-            accepted += self._copy(labels, _brushed(labels, last, here))
+            accepted.append(self._copy(labels, _brushed(labels, last, here)))
             last = here
             yield
-        return accepted
+        return np.concatenate(accepted)
 
-    def _in_rectangle(self, labels: Labels, event: Any) -> Generator[None, None, int | None]:
-        """Draw a rectangle, then accept what is in it; return how many pixels, None if it is too large."""
+    def _in_rectangle(self, labels: Labels, event: Any) -> Generator[None, None, np.ndarray | None]:
+        """Draw a rectangle, then accept what is in it; return its voxels (N, 3), None if it is too large."""
         first, corner = self._voxel(labels, event), event.pos[::-1]
         viewer = getattr(self._viewer, "__wrapped__", self._viewer)  # not napari's proxy, which hides the frame
         frame = viewer.canvas.overlays._zoom_box  # that of napari's own Alt and drag
@@ -193,10 +208,10 @@ class Accept(QWidget):
         """Return the voxel of labels under the mouse: (3,), integer."""
         return np.floor(voxel_at(self._viewer, labels, np.array(event.position)) + 0.5).astype(int)
 
-    def _copy(self, labels: Labels, voxels: np.ndarray) -> int:
-        """Copy what is predicted at voxels of labels where nothing is painted; return at how many."""
+    def _copy(self, labels: Labels, voxels: np.ndarray) -> np.ndarray:
+        """Copy what is predicted at voxels (N, 3) of labels where nothing is painted; return those."""
         if not len(voxels):
-            return 0
+            return voxels
         low, high = voxels.min(0), voxels.max(0) + 1
         box = tuple(slice(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True))
         unpainted = voxels[np.asarray(labels.data[box])[tuple((voxels - low).T)] == 0]
@@ -204,7 +219,7 @@ class Accept(QWidget):
         new, values = unpainted[said != 0], said[said != 0]
         if len(new):
             labels.data_setitem(tuple(new.T), values)
-        return len(new)
+        return new
 
 
 def _voxels(low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ class Curve(QWidget):
 
         self._empty = QLabel(
             "The curve appears here while it learns. A score can be trusted from about "
-            f"{_ENOUGH:,.0f} painted pixels on; a part of them is held out for it.",
+            f"{_ENOUGH:,.0f} pixels painted by hand on; a part of them is held out for it.",
             alignment=Qt.AlignmentFlag.AlignCenter,
         )
         self._empty.setWordWrap(True)

@@ -1,4 +1,4 @@
-"""Painting over a prediction that says another class is a correction: it is remembered with the labels."""
+"""What is painted over a prediction that says another class, or copied from one, is remembered with the labels."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.notifications import show_warning
 
-from napari_unet.corrections import CORRECTED, create_marks, open_marks
 from napari_unet.disk import disk_problems
+from napari_unet.marks import ACCEPTED, CORRECTED, create_marks, open_marks
 from napari_unet.problem import Problem
 from napari_unet.widgets.handover import whole
 from napari_unet.widgets.predictions import predicted
@@ -53,27 +53,51 @@ def _voxels(step: Iterable[Any], shape: tuple[int, ...]) -> np.ndarray:
     return np.transpose(np.unravel_index(np.unique(np.concatenate(numbers)), shape))
 
 
+def mark_accepted(layer: Labels, voxels: np.ndarray) -> None:
+    """Mark voxels (N, 3) of `layer`, one of `strokes`, as copied from a prediction, with the labels that they have now.
+
+    Raises
+    ------
+    Problem
+        If the disk is full or cannot be written.
+    """
+    _set(layer, ACCEPTED, voxels, _values(layer, voxels), np.ones(len(voxels), bool))
+
+
 def _mark(viewer: Viewer, layer: Labels, voxels: np.ndarray) -> None:
-    """Mark those voxels that were painted just now where a prediction says another class, and only those.
+    """Mark those voxels that were painted just now where a prediction says another class, and only those."""
+    values, said = _values(layer, voxels), predicted(viewer, layer, voxels)
+    _set(layer, CORRECTED, voxels, values, (said != 0) & (values != 0) & (values != said))
+    _set(layer, ACCEPTED, voxels, values, np.zeros(len(voxels), bool))  # accepting marks what it paints afterwards
+
+
+def _values(layer: Labels, voxels: np.ndarray) -> np.ndarray:
+    box, there = _box(voxels)
+    return np.asarray(layer.data[box])[there]
+
+
+def _box(voxels: np.ndarray) -> tuple[tuple[slice, ...], tuple[np.ndarray, ...]]:
+    """Return the box around voxels (N, 3), and where they are in it."""
+    low, high = voxels.min(0), voxels.max(0) + 1
+    return tuple(slice(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True)), tuple((voxels - low).T)
+
+
+def _set(layer: Labels, kind: str, voxels: np.ndarray, values: np.ndarray, these: np.ndarray) -> None:
+    """Mark `these` (N,) of the voxels (N, 3), and no other of them, with the labels that they have now.
 
     Marks of other labels stay: an undo may bring these back.
     """
-    low, high = voxels.min(0), voxels.max(0) + 1
-    box = tuple(slice(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True))
-    there = tuple((voxels - low).T)
-    values = np.asarray(layer.data[box])[there]
-    said = predicted(viewer, layer, voxels)
-    corrects = (said != 0) & (values != 0) & (values != said)
+    box, there = _box(voxels)
     path = path_of(layer)
     with disk_problems(path):
-        marks = open_marks(path)
+        marks = open_marks(path, kind)
         if marks is None:
-            if not corrects.any():
+            if not these.any():
                 return
-            with whole(path / CORRECTED) as beside:
+            with whole(path / kind) as beside:
                 create_marks(beside, layer.data)
-            marks = open_marks(path)
+            marks = open_marks(path, kind)
             assert marks is not None
         block = np.asarray(marks[box])
-        block[there] = np.where(corrects, values, np.where(block[there] == values, 0, block[there]))
+        block[there] = np.where(these, values, np.where(block[there] == values, 0, block[there]))
         marks[box] = block

@@ -22,6 +22,7 @@ from napari_unet.widgets.panel import OPEN_FIRST, Panel
 from napari_unet.widgets.place import InView, show_part
 from napari_unet.widgets.prepare import Prepared
 from napari_unet.widgets.rows import Sentences
+from napari_unet.words import duration
 
 KEY = "N"
 NAME = "U-Net next place"
@@ -183,8 +184,9 @@ class NextPlace(QWidget):
 
     def _on_found(self, event: Event) -> None:
         match event:
-            case Progress(done, total):
-                self._say(f"Looking for places: {done} of {total} views ...")
+            case Progress(done, total, _, seconds_left):
+                left = f", {duration(seconds_left)} left" if seconds_left is not None else " ..."
+                self._say(f"Looking for places: {done} of {total} views{left}")
             case Suggested():
                 self._places.append(event)
             case Finished(_, detail):

@@ -105,12 +105,14 @@ def show_section(viewer: Viewer, layer: Layer, z: int) -> None:
 
 
 def show_part(viewer: Viewer, layer: Layer, part: InView) -> None:
-    """Put a part of a section of `layer` into the middle of the view, if that shows sections.
+    """Put a part of a section of `layer` into the middle of the view, which leaves 3-D for it.
 
-    The zoom changes only where the part would not fit, or would be less than a sixth of the view.
+    Nothing moves where the view shows other axes than rows and columns. The zoom changes only where the part
+    would not fit, or would be less than a sixth of the view.
     """
-    dims, camera = viewer.dims, viewer.scene.camera
-    shown = list(dims.displayed)
+    dims = viewer.dims
+    dims.ndisplay = 2
+    camera, shown = viewer.scene.camera, list(dims.displayed)
     if sorted(shown) != [dims.ndim - 2, dims.ndim - 1]:
         return
     if layer.ndim > 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
@@ -12,6 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet.events import Finding
 from napari_unet.lint import Layer, Rules, findings
+from napari_unet.marks import ACCEPTED, marked
 from napari_unet.oddities import Seen, look
 from napari_unet.problem import Problem
 from napari_unet.volume import Volume
@@ -34,6 +36,7 @@ _Known = dict[int, tuple[_Stamp, Seen | None]]  # section: the stamp that it had
 class _Job:
     """Labels to read: of the sections in `stamps`, those that are not known with the same stamp."""
 
+    path: Path | None  # None if they are only in memory
     volume: Volume
     corner: tuple[int, int, int]
     stamps: dict[int, _Stamp]
@@ -110,9 +113,10 @@ class Proofreader(QObject):
         except Problem:  # the training will say it
             return None
         edits = {z: self._edits[layer.unique_id, z] for z in range(volume.shape[0])}
-        now = stamps(path_of(layer)) if is_strokes(layer) else edits
+        path = path_of(layer) if is_strokes(layer) else None
+        now = stamps(path) if path else edits
         known = self._known.get(layer.unique_id, {})
-        return _Job(volume, corner, {z: (self._rules.objects, stamp) for z, stamp in now.items()}, known)
+        return _Job(path, volume, corner, {z: (self._rules.objects, stamp) for z, stamp in now.items()}, known)
 
     def _done(self, outcome: tuple[dict[str, _Known], list[Finding]]) -> None:
         self._known, found = outcome
@@ -141,7 +145,12 @@ def _findings(
         for z, stamp in job.stamps.items():
             yield ""
             before = job.known.get(z)
-            here[z] = before if before and before[0] == stamp else (stamp, look(job.volume.section(z), rules.objects))
+            here[z] = before if before and before[0] == stamp else (stamp, _look(job, z, rules.objects))
         sections = {z: seen for z, (_, seen) in here.items() if seen}
         layers.append(Layer(sections, job.volume.shape[0], job.corner))
     return known, list(findings(layers, rules))
+
+
+def _look(job: _Job, z: int, objects: bool) -> Seen | None:
+    labels = job.volume.section(z)
+    return look(labels, objects, marked(job.path, ACCEPTED, z, labels) if job.path else None)

@@ -1,4 +1,4 @@
-"""Corrections: they count more, stay with their labels, and a training keeps and repeats them."""
+"""Corrections count more, what is accepted judges nothing; both stay with their labels, and a training repeats them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from hypothesis.extra.numpy import arrays
 
 from napari_unet.card import MODEL_FILE
 from napari_unet.config import TrainConfig
-from napari_unet.corrections import CORRECTED, corrected, create_marks, open_marks
 from napari_unet.events import Joined, Notice
+from napari_unet.kept import labels_of
 from napari_unet.log import LOG
 from napari_unet.loop import CHECKPOINT
+from napari_unet.marks import ACCEPTED, CORRECTED, create_marks, marked, open_marks
 from napari_unet.newzarr import create_stack
 from napari_unet.painted import Painted, Rules, read_painted
 from napari_unet.painting import CORRECTION, UNCOUNTED, Meaning, loss_weights, targets
@@ -74,18 +75,18 @@ def test_a_pixel_is_corrected_while_its_label_is_that_of_the_mark(tmp_path: Path
     expected = np.zeros(SHAPE[1:], bool)
     expected[HERE[1:]] = before[HERE[1:]] > 0
     assert expected.any()
-    np.testing.assert_array_equal(corrected(path, 1, before), expected)
-    assert not corrected(path, 1, np.zeros_like(before)).any()
-    assert not corrected(path, 1, np.where(before, 3 - before, 0)).any()
-    assert not corrected(path, 0, before).any()
+    np.testing.assert_array_equal(marked(path, CORRECTED, 1, before), expected)
+    assert not marked(path, CORRECTED, 1, np.zeros_like(before)).any()
+    assert not marked(path, CORRECTED, 1, np.where(before, 3 - before, 0)).any()
+    assert not marked(path, CORRECTED, 0, before).any()
 
 
 def test_only_labels_in_a_zarr_have_corrections(image: Path, tmp_path: Path) -> None:
-    assert open_marks(image) is None
-    assert open_marks(paint(tmp_path / "labels.zarr", False, 1)) is None
+    assert open_marks(image, CORRECTED) is None
+    assert open_marks(paint(tmp_path / "labels.zarr", False, 1), CORRECTED) is None
     of_another_shape = paint(tmp_path / "other.zarr", False, 1)
     zarr.create_array(of_another_shape / CORRECTED, data=np.ones((3, 5, 5), np.uint8))
-    assert not corrected(of_another_shape, 1, np.ones(SHAPE[1:], np.uint8)).any()
+    assert not marked(of_another_shape, CORRECTED, 1, np.ones(SHAPE[1:], np.uint8)).any()
 
 
 def test_marks_that_cannot_be_read_are_a_problem(image: Path, tmp_path: Path) -> None:
@@ -109,13 +110,54 @@ def test_corrections_lie_where_their_labels_lie(image: Path, tmp_path: Path) -> 
 
 
 def test_without_corrections_all_is_as_before(image: Path, tmp_path: Path) -> None:
-    plain, marked = paint(tmp_path / "plain.zarr", False, 1), paint(tmp_path / "marked.zarr", True, 1)
-    (one,), (other,) = painted(image, plain).sections, painted(image, marked).sections
+    plain, corrected = paint(tmp_path / "plain.zarr", False, 1), paint(tmp_path / "corrected.zarr", True, 1)
+    (one,), (other,) = painted(image, plain).sections, painted(image, corrected).sections
     np.testing.assert_array_equal(one.learn, other.learn)
     np.testing.assert_array_equal(one.held, other.held)
     np.testing.assert_array_equal(other.weights, one.weights * np.where(other.corrected, np.float32(CORRECTION), 1))
     assert not one.corrected.any()
     assert painted(image, plain).corrected == 0
+
+
+def accept(path: Path, here=np.s_[:]) -> Path:
+    """Mark what is painted there as copied from a prediction."""
+    labels = zarr.open_array(path / "0")
+    create_marks(path / ACCEPTED, labels)[here] = labels[here]
+    return path
+
+
+def test_what_is_accepted_is_learned_and_judges_nothing(image: Path, tmp_path: Path) -> None:
+    plain, mixed = paint(tmp_path / "plain.zarr", False, 1), accept(paint(tmp_path / "mixed.zarr", False, 1), HERE)
+    (one,), (other,) = painted(image, plain).sections, painted(image, mixed).sections
+    expected = np.zeros(SHAPE[1:], bool)
+    expected[HERE[1:]] = one.labels[HERE[1:]] > 0
+    np.testing.assert_array_equal(other.accepted, expected)
+    assert (one.held != UNCOUNTED).any()
+    assert not (other.held != UNCOUNTED)[expected].any()
+    assert painted(image, mixed).accepted == (expected & (other.learn != UNCOUNTED)).sum() > 0
+    assert painted(image, plain).accepted == 0
+
+
+def test_of_what_is_accepted_everywhere_nothing_is_held_out(image: Path, tmp_path: Path) -> None:
+    """However much it is, a score of it would be a model's own praise."""
+    found = painted(image, accept(paint(tmp_path / "labels.zarr", False, 0, 1, 2)))
+    assert found.held == 0
+    assert not found.strips[image.resolve()]
+    assert found.learned == found.accepted == sum((section.labels > 0).sum() for section in found.sections)
+
+
+def test_a_strip_is_chosen_by_what_is_painted_by_hand(image: Path, tmp_path: Path) -> None:
+    """Where much is accepted at one side, the other is held out."""
+    path = paint(tmp_path / "labels.zarr", False, 1)
+    (strip,) = painted(image, path).strips[image.resolve()].values()
+    inside = strip.mask(SHAPE[1:])
+    accept(path, np.s_[1])
+    marks = zarr.open_array(path / ACCEPTED)
+    marks[1] = np.where(inside, marks[1], 0)
+    found = painted(image, path)
+    (other,) = found.strips[image.resolve()].values()
+    assert other != strip
+    assert found.held > 0
 
 
 # ---- trainings
@@ -176,3 +218,20 @@ def test_corrections_join_and_are_repeated(image: Path, tmp_path: Path) -> None:
     zarr.open_array(more / CORRECTED)[:] = 0
     list(train(again))
     assert weights(again) == weights(config)
+
+
+def test_a_training_says_how_much_is_accepted_keeps_it_and_tells_others_apart(image: Path, tmp_path: Path) -> None:
+    labels = accept(paint(tmp_path / "labels.zarr", False, 1), HERE)
+    config = config_of(image, labels, tmp_path / "run")
+    told = first_notice(config)
+    count = painted(image, labels).accepted
+    assert f"Accepted from a result: {count:,}; they are learned, and no score is taken of them." in told
+    (kept,) = painted(image, labels_of(config.out, 0)).sections
+    np.testing.assert_array_equal(kept.accepted, painted(image, labels).sections[0].accepted)
+    assert kept.accepted.any()
+
+    begun = config_of(image, labels, tmp_path / "begun")
+    list(train(begun, lambda: True))
+    zarr.open_array(labels / ACCEPTED)[:] = 0
+    with pytest.raises(Problem, match=r"changed since .* was begun \(pair 1, section 1\)"):
+        list(train(begun))

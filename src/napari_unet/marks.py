@@ -1,12 +1,13 @@
-"""Which painted pixels correct a prediction: kept beside the labels, in their folder.
+"""How pixels of labels came to be painted: marks that are kept beside the labels, in their folder.
 
 ::
 
     NAME.zarr/
       0/            the labels
       corrected/    of the same shape: the label that was painted where a prediction in view said another class
+      accepted/     of the same shape: the label that was copied from a prediction
 
-A pixel is corrected as long as its label is the one that is kept there. So undo and the eraser take the mark back
+A pixel is marked as long as its label is the one that is kept there. So undo and the eraser take the mark back
 without knowing of it, redo brings it back, and a kill between the two writes leaves labels that are just not marked.
 """
 
@@ -20,16 +21,18 @@ import zarr
 from napari_unet.newzarr import create_level
 from napari_unet.omezarr import is_zarr, open_array
 
-CORRECTED = "corrected"
+CORRECTED, ACCEPTED = "corrected", "accepted"
+KINDS = CORRECTED, ACCEPTED
 
 
-def corrected(labels: Path, z: int, section: np.ndarray) -> np.ndarray:
-    """Return which pixels of a section of labels correct a prediction.
+def marked(labels: Path, kind: str, z: int, section: np.ndarray) -> np.ndarray:
+    """Return which pixels of a section of labels are marked.
 
     Parameters
     ----------
     labels : Path
-        Where the labels are; only those in a Zarr have corrections.
+        Where the labels are; only those in a Zarr have marks.
+    kind : {"corrected", "accepted"}
     z : int
         The number of the section in them.
     section : ndarray, shape (Y, X), integer
@@ -44,21 +47,21 @@ def corrected(labels: Path, z: int, section: np.ndarray) -> np.ndarray:
     Problem
         If the marks cannot be read.
     """
-    marks = open_marks(labels)
+    marks = open_marks(labels, kind)
     if marks is None or marks.shape[1:] != section.shape or not z < marks.shape[0]:
         return np.zeros(section.shape, bool)
     return (section != 0) & (np.asarray(marks[z]) == section)
 
 
-def open_marks(labels: Path) -> zarr.Array | None:
-    """Return the marks that are kept with labels, to be written too; None if there are none.
+def open_marks(labels: Path, kind: str) -> zarr.Array | None:
+    """Return the marks of a kind that are kept with labels, to be written too; None if there are none.
 
     Raises
     ------
     Problem
         If they cannot be read.
     """
-    folder = labels / CORRECTED
+    folder = labels / kind
     return open_array(folder, "r+") if is_zarr(folder) else None
 
 
