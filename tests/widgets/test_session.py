@@ -23,7 +23,8 @@ from napari_unet.widgets.train import TrainPanel
 
 from .session import PICTURES, SECTION, Session
 
-STEPS = 120 if PICTURES else 12
+SETTINGS = {"steps": 120} if PICTURES else {"steps": 12, "crop": 80}  # small crops are swift
+STEPS = SETTINGS["steps"]
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_from_strokes_to_a_segmented_stack(session, tmp_path, caplog):
     assert min(np.bincount(painted.ravel(), minlength=3)[1:]) > 300
     session.picture("strokes")
 
-    session.set_advanced(panel, steps=STEPS)
+    session.set_advanced(panel, **SETTINGS)
     job = session.train(panel)
     preview = session.layer("U-Net training preview")
     assert set(np.unique(preview.data)) == {1, 2}
