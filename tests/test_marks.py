@@ -18,7 +18,7 @@ from napari_unet.events import Joined, Notice
 from napari_unet.kept import labels_of
 from napari_unet.log import LOG
 from napari_unet.loop import CHECKPOINT
-from napari_unet.marks import ACCEPTED, CORRECTED, create_marks, marked, open_marks
+from napari_unet.marks import ACCEPTED, BY_HAND, CORRECTED, create_marks, marked, open_marks
 from napari_unet.newzarr import create_stack
 from napari_unet.painted import Painted, Rules, read_painted
 from napari_unet.painting import CORRECTION, UNCOUNTED, Meaning, loss_weights, targets
@@ -136,6 +136,15 @@ def test_what_is_accepted_is_learned_and_judges_nothing(image: Path, tmp_path: P
     assert not (other.held != UNCOUNTED)[expected].any()
     assert painted(image, mixed).accepted == (expected & (other.learn != UNCOUNTED)).sum() > 0
     assert painted(image, plain).accepted == 0
+
+
+def test_what_is_painted_by_hand_where_the_same_was_accepted_judges_again(image: Path, tmp_path: Path) -> None:
+    path = accept(paint(tmp_path / "labels.zarr", False, 1))
+    labels = zarr.open_array(path / "0")
+    create_marks(path / BY_HAND, labels)[1, :10] = labels[1, :10]
+    (found,) = painted(image, path).sections
+    assert not found.accepted[:10].any()
+    np.testing.assert_array_equal(found.accepted[10:], found.labels[10:] > 0)
 
 
 def test_of_what_is_accepted_everywhere_nothing_is_held_out(image: Path, tmp_path: Path) -> None:

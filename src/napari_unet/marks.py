@@ -6,9 +6,11 @@
       0/            the labels
       corrected/    of the same shape: the label that was painted where a prediction in view said another class
       accepted/     of the same shape: the label that was copied from a prediction
+      by_hand/      of the same shape: the label that was painted by hand where the same one had been copied before
 
 A pixel is marked as long as its label is the one that is kept there. So undo and the eraser take the mark back
-without knowing of it, redo brings it back, and a kill between the two writes leaves labels that are just not marked.
+without knowing of it, and redo brings it back. What is accepted is marked before it is painted, so that a kill between
+the two writes leaves no pixel that judges the model which it came from; a correction is marked afterwards.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ import zarr
 from napari_unet.newzarr import create_level
 from napari_unet.omezarr import is_zarr, open_array
 
-CORRECTED, ACCEPTED = "corrected", "accepted"
-KINDS = CORRECTED, ACCEPTED
+CORRECTED, ACCEPTED, BY_HAND = "corrected", "accepted", "by_hand"
+KINDS = CORRECTED, ACCEPTED  # what a training looks at
 
 
 def marked(labels: Path, kind: str, z: int, section: np.ndarray) -> np.ndarray:
@@ -47,6 +49,11 @@ def marked(labels: Path, kind: str, z: int, section: np.ndarray) -> np.ndarray:
     Problem
         If the marks cannot be read.
     """
+    here = _is(labels, kind, z, section)
+    return here & ~_is(labels, BY_HAND, z, section) if kind == ACCEPTED and here.any() else here
+
+
+def _is(labels: Path, kind: str, z: int, section: np.ndarray) -> np.ndarray:
     marks = open_marks(labels, kind)
     if marks is None or marks.shape[1:] != section.shape or not z < marks.shape[0]:
         return np.zeros(section.shape, bool)

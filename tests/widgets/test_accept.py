@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import zarr
+from napari.layers import Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
 from napari_unet.classes import PixelClass
 from napari_unet.marks import ACCEPTED, CORRECTED, marked
+from napari_unet.problem import Problem
 from napari_unet.requests import Join
 from napari_unet.widgets import accept
 from napari_unet.widgets.labelschoice import LabelsChoice
@@ -101,6 +103,7 @@ def test_the_brush_accepts_what_it_goes_over_and_one_undo_takes_it_back(scene) -
     assert not scene.marked(ACCEPTED).any()
     driver.wait(lambda: said(scene.panel) == "What was accepted last is taken back.", 5)
     driver.press("Ctrl+Shift+Z")
+    driver.wait(lambda: said(scene.panel).endswith(f"pixels are accepted into {labels.name}."), 5)
     np.testing.assert_array_equal(scene.painted(), found)
     np.testing.assert_array_equal(scene.marked(ACCEPTED), touched[Z])
     assert not scene.marked().any()
@@ -120,6 +123,55 @@ def test_what_is_painted_by_hand_where_something_was_accepted_and_undone_is_by_h
     assert (scene.painted()[Z][accepted] == 1).all()
     assert not scene.marked(ACCEPTED).any()
     assert not scene.marked().any()
+
+
+def test_undo_tells_what_was_accepted_from_what_was_painted_there_later(scene) -> None:
+    driver, labels = scene.driver, scene.labels
+    scene.predict()
+    driver.click(scene.button)
+    driver.stroke(labels, [(40, 40), (40, 60)])
+    accepted = scene.marked(ACCEPTED)
+    driver.click(scene.button)
+    labels.mode = "erase"
+    driver.stroke(labels, [(40, 45), (40, 50)])
+    labels.selected_label, labels.mode = 1, "paint"
+    driver.stroke(labels, [(40, 45), (40, 50)])
+    by_hand = accepted & ~scene.marked(ACCEPTED)
+    assert by_hand.any()
+    assert (scene.painted()[Z][by_hand] == 1).all()
+    for _ in range(2):
+        driver.press("Ctrl+Z")
+    np.testing.assert_array_equal(scene.marked(ACCEPTED), accepted)
+
+
+def test_what_is_accepted_is_marked_before_it_is_painted(scene, monkeypatch) -> None:
+    """Who reads or kills in the middle of a drag finds no pixel that looks as if painted by hand."""
+    seen = []
+    write = Labels.data_setitem
+
+    def look(labels, *given):
+        write(labels, *given)
+        seen.append(((scene.painted()[Z] > 0) & ~scene.marked(ACCEPTED)).sum())
+
+    monkeypatch.setattr(Labels, "data_setitem", look)
+    scene.predict()
+    scene.driver.click(scene.button)
+    scene.driver.stroke(scene.labels, [(40, 40), (40, 90)])
+    assert len(seen) > 2
+    assert not any(seen)
+    assert scene.marked(ACCEPTED).any()
+
+
+def test_what_cannot_be_marked_is_not_accepted(scene, monkeypatch, capsys) -> None:
+    def full(*_):
+        raise Problem("The disk is full.")
+
+    monkeypatch.setattr(accept, "mark_accepted", full)
+    scene.predict()
+    scene.driver.click(scene.button)
+    scene.driver.stroke(scene.labels, [(40, 40), (40, 60)])
+    assert capsys.readouterr().out.count("Nothing more is accepted. The disk is full.") == 1
+    assert not scene.painted().any()
 
 
 @pytest.mark.parametrize("scene", [{"scale": (9, 2, 1)}], indirect=True)

@@ -48,7 +48,8 @@ class Accept(QWidget):
         self._viewer, self._ticked = viewer, ticked
         self._labels: Labels | None = None  # what is copied into while the button is down
         self._before = ""  # the tool that was in hand before
-        self._accepted = np.empty((0, 3), int)  # the voxels of the last drag
+        self._accepted = np.empty((0, 3), int)  # the voxels of the last drag,
+        self._there = False  # and whether they are painted
         self._selected = ""  # the id of the layer that was selected at the last look
         self._button = QPushButton("Accept here", objectName="accept", checkable=True)
         self._button.toggled.connect(self._on_toggled)
@@ -100,9 +101,11 @@ class Accept(QWidget):
         if labels is not None and (active != labels or labels not in self._ticked()):
             self._button.setChecked(False)
         on = self._button.isChecked()
-        if on and labels is not None and len(self._accepted) and not labels.data[tuple(self._accepted[0])]:
-            self._accepted = self._accepted[:0]
-            self.said.emit("What was accepted last is taken back.")
+        if on and labels is not None and len(self._accepted):
+            there = bool(labels.data[tuple(self._accepted[0])])
+            if there != self._there:
+                self._there = there
+                self._say_accepted(labels)
         reason = "" if on else self._reason()  # a preview that comes late takes nothing out of the hand
         self._button.setEnabled(not reason)
         self._button.setToolTip(plain_tip(reason or _HOW))
@@ -160,19 +163,24 @@ class Accept(QWidget):
         if event.button != 1 or any(key != "Shift" for key in event.modifiers) or not predictions_in_view(self._viewer):
             return
         drag = self._in_rectangle if "Shift" in event.modifiers else self._under_brush
-        with labels.block_history():
-            accepted = yield from drag(labels, event)
+        with labels.events.paint.blocker(), labels.block_history():  # nobody paints by hand
+            try:
+                accepted = yield from drag(labels, event)
+            except Problem as problem:
+                show_warning(f"Nothing more is accepted. {problem}")
+                return
         if accepted is None:
             return
         if not len(accepted):
             self.said.emit("Nothing is accepted: nothing is predicted there, or it is painted already.")
             return
-        try:
-            mark_accepted(labels, accepted)
-        except Problem as problem:
-            show_warning(f"What you accepted is painted, but counts as painted by hand: {problem}")
-        self._accepted = accepted
-        self.said.emit(f"{len(accepted):,} pixels are accepted into {labels.name}.")
+        self._accepted, self._there = accepted, True
+        self._say_accepted(labels)
+
+    def _say_accepted(self, labels: Labels) -> None:
+        """Say that the last drag is accepted, or was taken back."""
+        done = f"{len(self._accepted):,} pixels are accepted into {labels.name}."
+        self.said.emit(done if self._there else "What was accepted last is taken back.")
 
     def _under_brush(self, labels: Labels, event: Any) -> Generator[None, None, np.ndarray]:
         """Accept what the brush goes over; return its voxels (N, 3)."""
@@ -218,6 +226,7 @@ class Accept(QWidget):
         said = predicted(self._viewer, labels, unpainted)
         new, values = unpainted[said != 0], said[said != 0]
         if len(new):
+            mark_accepted(labels, new, values)
             labels.data_setitem(tuple(new.T), values)
         return new
 

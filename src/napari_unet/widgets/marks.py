@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from napari.utils.notifications import show_warning
 
 from napari_unet.disk import disk_problems
-from napari_unet.marks import ACCEPTED, CORRECTED, create_marks, open_marks
+from napari_unet.marks import ACCEPTED, BY_HAND, CORRECTED, create_marks, open_marks
 from napari_unet.problem import Problem
 from napari_unet.widgets.handover import whole
 from napari_unet.widgets.predictions import predicted
@@ -53,27 +54,42 @@ def _voxels(step: Iterable[Any], shape: tuple[int, ...]) -> np.ndarray:
     return np.transpose(np.unravel_index(np.unique(np.concatenate(numbers)), shape))
 
 
-def mark_accepted(layer: Labels, voxels: np.ndarray) -> None:
-    """Mark voxels (N, 3) of `layer`, one of `strokes`, as copied from a prediction, with the labels that they have now.
+def mark_accepted(layer: Labels, voxels: np.ndarray, values: np.ndarray) -> None:
+    """Mark voxels (N, 3) of `layer`, one of `strokes`, that are going to get values (N,) copied from a prediction.
 
     Raises
     ------
     Problem
         If the disk is full or cannot be written.
     """
-    _set(layer, ACCEPTED, voxels, _values(layer, voxels), np.ones(len(voxels), bool))
+    no = np.zeros(len(voxels), bool)
+    _set(layer, ACCEPTED, voxels, values, ~no)
+    for kind in (CORRECTED, BY_HAND):
+        _set(layer, kind, voxels, values, no)
+
+
+def taken_back(layer: Labels, step: Iterable[Any]) -> None:
+    """Forget what was painted by hand in a step of napari's undo history: what comes back may have been accepted."""
+    with contextlib.suppress(Problem):  # it just judges no model then
+        voxels = _voxels(step, layer.data.shape)
+        marks = open_marks(path_of(layer), BY_HAND)
+        if marks is not None:
+            _set(layer, BY_HAND, voxels, _at(marks, voxels), np.zeros(len(voxels), bool))
 
 
 def _mark(viewer: Viewer, layer: Labels, voxels: np.ndarray) -> None:
     """Mark those voxels that were painted just now where a prediction says another class, and only those."""
-    values, said = _values(layer, voxels), predicted(viewer, layer, voxels)
+    values, said = _at(layer.data, voxels), predicted(viewer, layer, voxels)
     _set(layer, CORRECTED, voxels, values, (said != 0) & (values != 0) & (values != said))
-    _set(layer, ACCEPTED, voxels, values, np.zeros(len(voxels), bool))  # accepting marks what it paints afterwards
+    copied = open_marks(path_of(layer), ACCEPTED)
+    if copied is not None:
+        _set(layer, BY_HAND, voxels, values, (values != 0) & (_at(copied, voxels) == values))
 
 
-def _values(layer: Labels, voxels: np.ndarray) -> np.ndarray:
+def _at(array: Any, voxels: np.ndarray) -> np.ndarray:
+    """Return the values of a 3-D array at voxels (N, 3)."""
     box, there = _box(voxels)
-    return np.asarray(layer.data[box])[there]
+    return np.asarray(array[box])[there]
 
 
 def _box(voxels: np.ndarray) -> tuple[tuple[slice, ...], tuple[np.ndarray, ...]]:
@@ -83,7 +99,7 @@ def _box(voxels: np.ndarray) -> tuple[tuple[slice, ...], tuple[np.ndarray, ...]]
 
 
 def _set(layer: Labels, kind: str, voxels: np.ndarray, values: np.ndarray, these: np.ndarray) -> None:
-    """Mark `these` (N,) of the voxels (N, 3), and no other of them, with the labels that they have now.
+    """Mark `these` (N,) of the voxels (N, 3), and no other of them, with the values (N,) of their labels.
 
     Marks of other labels stay: an undo may bring these back.
     """

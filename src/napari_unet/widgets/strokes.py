@@ -25,7 +25,7 @@ from napari.layers import Image, Labels, Layer
 from napari_unet.classes import PixelClass
 from napari_unet.disk import disk_problems
 from napari_unet.library import free
-from napari_unet.marks import KINDS
+from napari_unet.marks import BY_HAND, KINDS
 from napari_unet.newzarr import create_stack, label_colors
 from napari_unet.omezarr import is_zarr, metadata, ome, open_array
 from napari_unet.problem import Problem
@@ -125,7 +125,7 @@ def stamps(path: Path) -> dict[int, int]:
 
 def chunk_files(path: Path) -> Iterator[Path]:
     """Yield the files of labels in `path`, and of their marks, that hold something."""
-    for z in chain.from_iterable(_folders(path / array / "c") for array in ("0", *KINDS)):
+    for z in chain.from_iterable(_folders(path / array / "c") for array in ("0", *KINDS, BY_HAND)):
         for y in _folders(Path(z)):
             yield from (Path(file) for file in os.scandir(y) if file.name.isdigit())
 

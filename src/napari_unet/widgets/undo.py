@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_unet.widgets.marks import taken_back
 from napari_unet.widgets.place import show_section
+from napari_unet.widgets.strokes import is_strokes
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -35,6 +37,8 @@ def _jumping(viewer: Viewer, name: str):  # type: ignore[no-untyped-def]
         history = layer._undo_history if name == "undo" else layer._redo_history  # napari tells it nowhere else
         step = history[-1] if history else ()
         getattr(layer, name)()
+        if step and name == "undo" and is_strokes(layer):
+            taken_back(layer, step)
         if step:
             show_section(viewer, layer, _first_section(step))
 
