@@ -145,6 +145,20 @@ def test_strips_stay_while_more_is_painted(volume, data):
                 assert (distance_transform_edt(~counted(judged))[counted(learn)] > GAP).all()
 
 
+def test_a_strip_that_was_chosen_by_a_few_strokes_leaves_the_rest_of_the_section_to_learn() -> None:
+    """Painting begins in a corner: what is painted elsewhere later must not all lie in the strip."""
+    few = np.full((512, 512), UNCOUNTED, np.uint8)
+    few[90:115, 30:200], few[120:145, 30:200] = 0, 1
+    before = choose([3], [few], {})
+    for turned in (few, few[::-1], few.T, few[:, ::-1].T):
+        ((strip),) = choose([3], [turned], {}).values()
+        assert strip.stop - strip.start <= 0.15 * 512 + 1
+        assert strip.mask(few.shape)[counted(turned)].any()
+    ((learn, held),) = split([3], [whole((512, 512))], before)
+    assert counted(learn).mean() > 0.65
+    assert counted(held).mean() > 0.14
+
+
 def test_a_section_between_two_strips_is_learned_outside_both():
     upper, lower = np.full((2, 400, 300), UNCOUNTED, np.uint8)
     upper[:300], lower[100:] = whole((300, 300)), whole((300, 300), 1)

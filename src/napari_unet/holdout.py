@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -152,6 +153,17 @@ def _strip(targets: Sequence[np.ndarray]) -> Strip | None:
 
 
 def _at_both_ends(axis: int, along: np.ndarray) -> tuple[Strip, Strip]:
-    """Return the strips at the far end and the near end that hold about SHARE of the painted pixels."""
-    far, near = (int(np.searchsorted(np.cumsum(counts), SHARE * along.sum())) + 1 for counts in (along[::-1], along))
-    return Strip(axis, len(along) - far, len(along)), Strip(axis, 0, near)
+    """Return the strips at the far end and the near end that hold about SHARE of the painted pixels.
+
+    Each is no broader than SHARE of the section, unless they are: the rest may be painted later, to be learned.
+    """
+    far, near = (_end(counts) for counts in (along[::-1], along))
+    size = len(along)
+    return Strip(axis, size - far[1], size - far[0]), Strip(axis, *near)
+
+
+def _end(along: np.ndarray) -> tuple[int, int]:
+    """Return the first row, and that after the last, of the strip at the near end."""
+    stop = int(np.searchsorted(np.cumsum(along), SHARE * along.sum())) + 1
+    start = min(int(np.flatnonzero(along)[0]), stop - math.ceil(SHARE * len(along)))
+    return (start if start > GAP else 0), stop  # else the gap takes all that is left
