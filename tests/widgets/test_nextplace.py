@@ -159,3 +159,14 @@ def test_another_image_has_another_list(driver, fake, panel):
     driver.viewer.add_image(np.zeros(SHAPE, np.uint8), name="other")
     assert button(panel).text() == "Where next? (N)"
     assert panel.findChild(NextPlace).isVisible()
+
+
+def test_the_key_leaves_3d_also_where_the_mouse_has_not_moved(driver, fake, panel):
+    labels = driver.viewer.layers["strokes"]
+    driver.viewer.layers.selection.active = labels
+    driver.press("Ctrl+Y")
+    assert driver.viewer.dims.ndisplay == 3
+    driver.press("N")
+    driver.wait(lambda: "Reason 1." in why(panel), 20)
+    assert driver.viewer.dims.ndisplay == 2
+    assert driver.viewer.dims.current_step[0] == 3

@@ -209,8 +209,9 @@ class NextPlace(QWidget):
         assert image is not None
         self._shown += 1
         around = [corners(place.z, (place.y0, place.y1), (place.x0, place.x1))]
-        outline(viewer, image, "next place", NAME, around, "yellow", "transparent")
+        # First of all: napari cannot select a layer in 3-D before the mouse has moved there.
         show_part(viewer, image, InView(place.z, place.y0, place.y1, place.x0, place.x1))
+        outline(viewer, image, "next place", NAME, around, "yellow", "transparent")
         self._say(f"Place {self._shown} of {len(self._places)}, section {place.z}. {place.why}")
 
     def _say(self, text: str) -> None:
