@@ -85,6 +85,6 @@ def test_a_drawing_can_be_stopped(driver, fake):
     assert not examples.isEnabled()
     assert examples.toolTip() == "The other one is being drawn."
     driver.click(weights)
-    driver.wait(lambda: said(panel).endswith("The drawing of examples was stopped."), 5)
+    driver.wait(lambda: said(panel).endswith("The drawing was stopped."), 5)
     assert (weights.text(), weights.isEnabled(), examples.isEnabled()) == ("Show weights", True, True)
     assert WEIGHTS_NAME not in driver.viewer.layers

@@ -24,7 +24,7 @@ JobConfig = TrainConfig | SegmentConfig | CheckConfig | SuggestJob
 _NOUNS = {
     "train": "training",
     "segment": "segmentation",
-    "examples": "drawing of examples",
+    "examples": "drawing",
     "check": "check",
     "suggest": "search for places",
 }
