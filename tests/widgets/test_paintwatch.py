@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.layers._layer_actions import _duplicate_layer
 
 from napari_unet import disk
 from napari_unet.classes import PixelClass
@@ -144,3 +145,11 @@ def test_a_disk_that_does_not_keep_it_is_told(qtbot, labels, heard, monkeypatch)
 def test_a_window_has_one_watch(viewer) -> None:
     window = viewer.window._qt_window
     assert PaintWatch.of(window, viewer) is PaintWatch.of(window, viewer)
+
+
+def test_a_duplicate_that_shares_the_labels_on_disk_is_told(viewer, qtbot, labels, heard, capsys) -> None:
+    viewer.layers.selection = {labels}
+    _duplicate_layer(viewer.layers)
+    qtbot.waitUntil(lambda: "strokes copy is no copy" in capsys.readouterr().out, timeout=3000)
+    qtbot.wait(100)
+    assert "no copy" not in capsys.readouterr().out  # once

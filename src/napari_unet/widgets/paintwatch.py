@@ -17,9 +17,14 @@ from napari_unet.widgets.undo import jump_on_undo
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.layers import Labels
 
 _EVERY = 1000  # milliseconds
 _TRIES = 3  # to sync files while somebody erases others
+_TWICE = (
+    "{layer} is no copy: it shows the same labels on disk as {same}, so painting on one changes both. "
+    "To keep a copy, use File > Save Selected Layers."
+)
 _PATIENCE = 3  # looks after which a section is passed on though somebody goes on painting
 
 
@@ -57,12 +62,15 @@ class PaintWatch(QObject):
         return window.findChild(cls) or cls(viewer, window)
 
     def _look(self) -> None:
-        layers = {path_of(layer): layer for layer in self._viewer.layers if is_strokes(layer)}
-        for layer in layers.values():
+        layers: dict[Path, Labels] = {}
+        for layer in filter(is_strokes, self._viewer.layers):
+            same = layers.setdefault(path_of(layer), layer)
             if layer.unique_id not in self._known:
                 self._known.add(layer.unique_id)
                 jump_on_undo(self._viewer, layer)
                 mark_corrections(self._viewer, layer)
+                if same is not layer:
+                    show_warning(_TWICE.format(layer=layer.name, same=same.name))
         for gone in self._seen.keys() - layers:
             self._compare(gone)  # it may have been painted on just before it was removed
             del self._seen[gone], self._described[gone]
