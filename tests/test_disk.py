@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_unet.disk import disk_problem, disk_problems, lock, locked, sync, write_json, write_whole
+from napari_unet.disk import disk_problem, disk_problems, lock, locked, room, sync, write_json, write_whole
 from napari_unet.problem import Problem
 
 
@@ -186,3 +187,13 @@ def test_json_is_written_whole_and_readable(tmp_path: Path) -> None:
     assert json.loads(text) == {"a": [1, None]}
     assert text.endswith("\n")
     assert len(text.splitlines()) > 1
+
+
+def test_room_is_that_of_the_disk_also_for_a_folder_to_come(tmp_path, monkeypatch):
+    assert room(tmp_path / "a" / "b") == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
+
+    def refuse(path):
+        raise OSError("not supported")
+
+    monkeypatch.setattr(shutil, "disk_usage", refuse)
+    assert room(tmp_path) is None

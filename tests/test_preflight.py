@@ -103,20 +103,6 @@ def test_a_disk_that_does_not_tell_is_no_trouble(
     assert told(stack(tissue), tmp_path)[0].endswith("The result takes at most 1.5 MB.")
 
 
-@pytest.mark.parametrize(
-    ("count", "words"),
-    [
-        (999_999, "less than 1 MB"),
-        (1_000_000, "1 MB"),
-        (3_355_443_200, "3.4 GB"),
-        (12_000_000, "12 MB"),
-        (2_500_000_000_000, "2.5 TB"),
-    ],
-)
-def test_bytes_in_words(count: int, words: str) -> None:
-    assert preflight._bytes(count) == words
-
-
 # ---- pixel size
 
 

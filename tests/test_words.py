@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet.events import Compared
-from napari_unet.words import counted, duration, for_window, sections, verdict
+from napari_unet.words import counted, duration, for_window, sections, size, verdict
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,20 @@ def test_a_duration_is_right_to_the_second_or_minute(seconds):
 )
 def test_a_number_of_things(number, words):
     assert counted(number, "section") == words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (999_999, "less than 1 MB"),
+        (1_000_000, "1 MB"),
+        (3_355_443_200, "3.4 GB"),
+        (12_000_000, "12 MB"),
+        (2_500_000_000_000, "2.5 TB"),
+    ],
+)
+def test_bytes_in_words(count, words):
+    assert size(count) == words
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -118,6 +119,15 @@ def disk_problems(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise disk_problem(path, error) from error
+
+
+def room(folder: Path) -> int | None:
+    """Return how many bytes are free on the disk that `folder` is or will be on, None if it does not tell."""
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    try:
+        return shutil.disk_usage(there).free
+    except OSError:  # as some network disks
+        return None
 
 
 def disk_problem(path: Path, error: OSError, kept: str = "") -> Problem:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from scipy import ndimage
 from napari_unet import omezarr, words
 from napari_unet.card import Card, bundled
 from napari_unet.config import SegmentConfig
+from napari_unet.disk import room
 from napari_unet.events import Notice
 from napari_unet.grey import measure
 from napari_unet.layout import CHUNK, Layout
@@ -167,20 +167,19 @@ def _size(config: SegmentConfig, image: Volume, layout: Layout) -> Notice:
     """Say how much there is to do, and whether the disk has room for the result."""
     depth, height, width = layout.shape
     stack = f"{words.counted(depth, 'section')} of {height} x {width} pixels"
-    size = _bytes(depth * height * width * image.dtype.itemsize)
+    size = words.size(depth * height * width * image.dtype.itemsize)
     chunks = depth * math.ceil(height / CHUNK) * math.ceil(width / CHUNK)
     what = f"{stack} ({size}), {words.counted(chunks, 'chunk')}."
     most = max(needed(layout), 10**6)  # metadata and log included
-    try:
-        free = shutil.disk_usage(config.out).free
-    except OSError:  # some network disks do not tell
-        return Notice(f"{what} The result takes at most {_bytes(most)}.")
+    free = room(config.out)
+    if free is None:
+        return Notice(f"{what} The result takes at most {words.size(most)}.")
     if most <= free:
-        return Notice(f"{what} The result takes at most {_bytes(most)}; {_bytes(free)} are free.")
+        return Notice(f"{what} The result takes at most {words.size(most)}; {words.size(free)} are free.")
     remedy = "Free some space, or segment without probabilities" if layout.probabilities else "Free some space"
     return Notice(
-        f"{what} The disk may get full: the result takes up to {_bytes(most)}, less where it can be compressed, and "
-        f"{_bytes(free)} are free. {remedy}; when a disk is full, what is finished is kept."
+        f"{what} The disk may get full: the result takes up to {words.size(most)}, less where it can be compressed, "
+        f"and {words.size(free)} are free. {remedy}; when a disk is full, what is finished is kept."
     )
 
 
@@ -236,12 +235,3 @@ def _levels(path: Path) -> list[tuple[Path, float]]:
         for level, step in zip(image.levels, steps, strict=True)
         if {"Y", "X"} <= step.keys()
     ]
-
-
-def _bytes(count: int) -> str:
-    """Return a number of bytes in words, such as "3.4 GB"."""
-    for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB")):
-        if count >= unit:
-            number = f"{count / unit:,.{int(count < 10 * unit)}f}"
-            return f"{number.removesuffix('.0')} {name}"
-    return "less than 1 MB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,6 +52,11 @@ class Volume:
         """What `section` returns: native byte order, uint8 for bool."""
         dtype = np.dtype(self.array.dtype)
         return np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes its voxels take without compression."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def section(self, z: int, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """Return section `z`, or a box of it, as an array (Y, X) of its own, of `dtype`.

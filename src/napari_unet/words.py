@@ -25,6 +25,15 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def size(count: int) -> str:
+    """Return a number of bytes in words, such as "3.4 GB"."""
+    for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB")):
+        if count >= unit:
+            number = f"{count / unit:,.{int(count < 10 * unit)}f}"
+            return f"{number.removesuffix('.0')} {name}"
+    return "less than 1 MB"
+
+
 def listed(words: Sequence[str]) -> str:
     """Join words as a sentence does: "2, 3 and 7"."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

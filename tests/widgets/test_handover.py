@@ -220,6 +220,21 @@ def test_a_copy_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
     assert not (path / "rubbish").exists()
 
 
+def test_a_copy_that_has_no_room_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = {"free": 10**9}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(**usage))
+    path = end_of(copied(Image(STACK, name="cell"), tmp_path))[1]
+    usage["free"] = STACK.nbytes - 1
+    assert end_of(copied(Image(STACK, name="cell"), tmp_path))[1] == path  # it is there already
+    with pytest.raises(Problem, match=r"cell is in no file .* takes up to less than 1 MB, but the disk that holds"):
+        end_of(copied(Image(STACK + 1, name="cell"), tmp_path))
+    with pytest.raises(Problem, match=r"other library folder: File > Preferences > U-Net\.$"):
+        next(copied(Image(STACK, name="other"), tmp_path))
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

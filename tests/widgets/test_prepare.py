@@ -39,11 +39,13 @@ def test_a_file_that_holds_the_image_is_taken_as_it_is(tmp_path, home):
     assert not home.root.exists()
 
 
-def test_an_image_in_memory_is_copied_once_and_says_how_far_it_is(home):
+def test_an_image_in_memory_is_copied_once_and_says_how_far_it_is(home, monkeypatch):
+    monkeypatch.setattr("napari_unet.widgets.prepare.room", lambda _: 3_355_443_200)
     image = Image(PIXELS, name="stack")
     said, files = run(prepare(image, (), home))
-    assert said == ["Looking for the image on disk ..."] + [
-        f"Copying stack: {n} % ..." for n in (12, 25, 37, 50, 62, 75, 87, 100)
+    copying = "Copying stack, less than 1 MB (3.4 GB free)"
+    assert said == ["Looking for the image on disk ...", f"{copying} ..."] + [
+        f"{copying}: {n} % ..." for n in (12, 25, 37, 50, 62, 75, 87, 100)
     ]
     assert files.image.parent == home.copies
     np.testing.assert_array_equal(open_volume(files.image).array[:], PIXELS)
@@ -55,9 +57,13 @@ def test_an_image_in_memory_is_copied_once_and_says_how_far_it_is(home):
 def test_a_long_copy_says_the_time_left(home, monkeypatch):
     clock = SimpleNamespace(monotonic=iter(range(0, 1000, 30)).__next__)
     monkeypatch.setattr("napari_unet.widgets.prepare.time", clock)
+    monkeypatch.setattr("napari_unet.widgets.prepare.room", lambda _: None)
     said, _ = run(prepare(Image(PIXELS, name="stack"), (), home))
-    assert said[1:3] == ["Copying stack: 12 %, 3 min 30 s left ...", "Copying stack: 25 %, 3 min 00 s left ..."]
-    assert said[-1] == "Copying stack: 100 %, 0 s left ..."
+    assert said[2:4] == [
+        "Copying stack, less than 1 MB: 12 %, 3 min 30 s left ...",
+        "Copying stack, less than 1 MB: 25 %, 3 min 00 s left ...",
+    ]
+    assert said[-1] == "Copying stack, less than 1 MB: 100 %, 0 s left ..."
 
 
 def test_labels_in_memory_are_saved_and_those_on_disk_are_not(home):

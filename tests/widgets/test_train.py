@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import dask.array as da
 import numpy as np
@@ -115,6 +116,26 @@ def test_labels_in_memory_are_moved_to_disk_and_painted_on_there(driver, fake, h
     assert job.image == image
     assert np.array_equal(open_volume(job.config.inputs[0]).section(3), image.data[3])
     assert open_volume(job.config.inputs[0]).voxel_size == (40, 4, 4)
+
+
+def test_a_lazy_image_that_the_disk_cannot_hold_is_refused_before_it_is_read(driver, fake, home, monkeypatch):
+    read = []
+
+    def section(block_info):
+        read.append(block_info)
+        return np.zeros((1, *SHAPE[1:]), np.uint8)
+
+    lazy = da.map_blocks(section, chunks=((1,) * 4, (96,), (128,)), dtype=np.uint8)
+    driver.viewer.add_image(lazy, name="lazy", contrast_limits=(0, 255))
+    driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
+    panel = panel_of(driver, "Train")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=20_000))
+    read.clear()
+    driver.click(_button(panel, "train"))
+    driver.wait(lambda: said(panel).startswith("lazy is in no file that another process can open"), 10)
+    assert not read
+    assert not fake.asked(Begin)
+    assert not home.copies.exists()
 
 
 def test_labels_that_are_only_in_memory_are_named_and_kept_on_disk_at_a_press(driver, fake, home):

@@ -15,7 +15,7 @@ import zarr
 from napari.layers import Image, Labels, Layer
 from zarr.storage import LocalStore
 
-from napari_unet.disk import disk_problems, lock, sync
+from napari_unet.disk import disk_problems, lock, room, sync
 from napari_unet.library import file_name
 from napari_unet.newzarr import create_stack
 from napari_unet.omezarr import is_zarr
@@ -24,6 +24,7 @@ from napari_unet.problem import Problem
 from napari_unet.reader import OURS
 from napari_unet.volume import View, Volume, open_volume
 from napari_unet.widgets.place import voxel_size
+from napari_unet.words import size
 
 CHUNK = 1024
 _BLOCK = 64  # side of a compared block, in pixels
@@ -114,16 +115,19 @@ def copied(layer: Layer, folder: Path) -> Sections:
     Raises
     ------
     Problem
-        As `volume_of`; if a section cannot be read, the disk is full, or another thread is making the same copy.
+        As `volume_of`; if a section cannot be read, the disk has no room, or another thread is making the same copy.
     """
     volume = volume_of(layer)
     depth = volume.shape[0]
+    if not any(folder.glob(f"{file_name(layer.name)}-*.zarr")):  # else a copy may be there already
+        _refuse_without_room(volume, folder)
     digest = _digest(volume)
     for z in range(depth):
         digest.update(_bytes(volume, z))
         yield z + 1, 2 * depth
     path = folder / f"{file_name(layer.name)}-{digest.hexdigest()[:12]}.zarr"
     if not path.exists():
+        _refuse_without_room(volume, folder)
         with whole(path) as beside:
             array = _created(beside, volume)
             for z in range(depth):
@@ -191,6 +195,17 @@ def candidates(layer: Layer) -> Iterator[Path]:
         yield folder
     if isinstance(array, np.memmap) and array.filename:
         yield Path(array.filename)
+
+
+def _refuse_without_room(volume: Volume, folder: Path) -> None:
+    """Raise a Problem if the disk cannot hold a copy of `volume`."""
+    free = room(folder)
+    if free is not None and free < volume.nbytes:
+        raise Problem(
+            f"{volume.name} is in no file that another process can open, so it has to be copied. That takes up to "
+            f"{size(volume.nbytes)}, but the disk that holds {folder} has {size(free)} free. Free some space, save the "
+            "stack on another disk and open that, or choose another library folder: File > Preferences > U-Net."
+        )
 
 
 def _holds(path: Path, volume: Volume, labels: bool, everywhere: bool) -> bool:

@@ -13,13 +13,14 @@ from napari.layers import Image, Labels
 
 from napari_unet.classes import PixelClass
 from napari_unet.config import SegmentConfig, TrainConfig
+from napari_unet.disk import room
 from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.volume import open_volume
 from napari_unet.widgets.alignment import corner_on, not_on
 from napari_unet.widgets.handover import Sections, copied, on_disk, section_copied, volume_of
 from napari_unet.widgets.strokes import is_strokes, moved_to_disk, path_of
-from napari_unet.words import duration
+from napari_unet.words import duration, size
 
 C = TypeVar("C", SegmentConfig, TrainConfig)
 _SOON = 2.0  # seconds; before, nobody can tell how long a copy takes
@@ -62,7 +63,7 @@ def prepare(
     there = on_disk(image)
     for layer in labels:
         _refuse_elsewhere(layer, image, there)
-    path = there or (yield from _in_words(copied(image, library.copies), f"Copying {image.name}"))
+    path = there or (yield from _copied(image, library.copies))
     files, moved = [], []
     for layer in labels:
         if is_strokes(layer):
@@ -164,6 +165,14 @@ def _refuse_elsewhere(layer: Labels, image: Image, there: Path | None) -> None:
     kept = tuple(a - b for a, b in zip(begins or (0, 0, 0), zero or (0, 0, 0), strict=True))
     if corner_on(layer, image) != kept:
         raise not_on(layer, image)
+
+
+def _copied(image: Image, folder: Path) -> Generator[str, None, Path]:
+    """Copy an image; before its first section is read, say how large it is and how much room there is."""
+    free = room(folder)
+    said = f"Copying {image.name}, {size(volume_of(image).nbytes)}" + ("" if free is None else f" ({size(free)} free)")
+    yield f"{said} ..."
+    return (yield from _in_words(copied(image, folder), said))
 
 
 def _in_words(sections: Sections, what: str) -> Generator[str, None, Path]:
