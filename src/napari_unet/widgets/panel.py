@@ -9,11 +9,9 @@ from napari.utils.notifications import show_info
 from pydantic import ValidationError
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import (
-    QDockWidget,
     QFrame,
     QGridLayout,
     QLabel,
-    QMainWindow,
     QPushButton,
     QScrollArea,
     QWidget,
@@ -24,6 +22,7 @@ from napari_unet.problem import Problem
 from napari_unet.reader import OURS
 from napari_unet.widgets.background import in_background
 from napari_unet.widgets.computeson import ComputesOn
+from napari_unet.widgets.docks import into_one_place
 from napari_unet.widgets.guard import Guard, main_window
 from napari_unet.widgets.handover import volume_of
 from napari_unet.widgets.imagechoice import ImageChoice
@@ -153,7 +152,7 @@ class Panel(QScrollArea):
             self.jobs.warm()
             Guard.of(window, self.viewer, show_info)
             self.watch = PaintWatch.of(window, self.viewer)
-            _into_one_place(self, window)
+            into_one_place(self, window)
             self.attached()
             recovery = Recovery.of(window, self.viewer)
             recovery.record(self._name, self)
@@ -267,13 +266,3 @@ class Panel(QScrollArea):
             self._cancel()
         self._cancelling.setEnabled(False)
         self.say("Cancelling ...")
-
-
-def _into_one_place(panel: Panel, window: QMainWindow) -> None:
-    """Put the dock of a panel behind that of another one as a tab: together they would leave each other little room."""
-    docks = window.findChildren(QDockWidget)
-    mine = next((dock for dock in docks if dock.isAncestorOf(panel)), None)
-    others = [dock for dock in docks if dock is not mine and dock.findChild(Panel) and dock.isVisible()]
-    if mine is not None and others:
-        window.tabifyDockWidget(others[0], mine)
-        QTimer.singleShot(0, mine.raise_)

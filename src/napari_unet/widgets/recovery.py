@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
-from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMainWindow, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.library import when
 from napari_unet.problem import Problem
 from napari_unet.session import Left, died, dismiss, left_in
 from napari_unet.widgets.background import in_background
+from napari_unet.widgets.docks import dock_of
 from napari_unet.widgets.preferences import library_of
 from napari_unet.widgets.recall import bring_back, read_session
 from napari_unet.widgets.recorder import Recorder
@@ -90,7 +91,8 @@ class Recovery(QObject):
             else:
                 left.forget()
             self._say(said)
-            _bring_to_front(front)
+            if dock := dock_of(front):  # once other panels that were opened just now have been raised
+                QTimer.singleShot(0, dock.raise_)
 
         def failed(text: str) -> None:
             self._cancel = None
@@ -162,12 +164,3 @@ class RecoveryLine(QWidget):
         self._dismiss.setText(words)
         self._dismiss.setToolTip(tip)
         self.setVisible(bool(recovery.text))
-
-
-def _bring_to_front(widget: QWidget) -> None:
-    """Raise the dock of a widget, once other panels that were opened just now have been raised."""
-    above = widget.parentWidget()
-    while above is not None and not isinstance(above, QDockWidget):
-        above = above.parentWidget()
-    if above is not None:
-        QTimer.singleShot(0, above.raise_)
