@@ -43,6 +43,12 @@ def test_labels_that_do_not_lie_on_the_voxels_are_refused(place: dict[str, Any])
         corner_on(Labels(LABELS, name="mine", **place), Image(STACK, name="cell"))
 
 
+@pytest.mark.parametrize("corner", [(5, 0, 0), (0, -90, 0), (0, 0, 110)])
+def test_labels_beside_the_image_are_not_copied(corner: tuple[int, int, int]) -> None:
+    with pytest.raises(Problem, match="mine does not lie on the voxels of cell"):
+        corner_of_copy(Labels(LABELS, name="mine", translate=corner), Image(STACK, name="cell"))
+
+
 @pytest.mark.parametrize(
     ("layer", "what"),
     [

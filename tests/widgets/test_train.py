@@ -138,6 +138,21 @@ def test_a_lazy_image_that_the_disk_cannot_hold_is_refused_before_it_is_read(dri
     assert not home.copies.exists()
 
 
+def test_labels_in_memory_that_lie_elsewhere_are_refused_until_they_are_moved(driver, fake):
+    driver.viewer.add_image(_stack(), name="stack")
+    strokes = driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes", translate=(0, 0, 128))
+    panel = panel_of(driver, "Train")
+    for place in ({}, {"scale": (1, 2, 2)}, {"rotate": 5}, {"translate": (4, 0, 0)}):
+        for name, value in place.items():
+            setattr(strokes, name, value)
+        driver.wait(lambda: "strokes does not lie on the voxels of stack" in said(panel, "reason"), 5)
+        assert not _button(panel, "train").isEnabled()
+        for name, value in (("scale", (1, 1, 1)), ("rotate", 0), ("translate", (0, 0, 0))):
+            setattr(strokes, name, value)
+        driver.wait(lambda: not said(panel, "reason"), 5)
+        assert _button(panel, "train").isEnabled()
+
+
 def test_labels_that_are_only_in_memory_are_named_and_kept_on_disk_at_a_press(driver, fake, home):
     panel = _ready(driver)
     strokes = driver.viewer.layers["strokes"]

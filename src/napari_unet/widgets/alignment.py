@@ -20,7 +20,7 @@ def corner_of_copy(layer: Labels, image_layer: Image) -> tuple[int, int, int]:
     Raises
     ------
     Problem
-        If they are no labels of this image or do not lie on its voxels.
+        If they are no labels of this image or do not lie on its voxels, at least in part.
     """
     labels, image = volume_of(layer), volume_of(image_layer)
     if layer.multiscale:
@@ -33,7 +33,10 @@ def corner_of_copy(layer: Labels, image_layer: Image) -> tuple[int, int, int]:
             f"{layer.name} is {there} voxels large, but {image_layer.name} is {here}. "
             "Choose the image that the labels were painted on, or make new labels for this one."
         )
-    return corner_on(layer, image_layer)
+    corner = corner_on(layer, image_layer)
+    if any(abs(start) >= side for start, side in zip(corner, image.shape, strict=True)):
+        raise not_on(layer, image_layer)
+    return corner
 
 
 def corner_on(layer: Labels, image_layer: Image) -> tuple[int, int, int]:

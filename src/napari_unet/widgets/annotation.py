@@ -22,6 +22,8 @@ from napari_unet.widgets.zero import ZeroMeaning
 if TYPE_CHECKING:
     from napari_unet.library import Library
 
+_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")  # what tells where a layer lies
+
 
 class Annotation(QObject):
     """The ticked labels, what 0 means in them, and their classes.
@@ -112,6 +114,8 @@ class Annotation(QObject):
                 self._classes.set_classes(classes)
             for layer in self._labels.chosen():
                 layer.events.selected_label.connect(self._mark_class)
+                for name in _PLACE:
+                    layer.events[name].connect(self._on_moved)
         self.changed.emit()
 
     def _on_classes(self) -> None:
@@ -127,6 +131,10 @@ class Annotation(QObject):
     def _mark_class(self, event: Any) -> None:
         """Mark the class that napari's own controls chose to paint with."""
         self._classes.set_current(event.source.selected_label)
+
+    def _on_moved(self, _: Any) -> None:
+        """Look again whether the labels lie on the image."""
+        self.changed.emit()
 
     def _on_picked(self, value: int) -> None:
         viewer, chosen = self._panel.viewer, self._labels.chosen()
