@@ -227,6 +227,20 @@ def test_layers_may_be_removed_while_the_job_runs(session):
     assert session.results() == []
 
 
+def test_a_preview_of_an_image_that_was_removed_is_not_shown(session):
+    image = session.viewer.add_image(grey(), name="stack")
+    session.fake.does("wait")
+    session.press("preview")
+    session.begun()
+    session.viewer.layers.remove(image)
+    session.viewer.add_image(grey()[::-1], name="other")
+    session.fake.does("finish")
+    session.driver.wait(lambda: session.says().startswith("stack was closed, so its preview is not shown."), 10)
+    assert [layer.name for layer in session.viewer.layers] == ["other"]
+    session.press("preview")
+    session.driver.wait(lambda: "U-Net preview" in session.viewer.layers, 10)
+
+
 def test_what_the_widgets_show_is_what_is_asked(session, home):
     session.fake.does("finish")
     session.viewer.add_image(grey(), name="stack")

@@ -43,6 +43,7 @@ class SectionPreview(QObject):
         self._viewer = viewer
         self._job: Job | None = None
         self._place, self._name, self._called = (0, 0, 0), PREVIEW, ""
+        self._image = "", ""  # id and name of the image; no more of it: one that is removed leaves the memory
 
     @property
     def running(self) -> bool:
@@ -69,6 +70,7 @@ class SectionPreview(QObject):
         self._job = jobs.start("segment", config, "U-Net preview", image)
         self._place, self._name = (view.z, view.y0, view.x0), name
         self._called = called or name_of(config.model)
+        self._image = image.unique_id, image.name
         self._job.happened.connect(self._on_event)
         self.said.emit(f"Segmenting what is in view with {self._called} ...")
         self.changed.emit()
@@ -78,15 +80,23 @@ class SectionPreview(QObject):
         assert job is not None
         if isinstance(event, Failed):
             self.said.emit("The preview was stopped." if job.stopped else event.text)
-        elif isinstance(event, Finished) and job.image is not None:
-            result = open_result(job.config.out)
-            shown = np.asarray(result.classes[0][0])
-            hidden = hide_preview(self._viewer)  # it would shine through
-            layer = show_preview(self._viewer, job.image, shown, result.layout.classes, *self._place, name=self._name)
-            layer.visible = True  # it may have been hidden since the last one
-            more = f" {LIVE} is hidden now; its eye in the layer list shows it again." if LIVE in hidden else ""
-            self.said.emit(f"Previewed with {self._called}.{more}")
+        elif isinstance(event, Finished):
+            self.said.emit(self._show(job.config))
         self.changed.emit()
+
+    def _show(self, config: SegmentConfig) -> str:
+        """Show the preview over its image, if that is still there; return what to say of it."""
+        shown, called = self._image
+        image = next((layer for layer in self._viewer.layers if layer.unique_id == shown), None)
+        if image is None:
+            return f"{called} was closed, so its preview is not shown."
+        result = open_result(config.out)
+        pixels = np.asarray(result.classes[0][0])
+        hidden = hide_preview(self._viewer)  # it would shine through
+        layer = show_preview(self._viewer, image, pixels, result.layout.classes, *self._place, name=self._name)
+        layer.visible = True  # it may have been hidden since the last one
+        more = f" {LIVE} is hidden now; its eye in the layer list shows it again." if LIVE in hidden else ""
+        return f"Previewed with {self._called}.{more}"
 
 
 def region_of(view: InView, z: int) -> str:
