@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,16 @@ def test_channels_are_layers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(other.scale, [2, 4, 4])
     for level, step in enumerate((1, 2)):
         np.testing.assert_array_equal(other.data[level], 255 - STACK[:, ::step, ::step])
+
+
+@pytest.mark.parametrize(
+    ("active", "visible"),
+    [([False, True], [False, True, True]), ([False] * 3, [True] * 3), ([True, "no", False], [True, True, False])],
+)
+def test_channels_that_are_switched_off_are_hidden(tmp_path: Path, active: list[Any], visible: list[bool]) -> None:
+    omero = {"channels": [{"active": each} for each in active]}
+    write(tmp_path / "a.zarr", np.stack([STACK[0]] * 3), axes="cyx", omero=omero)
+    assert [layer.visible for layer in layers(tmp_path / "a.zarr")] == visible
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -309,6 +320,22 @@ def test_a_missing_level_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.zarr/zarr.json").write_text(json.dumps(described))
     with pytest.raises(Problem, match="gone"):
         read(str(tmp_path / "a.zarr"))
+
+
+def test_missing_levels_below_the_finest_are_left_out_and_told(tmp_path: Path, heard: list[str]) -> None:
+    write(tmp_path / "a.zarr", *(STACK[:, ::step, ::step] for step in (1, 2, 4, 8)))
+    shutil.rmtree(tmp_path / "a.zarr/1")
+    (layer,) = layers(tmp_path / "a.zarr")
+    assert [level.shape for level in layer.data] == [(3, 16, 24), (3, 4, 6), (3, 2, 3)]
+    assert heard == [
+        "a.zarr is shown without level 1, which cannot be read; zoomed out, it may be slow. "
+        "Copy the folder again from its source."
+    ]
+    shutil.rmtree(tmp_path / "a.zarr/2")
+    (tmp_path / "a.zarr/3/zarr.json").write_text("{")
+    (layer,) = layers(tmp_path / "a.zarr")
+    assert not layer.multiscale
+    assert "without levels 1, 2 and 3, which" in heard[-1]
 
 
 def test_labels_of_ours_can_be_painted_on(tmp_path: Path) -> None:

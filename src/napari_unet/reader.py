@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pint
@@ -29,6 +29,7 @@ from napari_unet.omezarr import (
 from napari_unet.part import Part
 from napari_unet.problem import Problem
 from napari_unet.volume import View
+from napari_unet.words import listed
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -55,7 +56,8 @@ def read(path: str | list[str]) -> list[LayerData]:
 
     An image of labels becomes Labels; so does a segmentation of this plugin, above its hidden probabilities.
     All are lazy, and for reading only but for labels that this plugin made to be painted on. Axes other than z, y and
-    x are left out where they have a length of one. Labels that cannot be shown are left out with a notification.
+    x are left out where they have a length of one. Labels and coarser levels that cannot be shown are left out with a
+    notification.
 
     Raises
     ------
@@ -167,13 +169,15 @@ def _images(folder: Path, name: str) -> Iterator[LayerData]:
     omero = ome(metadata(folder)["attributes"]).get("omero")
     listed = omero.get("channels") if isinstance(omero, dict) else None
     told = [each if isinstance(each, dict) else {} for each in (listed if isinstance(listed, list) else ())]
-    for number, data in enumerate(channels):
-        about = told[number] if number < len(told) else {}
+    told += [{}] * (len(channels) - len(told))
+    shown = [each.get("active") is not False for each in told]
+    for number, (data, about) in enumerate(zip(channels, told, strict=False)):
         fields = dict(place, name=name, rgb=False)  # napari takes a short last axis for colours
         if data[0].dtype == np.uint8:
             fields["contrast_limits"] = (0, 255)
         if len(channels) > 1:
             fields.update(name=about.get("label") or f"{name} {number}", **_coloured(about))
+            fields["visible"] = shown[number] or not any(shown)
         yield _layer(data, fields, "image")
 
 
@@ -232,7 +236,7 @@ def _channels(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
     if image is None:
         raise Problem(f"{folder} is not an OME-Zarr image. Copy it again from its source.")
     painted = STROKES in attributes and os.access(folder / image.levels[0].path, os.W_OK)
-    levels = [open_level(folder, image, number, "r+" if painted else "r") for number in range(len(image.levels))]
+    levels = _levels(folder, image, "r+" if painted else "r")
     others = [i for i, axis in enumerate(image.axes) if axis not in _STACK and axis != "c" and levels[0].shape[i] > 1]
     shown = [*others, *(image.axes.index(axis) for axis in _STACK if axis in image.axes)]
     start = image.levels[0].translation or (0.0,) * len(image.axes)
@@ -247,6 +251,23 @@ def _channels(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
     channel = image.axes.index("c") if "c" in image.axes else None
     held = [{}] if channel is None else [{channel: i} for i in range(levels[0].shape[channel])]
     return [[View(level, tuple(shown), each) for level in levels] for each in held], place
+
+
+def _levels(folder: Path, image: Multiscale, mode: Literal["r", "r+"]) -> list[Any]:
+    """Open the levels of an image; coarser ones that cannot be read are left out with a notification."""
+    levels, missing = [open_level(folder, image, 0, mode)], []
+    for number, level in enumerate(image.levels[1:], start=1):
+        try:
+            levels.append(open_level(folder, image, number, mode))
+        except Problem:
+            missing.append(level.path)
+    if missing:
+        named = f"level{'s' * (len(missing) > 1)} {listed(missing)}"
+        show_warning(
+            f"{folder.name} is shown without {named}, which cannot be read; zoomed out, it may be slow. "
+            "Copy the folder again from its source."
+        )
+    return levels
 
 
 def _layer(levels: list[Any], fields: Mapping[str, Any], kind: str) -> LayerData:
