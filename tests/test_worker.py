@@ -17,6 +17,7 @@ import tifffile
 import torch
 
 from napari_unet import worker
+from napari_unet.alone import ALONE, alone_in, end_alone
 from napari_unet.config import SuggestJob, TrainConfig
 from napari_unet.events import (
     Event,
@@ -36,6 +37,7 @@ from napari_unet.loop import CHECKPOINT
 from napari_unet.model import load
 from napari_unet.preview import load_preview
 from napari_unet.requests import Begin, KeepGoing, Look, Preview, Request, Stop, to_json
+from napari_unet.runs import LOCK
 from napari_unet.samples import IMAGE, STROKES
 from napari_unet.train import train
 
@@ -166,6 +168,24 @@ def test_a_kill_costs_nothing_and_the_end_of_input_stops_in_good_order(tmp_path:
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
+def test_a_job_whose_window_is_gone_is_stopped_by_deleting_a_file(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with child() as left:
+        left.ask(Begin("train", training(run, ENDLESS)), KeepGoing())
+        left.end_of_input()
+        left.wait_for(run / LOG, Loss)
+        until = time.monotonic() + 10
+        while not (run / ALONE).exists():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert alone_in(tmp_path, LOCK) == [run]
+        end_alone(run)
+        assert left.end() == (0, [])
+    assert read(run / LOG)[0][-1].stopped
+    (run / ALONE).touch()  # left by a kill
+    assert alone_in(tmp_path, LOCK) == []
+
+
 # ---- the same without a process, which takes seconds to start
 
 
@@ -215,6 +235,7 @@ def test_the_end_of_input_stops_a_training_unless_it_was_told_to_keep_going(
         last = read(tmp_path / "run" / LOG)[0][-1]
         assert isinstance(last, Finished)
         assert last.stopped == stopped
+        assert not (tmp_path / "run" / ALONE).exists()
 
 
 def test_a_segmentation_is_logged_beside_its_result_and_goes_on_there(

@@ -4,7 +4,8 @@ It loads torch, says that it is ready, and waits for one `Begin`. Requests are J
 (`requests.py`); events go to the log of the job (`log.py`). Standard output is a doorbell: an empty line means "look at
 the log"; what no log can hold (that it is ready, that a job could not begin) is said there as a line of JSON.
 
-When standard input ends, whoever asked for the job is gone: it stops in good order, unless it was told to keep going.
+When standard input ends, whoever asked for the job is gone: it stops in good order, unless it was told to keep going
+(`alone.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 # Threads that wait without spinning: otherwise a second busy program makes torch ten times slower. Before torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from napari_unet.alone import end_alone, go_alone
 from napari_unet.check import check
 from napari_unet.config import CheckConfig, SegmentConfig, Settings, SuggestJob, TrainConfig
 from napari_unet.console import say
@@ -44,8 +46,10 @@ class Inbox:
 
     def __init__(self) -> None:
         self.begin: queue.SimpleQueue[Begin | None] = queue.SimpleQueue()
+        self.over = threading.Event()  # the job has ended
         self._stop = threading.Event()
         self._keep_going = False
+        self._folder = Path(os.devnull)  # of the job
         self._previews: deque[Preview] = deque(maxlen=1)  # only the latest counts
         self._joins: queue.SimpleQueue[Join] = queue.SimpleQueue()
         self._look: Look | None = None
@@ -62,10 +66,14 @@ class Inbox:
         if not self._keep_going:
             self._stop.set()
         self.begin.put(None)
+        if self._keep_going:
+            go_alone(self._folder, self.over)
+            self._stop.set()
 
     def _take(self, request: Request) -> None:
         match request:
             case Begin():
+                self._folder = _folder_of(request)
                 self.begin.put(request)
             case Preview():
                 self._previews.append(request)
@@ -107,8 +115,8 @@ def main() -> int:
     begin = inbox.begin.get()
     if begin is None:
         return 0
-    # Without a folder, nothing is kept of what goes wrong.
-    folder = Path(str(begin.config.get("out", os.devnull)))
+    folder = _folder_of(begin)
+    end_alone(folder)  # left by a kill
     try:
         for _ in _job(begin, inbox):
             say("")
@@ -122,7 +130,15 @@ def main() -> int:
             if (folder / LOG).exists():
                 append(folder / LOG, failed)
         return 1
+    finally:
+        inbox.over.set()
+        end_alone(folder)
     return 0
+
+
+def _folder_of(begin: Begin) -> Path:
+    """Return the folder that a job fills; without one, nothing is kept of what goes wrong."""
+    return Path(str(begin.config.get("out", os.devnull)))
 
 
 def _ready() -> Ready:

@@ -85,21 +85,9 @@ class Job(QObject):
         self, parent: QObject, worker: Worker, order: Order, patience: float, in_words: Callable[[str], str]
     ) -> None:
         super().__init__(parent)
-        self.verb, self.title, self.kept = order.verb, order.title, order.kept
-        self._image = layer_ref(order.image)
-        self.config: Any = order.config
-        self.events: list[Event] = []
-        self.outcome: Finished | Failed | None = None
-        self.progress: Progress | None = None
-        self.stopped = False
-        self.errors = ""
+        self._know(order, in_words)
         self._worker = worker
-        self._in_words = in_words
-        self._log = self.config.out / LOG
         self._read_to = self._log.stat().st_size if self._log.exists() else 0  # what is there is of former jobs
-        self._unheard: list[Event] = []
-        self._telling = False
-        self._bar: Any = None
         self._killed = False
         self._overdue = QTimer(self, singleShot=True, interval=round(patience * 1000))
         self._overdue.timeout.connect(self._kill)
@@ -109,6 +97,23 @@ class Job(QObject):
         worker.ask(Begin(self.verb, self.config.model_dump(mode="json")))
         if worker.returncode is not None:  # it died just now, before anybody listened
             QTimer.singleShot(0, self._end)
+
+    def _know(self, order: Order, in_words: Callable[[str], str]) -> None:
+        """Note what was ordered; nothing has happened yet."""
+        self.verb, self.title, self.kept = order.verb, order.title, order.kept
+        self._image = layer_ref(order.image)
+        self.config: Any = order.config
+        self.events: list[Event] = []
+        self.outcome: Finished | Failed | None = None
+        self.progress: Progress | None = None
+        self.stopped = False
+        self.errors = ""
+        self._in_words = in_words
+        self._log = self.config.out / LOG
+        self._read_to = 0
+        self._unheard: list[Event] = []
+        self._telling = False
+        self._bar: Any = None
 
     @property
     def image(self) -> Any:
@@ -223,10 +228,14 @@ class Job(QObject):
             self.progress = event
         elif isinstance(event, Finished | Failed):
             self.outcome = event
-            self._overdue.start()
+            self._expect_end()
         self.happened.emit(event)
         if not (self._unheard and self.running):
             self._draw()
+
+    def _expect_end(self) -> None:
+        """Give its process, which has said its last word, some time to end."""
+        self._overdue.start()
 
     def _draw(self) -> None:
         """Show how far it is in napari's activity bar."""

@@ -29,6 +29,7 @@ from napari_unet.widgets.imagechoice import ImageChoice
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.jobview import JobView
+from napari_unet.widgets.lonejob import take_up
 from napari_unet.widgets.onestack import OneStack
 from napari_unet.widgets.paintwatch import PaintWatch
 from napari_unet.widgets.preferences import library_of, unwritable
@@ -147,6 +148,7 @@ class Panel(QScrollArea):
         window = main_window(self)
         if self.jobs is None and window is not None:
             self.jobs = Jobs.of(window)
+            take_up(self.jobs, self._library)
             self.jobs.began.connect(self.began)
             self._device.watch(self.jobs)
             self.jobs.warm()

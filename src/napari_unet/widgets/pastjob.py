@@ -10,9 +10,8 @@ from qtpy.QtCore import QObject
 
 from napari_unet import log
 from napari_unet.events import Event, Failed, Finished, Notice, Progress, Started
-from napari_unet.log import LOG
 from napari_unet.requests import Request
-from napari_unet.widgets.job import REMEDIES, Job, layer_ref
+from napari_unet.widgets.job import REMEDIES, Job, Order
 
 
 class PastJob(Job):
@@ -30,13 +29,11 @@ class PastJob(Job):
 
     def __init__(self, parent: QObject, verb: str, config: Any, image: Any, in_words: Callable[[str], str]) -> None:
         QObject.__init__(self, parent)
-        self.verb, self.config, self.kept = verb, config, True
-        self.title = config.out.name if verb == "train" else config.out.stem
-        self.errors = ""
-        self._image = layer_ref(image)
+        title = config.out.name if verb == "train" else config.out.stem
+        self._know(Order(verb, config, title, image, True), in_words)
         events = [
             replace(each, text=in_words(each.text)) if isinstance(each, Failed | Notice) else each
-            for each in _since_it_was_started(log.read(config.out / LOG)[0])
+            for each in since_it_was_started(log.read(self._log)[0])
         ]
         ends = [event for event in events if isinstance(event, Finished | Failed)]
         self.outcome = ends[-1] if ends else Failed(f"The {self.noun} ended with napari. {REMEDIES[verb]}")
@@ -55,7 +52,7 @@ class PastJob(Job):
         """Do nothing: it has ended."""
 
 
-def _since_it_was_started(events: list[Event]) -> list[Event]:
+def since_it_was_started(events: list[Event]) -> list[Event]:
     """Return what was said since the last start: before it, the job ended in ways that no longer matter."""
     starts = [number for number, event in enumerate(events) if isinstance(event, Started)]
     return events[starts[-1] :] if starts else events

@@ -1,0 +1,39 @@
+"""A job that goes on without a window: a file beside its result says so; who deletes that file stops the job."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+
+from napari_unet.disk import locked
+from napari_unet.layout import CONFIG
+
+ALONE = "goes-on-alone"
+_EVERY = 0.5  # seconds
+
+
+def go_alone(folder: Path, over: threading.Event) -> None:
+    """Return when the job that fills `folder` is to stop, or is over; its window is gone. For a thread of it."""
+    while not (folder / CONFIG).exists():  # before it has begun, the folder may hold nothing else
+        if over.wait(_EVERY):
+            return
+    with contextlib.suppress(OSError):
+        (folder / ALONE).touch()
+    while (folder / ALONE).exists() and not over.wait(_EVERY):
+        pass
+
+
+def end_alone(folder: Path) -> None:
+    """Stop the job that goes on alone in `folder`, in good order; or note that none does any more."""
+    with contextlib.suppress(OSError):
+        (folder / ALONE).unlink(missing_ok=True)
+
+
+def alone_in(folder: Path, lock: str) -> list[Path]:
+    """Return the results in `folder` whose job goes on alone, the one that was left last first.
+
+    A kill leaves the file behind: a job that makes a result holds the file `lock` in it.
+    """
+    files = [(file.stat().st_mtime, file.parent) for file in folder.glob(f"*/{ALONE}")]
+    return [result for _, result in sorted(files, reverse=True) if locked(result / lock)]
