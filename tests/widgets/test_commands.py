@@ -18,7 +18,7 @@ from .conftest import panel_of, said
 from .test_models import a_run
 
 SHAPE = 3, 32, 48
-ENTRY = "File", "New Layer", "Labels to train on (U-Net)"
+ENTRY = "File", "New Layer", "Labels for U-Net (U-Net)"
 
 
 @pytest.fixture
