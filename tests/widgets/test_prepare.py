@@ -93,6 +93,9 @@ def test_a_training_goes_on_with_whichever_layer_shows_its_image(tmp_path, home)
     assert run(to_go_on(config, other, [], home))[1] == (config, other)
     with pytest.raises(Problem, match=r"The image of run is no longer open. Open .*stack.tif first; then press Cont"):
         run(to_go_on(config, None, [other], home))
+    copy = config.model_copy(update={"inputs": (home.copies / "my-stack-0123456789ab.zarr", config.inputs[1])})
+    with pytest.raises(Problem, match=r"no longer open\. Open my-stack first; then press Continue\."):
+        run(to_go_on(copy, None, [other], home))
     (tmp_path / "stack.tif").unlink()
     with pytest.raises(Problem, match="The image of run is no longer open"):
         run(to_go_on(config, None, [same], home))

@@ -92,7 +92,8 @@ def left_unfinished(
     """
     image = yield from image_of(config.out, layers)
     if image is None:
-        raise Problem(f"The image of {config.out.stem} is not open. Open {config.image} first; then resume.")
+        gone = f"The image of {config.out.stem} is not open. Open {config.image} first; then resume."
+        raise Problem(library.in_words(gone))
     return (yield from with_its_image(config, image, library)), image
 
 

@@ -135,7 +135,8 @@ def to_go_on(
     if image is None and file.exists():
         image = yield from layer_of(open_volume(file).fingerprint(), layers)
     if image is None:
-        raise Problem(f"The image of {config.out.name} is no longer open. Open {file} first; then press Continue.")
+        gone = f"The image of {config.out.name} is no longer open. Open {file} first; then press Continue."
+        raise Problem(library.in_words(gone))
     return (yield from with_its_image(config, image, library)), image
 
 
