@@ -23,6 +23,7 @@ from napari_unet.requests import Begin, Join, Preview
 from napari_unet.runs import as_begun
 from napari_unet.volume import open_volume
 from napari_unet.widgets.curve import Curve
+from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.strokes import classes_of, is_strokes, new_strokes, path_of, set_classes
 
@@ -151,6 +152,25 @@ def test_labels_in_memory_that_lie_elsewhere_are_refused_until_they_are_moved(dr
             setattr(strokes, name, value)
         driver.wait(lambda: not said(panel, "reason"), 5)
         assert _button(panel, "train").isEnabled()
+
+
+def test_labels_lie_above_an_image_that_is_opened_again(driver, fake):
+    panel = _ready(driver)
+    layers = driver.viewer.layers
+    driver.viewer.add_labels(np.zeros((2, 8, 8), np.uint8), name="of another image")
+    strokes = layers["strokes"]
+    driver.click(_button(panel, "keep"))
+    driver.wait(lambda: is_strokes(strokes), 20)
+    layers.remove(layers["stack"])
+    layers.selection.active = strokes
+    more = driver.viewer.add_labels(np.zeros(SHAPE, np.uint8), name="more")
+    panel.findChild(LabelsChoice).choose([strokes, more])
+    driver.viewer.add_image(_stack(), name="again")
+    driver.wait(lambda: [each.name for each in layers] == ["of another image", "again", "strokes", "more"], 5)
+    layers.move(1, 4)  # by hand: so it stays
+    driver.viewer.add_image(_stack((2, 8, 8)), name="third")
+    QTest.qWait(100)
+    assert [each.name for each in layers] == ["of another image", "strokes", "more", "again", "third"]
 
 
 def test_labels_that_are_only_in_memory_are_named_and_kept_on_disk_at_a_press(driver, fake, home):

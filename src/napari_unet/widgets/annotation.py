@@ -16,6 +16,7 @@ from napari_unet.widgets.classes import ClassList
 from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
 from napari_unet.widgets.panel import OPEN_FIRST, Panel
+from napari_unet.widgets.result import raise_above
 from napari_unet.widgets.strokes import is_strokes, set_classes
 from napari_unet.widgets.zero import ZeroMeaning
 
@@ -85,6 +86,13 @@ class Annotation(QObject):
         except Problem as problem:
             return str(problem)
         return self._classes.problem()
+
+    def lie_above(self) -> None:
+        """Move the ticked labels above their image: napari opens one on top of all that is there."""
+        image, viewer = self._image(), self._panel.viewer
+        if image is not None and not self.reason():
+            for layer in self._labels.chosen():
+                raise_above(viewer, image, layer)
 
     def show_layers(self, layers: Sequence[Labels]) -> None:
         """Offer these layers."""

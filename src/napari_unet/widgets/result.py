@@ -114,7 +114,7 @@ class Growing(QObject):
                 _add_above(self._viewer, image, layer)
             else:
                 _change(layer, place)
-                _raise_above(self._viewer, image, layer)
+                raise_above(self._viewer, image, layer)
             layer.editable = False
             layers.append(layer)
         return layers
@@ -187,7 +187,7 @@ def show_preview(
     else:
         layer.data = classes_array[np.newaxis]
         _change(layer, look)
-        _raise_above(viewer, image_layer, layer)
+        raise_above(viewer, image_layer, layer)
     layer.editable = False
     return layer
 
@@ -226,7 +226,7 @@ def _add_above(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
         viewer.layers.insert(place, layer)
 
 
-def _raise_above(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
+def raise_above(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
     """Move a layer that lies below the image: it may have been made over another one."""
     ids = [each.unique_id for each in viewer.layers]
     below = ids.index(layer.unique_id)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton
 
 from napari_unet.card import MODEL_FILE
@@ -76,6 +77,7 @@ class TrainPanel(Panel):
         self.wide(self._timeline)
         self._live = self.wide(LiveSwitch())
         self._looks = Looks(self, napari_viewer)
+        self._new_image = QTimer(self, singleShot=True, interval=0)  # when napari has done with a new one
         self.wide(Fold("Shortcuts", Shortcuts()))
         self.last_row()
         self._fill()
@@ -108,6 +110,7 @@ class TrainPanel(Panel):
 
     def _connect(self) -> None:
         self._image.changed.connect(self._on_image)
+        self._new_image.timeout.connect(self._painted.lie_above)
         self._painted.changed.connect(self.updated)
         self._findings.flipped.connect(self._painted.let_zero_mean)
         self._findings.pressed.connect(self._on_check)
@@ -159,6 +162,7 @@ class TrainPanel(Panel):
 
     def _on_image(self, *_: object) -> None:
         self.say("")  # it was about the former one
+        self._new_image.start()
         self.updated()
 
     def _on_start(self) -> None:
