@@ -84,6 +84,17 @@ def test_it_says_how_far_the_job_is(view):
     assert not bar.isVisible()
 
 
+def test_a_score_before_the_first_steps_tells_that_all_is_read(view):
+    job = AJob()
+    view.watch(job)
+    job.say(Started("train", "cpu", ""))
+    assert seen(view)[0] == "Reading the image and the labels ..."
+    job.say(Score(0, 0.812, 0.812, True))
+    assert seen(view)[0] == "Taking the first steps ... · IoU 0.81, best 0.81"
+    job.say(Progress(1, 600, "step", 5.0))
+    assert seen(view)[0].startswith("step 1 of 600")
+
+
 def test_notices_come_into_view_while_it_runs(view):
     job = AJob()
     view.watch(job)

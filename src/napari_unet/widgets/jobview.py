@@ -104,10 +104,10 @@ class JobView(QWidget):
                 self._bar.setValue(done)
                 if self._job is not None and not self._stopping:
                     self._line.setText(f"{self._job.state}{self._score}")
-            case Score(_, iou, best, trusted) if trusted and iou is not None and best is not None:
-                self._score = f" · IoU {iou:.2f}, best {best:.2f}"
-            case Score(trusted=False, held=held):
-                self._score = f" · no score to trust yet: {held:,} of {TRUSTED:,} pixels held out"
+            case Score():
+                self._score = _scored(event) or self._score
+                if self._job is not None and self._job.progress is None and not self._stopping:
+                    self._line.setText(f"Taking the first steps ...{self._score}")
             case Notice(text):
                 self._say(text)
             case Joined(step, sections, pixels):
@@ -144,3 +144,12 @@ class JobView(QWidget):
         self._resume.setVisible(early and job is not None and job.goes_on)
         self._bar.setVisible(running)
         self._line.setVisible(job is not None)
+
+
+def _scored(score: Score) -> str:
+    """Return what follows the state of a training, empty if a score says nothing."""
+    if not score.trusted:
+        return f" · no score to trust yet: {score.held:,} of {TRUSTED:,} pixels held out"
+    if score.iou is None or score.best is None:
+        return ""
+    return f" · IoU {score.iou:.2f}, best {score.best:.2f}"
