@@ -186,6 +186,7 @@ def test_labels_that_are_only_in_memory_are_named_and_kept_on_disk_at_a_press(dr
     driver.stroke(strokes, [(50, 40), (50, 60)])
     assert open_array(path_of(strokes) / "0")[2, 50, 50] == 2
     assert not fake.asked(Begin)  # nothing is trained
+    assert not home.copies.exists()  # the image may be large
 
 
 def test_the_configuration_is_what_the_widgets_show(driver, fake, home):

@@ -23,6 +23,7 @@ from napari_unet.widgets.strokes import is_strokes, moved_to_disk, path_of
 from napari_unet.words import duration, size
 
 C = TypeVar("C", SegmentConfig, TrainConfig)
+Moved = tuple[tuple[Labels, Path], ...]  # layers, and the files that they are kept in from now on
 _SOON = 2.0  # seconds; before, nobody can tell how long a copy takes
 
 
@@ -36,12 +37,12 @@ class Prepared:
     labels : tuple of Path
         In the order of the layers.
     moved : tuple of (Labels, Path)
-        Layers that were not kept on disk while they are painted, and the files that they should be kept in from now on.
+        Layers that were not kept on disk while they are painted, and the files that they are kept in from now on.
     """
 
     image: Path
     labels: tuple[Path, ...] = ()
-    moved: tuple[tuple[Labels, Path], ...] = ()
+    moved: Moved = ()
 
 
 def prepare(
@@ -64,18 +65,32 @@ def prepare(
     for layer in labels:
         _refuse_elsewhere(layer, image, there)
     path = there or (yield from _copied(image, library.copies))
-    files, moved = [], []
+    moved = yield from keep(image, labels, library, classes)
+    files = {layer.unique_id: file for layer, file in moved}
+    return Prepared(path, tuple(files.get(each.unique_id) or path_of(each) for each in labels), moved)
+
+
+def keep(
+    image: Image, labels: Sequence[Labels], library: Library, classes: Sequence[PixelClass] = ()
+) -> Generator[str, None, Moved]:
+    """Write labels that are not kept on disk while they are painted to files, as `Prepared.moved`; for a thread.
+
+    Also where another file holds the same: what is painted from now on is to be kept, and to join.
+
+    Raises
+    ------
+    Problem
+        As `prepare`.
+    """
+    there, moved = on_disk(image), []
     for layer in labels:
         if is_strokes(layer):
-            file = path_of(layer)
-        elif there is not None and on_disk(layer) == there:
+            continue
+        if there is not None and on_disk(layer) == there:
             raise Problem("The labels and the image are the same file. Choose the labels that you painted.")
-        else:  # also where another file holds the same: what is painted from now on is to be kept, and to join
-            saving = moved_to_disk(layer, image, library.labels, classes)
-            file = yield from _in_words(saving, f"Saving {layer.name}")
-            moved.append((layer, file))
-        files.append(file)
-    return Prepared(path, tuple(files), tuple(moved))
+        saving = moved_to_disk(layer, image, library.labels, classes)
+        moved.append((layer, (yield from _in_words(saving, f"Saving {layer.name}"))))
+    return tuple(moved)
 
 
 def prepare_section(image: Image, z: int, folder: Path) -> Generator[str, None, tuple[Path, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
@@ -30,7 +30,7 @@ from napari_unet.widgets.minutes import Minutes
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.nextplace import NextPlace
 from napari_unet.widgets.panel import Panel
-from napari_unet.widgets.prepare import Prepared, prepare, to_go_on
+from napari_unet.widgets.prepare import Moved, Prepared, keep, prepare, to_go_on
 from napari_unet.widgets.remembered import recall, remember
 from napari_unet.widgets.rows import Fold, plain_tip, side_by_side
 from napari_unet.widgets.shortcuts import Shortcuts
@@ -40,9 +40,11 @@ from napari_unet.widgets.training import Trainings
 from napari_unet.widgets.undo import jump_on_undo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from napari import Viewer
+
+T = TypeVar("T")
 
 
 class TrainPanel(Panel):
@@ -114,7 +116,7 @@ class TrainPanel(Panel):
         self._painted.changed.connect(self.updated)
         self._findings.flipped.connect(self._painted.let_zero_mean)
         self._findings.pressed.connect(self._on_check)
-        self._memory.pressed.connect(lambda: self._prepare(lambda _: None))
+        self._memory.pressed.connect(self._on_keep)
         self._accept.said.connect(self.say)
         self._start.changed.connect(self._on_start)
         self._start.said.connect(self.say)
@@ -203,20 +205,32 @@ class TrainPanel(Panel):
 
     def _prepare(self, then: Callable[[Prepared], None]) -> None:
         """Let the layers be files, then go on with these."""
-        labels, classes = self._painted.chosen(), self._painted.classes()
 
-        def taken_over(files: Prepared) -> None:
-            for layer, path in files.moved:
-                take_over(layer, path)
-            self.say(self._where(files))
+        def go_on(files: Prepared) -> None:
+            self._take_over(files.moved)
             then(files)
 
-        in_memory = [layer for layer in labels if not is_strokes(layer)]
-        self.prepare(prepare(self._image.value, labels, self._library, classes), taken_over, in_memory)
+        self._write(prepare, go_on)
 
-    def _where(self, files: Prepared) -> str:
+    def _on_keep(self) -> None:
+        """Keep the labels on disk, whatever becomes of the image."""
+        self._write(keep, self._take_over)
+
+    def _write(self, work: Callable[..., Generator[str, None, T]], then: Callable[[T], None]) -> None:
+        """Let `work`, one of those of `prepare.py`, write files of the layers."""
+        labels, classes = self._painted.chosen(), self._painted.classes()
+        in_memory = [layer for layer in labels if not is_strokes(layer)]
+        self.prepare(work(self._image.value, labels, self._library, classes), then, in_memory)
+
+    def _take_over(self, moved: Moved) -> None:
+        """Let layers be painted in their files."""
+        for layer, path in moved:
+            take_over(layer, path)
+        self.say(self._where(moved))
+
+    def _where(self, moved: Moved) -> str:
         """Return a sentence on layers that are painted in a copy from now on, if some are."""
-        names = ", ".join(layer.name for layer, _ in files.moved)
+        names = ", ".join(layer.name for layer, _ in moved)
         return names and f"{names} is kept on disk from now on, in {self._library.labels}. "
 
     def _begin(self, start: Callable[[Trainings], Job]) -> None:
@@ -276,7 +290,7 @@ class TrainPanel(Panel):
             config = _config(files, free(self.jobs.scratch, "examples"), settings)
 
             def said(text: str) -> None:
-                self.say(self._where(files) + text)
+                self.say(self._where(files.moved) + text)
 
             self._looks.begin(self.jobs, what, config, image, said)
 
