@@ -30,8 +30,19 @@ def test_every_chunk_is_in_one_block_of_its_section_no_larger_than_a_tile(pendin
     for block in made:
         assert {chunk.z for chunk in block.chunks} == {block.z}
         y0, y1, x0, x1 = block.box((4, 5000, 4900))
+        assert (y0 % (block.side * CHUNK), x0 % (block.side * CHUNK)) == (0, 0)
         assert max(y1 - y0, x1 - x0) <= max(tile, CHUNK)
         assert all(y0 <= top < bottom <= y1 for top, bottom, *_ in (c.box((4, 5000, 4900)) for c in block.chunks))
+
+
+@given(chunks.filter(bool), tiles, st.data())
+def test_a_block_is_computed_alike_whatever_of_it_is_asked_for(
+    pending: set[Chunk], tile: int, data: st.DataObject
+) -> None:
+    shape = 4, 5000, 4900
+    whole = {chunk: block.box(shape) for block in blocks(sorted(pending), tile) for chunk in block.chunks}
+    some = data.draw(st.sets(st.sampled_from(sorted(pending)), min_size=1))
+    assert all(whole[chunk] == block.box(shape) for block in blocks(sorted(some), tile) for chunk in block.chunks)
 
 
 @given(chunks, tiles)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet.classes import PixelClass
-from napari_unet.layout import CHUNK, Chunk, Layout, create, open_levels, read_layout, refuse_another
+from napari_unet.layout import CHUNK, Chunk, Layout, create, open_levels, read_layout
 from napari_unet.problem import Problem
 
 LAYOUT = Layout(
@@ -83,41 +83,6 @@ def test_the_arrays_have_fixed_chunks_a_checksum_and_say_what_is_not_computed(tm
     for level in (*classes, *probabilities):
         assert level.dtype == np.uint8
         assert isinstance(level.metadata.codecs[-1], zarr.codecs.Crc32cCodec)
-
-
-@pytest.mark.parametrize(
-    ("other", "words"),
-    [
-        (
-            {"provenance": {**LAYOUT.provenance, "model": "xyz"}},
-            "made with another model: abc there, xyz now. Ch",
-        ),
-        ({"provenance": {"model": "abc"}}, "another settings tile side: 512 there, none now"),
-        ({"shape": (2, 1500, 1101)}, r"another shape: \[2, 1500, 1100\] there, \[2, 1500, 1101\] now"),
-        ({"provenance": {**LAYOUT.provenance, "shape": 1}}, "another shape: none there, 1 now"),
-        (
-            {"classes": (PixelClass(1, "cell", "#56b4e9"),)},
-            "classes 1 name: interior .* cell now; .*classes 2",
-        ),
-        ({"voxel_size": None, "offset": (0, 0, 0)}, "another voxel size: .*; another offset: .* now"),
-    ],
-)
-def test_another_layout_is_refused_in_words(tmp_path, other, words):
-    create(tmp_path, LAYOUT)
-    with pytest.raises(Problem, match=words):
-        refuse_another(tmp_path, replace(LAYOUT, **other))
-
-
-def test_a_model_that_was_trained_further_is_refused_in_words(tmp_path):
-    before, now = (replace(LAYOUT, provenance={"model": "mine", "model_sha256": sha}) for sha in ("1f", "2e"))
-    create(tmp_path, before)
-    with pytest.raises(Problem, match=r"made with mine before that was trained further\. Choose another output name"):
-        refuse_another(tmp_path, now)
-
-
-def test_the_same_layout_is_not_refused(tmp_path):
-    create(tmp_path, LAYOUT)
-    refuse_another(tmp_path, replace(LAYOUT, voxel_size=(50, 4, 4)))
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", '{"attributes": {}}', '{"attributes": {"napari-unet": {}}}'])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import napari_unet.memory
-from napari_unet.device import Compute, largest_tile
+from napari_unet.device import Compute, fits, largest_tile
 from napari_unet.memory import free_memory
 
 MEGA = 2**20
@@ -91,6 +91,14 @@ def test_tiles_are_smaller_where_a_group_leaves_little(groups: Path) -> None:
         second(groups, str(limit * MEGA), used=0)
         sides.append(largest_tile(cpu, width=16))
     assert sides == [512, 256, 64]
+
+
+def test_a_tile_fits_unless_it_would_take_all_of_the_machine(groups: Path) -> None:
+    (groups / "mine").write_text("0::/\n")
+    second(groups, str(400 * MEGA), used=0)
+    cpu, gpu = (Compute(kind, "", "float32", 1) for kind in ("cpu", "cuda"))
+    assert [fits(cpu, 16, side) for side in (64, 512, 1024, 2048)] == [True, True, False, False]
+    assert fits(gpu, 16, 2048)  # a GPU says itself that its memory is full
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")

@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_unet import predict
 from napari_unet.classes import PixelClass
 from napari_unet.device import Compute
+from napari_unet.events import Notice
 from napari_unet.grey import measure
 from napari_unet.model import load
 from napari_unet.predict import Predictor, logits
@@ -137,3 +139,16 @@ def test_the_class_of_the_highest_logit_is_kept_the_first_of_equal_ones(classes:
     assert none is None
     assert kept.dtype == np.uint8
     np.testing.assert_array_equal(kept, values[found.numpy().argmax(0)])
+
+
+def test_a_tile_that_does_not_fit_is_made_smaller_before_the_first_and_no_more(
+    trained: UNet, tissue: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "fits", lambda _, width, tile: width == 16 and tile <= 96)
+    cpu = Compute("cpu", "processor", "bfloat16", 1)
+    predictor = Predictor(trained, load("em-membrane-small").card.classes, cpu, 256, best_quality=False)
+    section, box = tissue[:100, :100], Box(0, 1, 0, 100, 0, 100)
+    said = [list(predictor.logits(section, measure(section, ""), box)) for _ in range(2)]
+    few = "They round differently, by which a few labels in 100,000 may change."
+    assert said == [[Notice(f"There was not enough memory: going on in tiles of 64 pixels. {few}")], []]
+    assert predictor.tile == 64

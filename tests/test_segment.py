@@ -114,7 +114,7 @@ def test_progress_counts_up_to_the_end(stack: Path, tmp_path: Path) -> None:
 
 
 def test_a_stopped_job_goes_on_and_gives_the_same_bytes(stack: Path, tmp_path: Path) -> None:
-    finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "whole.zarr"))
+    finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "whole.zarr", tile=16))
     config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "stopped.zarr", tile=16)
     done: list[Progress] = []
     for event in segment(config, lambda: len(done) == 2):
@@ -130,7 +130,7 @@ def test_a_stopped_job_goes_on_and_gives_the_same_bytes(stack: Path, tmp_path: P
 
 
 def test_a_killed_job_goes_on_and_gives_the_same_bytes(stack: Path, tmp_path: Path) -> None:
-    finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "whole.zarr", probabilities=True))
+    finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "whole.zarr", probabilities=True, tile=16))
     out = tmp_path / "killed.zarr"
     command = [sys.executable, "-m", "napari_unet.cli", "segment", str(stack), str(out), "--probabilities"]
     command += ["--model", SMALL]
@@ -168,7 +168,9 @@ def test_another_setting_is_refused_and_nothing_is_touched(stack: Path, tmp_path
     config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
     finish(config)
     before = files_of(config.out)
-    for change, words in [({"probabilities": True}, "probabilities"), ({"region": "0:2,:,:"}, "shape")]:
+    changes: dict[str, Any] = {"probabilities": True, "region": "0:2,:,:", "tile": 16}
+    differences = "with probabilities", "of 2 sections of 40 x 50 pixels", "in tiles of 16 pixels"
+    for change, words in zip(({name: value} for name, value in changes.items()), differences, strict=True):
         with pytest.raises(Problem, match=words):
             finish(config.model_copy(update=change))
     assert files_of(config.out) == before
@@ -382,14 +384,51 @@ def runs_out(monkeypatch: pytest.MonkeyPatch, *fails: int) -> list[int]:
 def test_where_memory_is_short_tiles_shrink_and_the_result_stays(
     stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "whole.zarr"))
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "short.zarr", tile=1024, precision="float32")
+    finish(config.model_copy(update={"out": tmp_path / "whole.zarr"}))
     tried = runs_out(monkeypatch, 1, 3)
-    events = list(segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "short.zarr", tile=1024)))
+    events = list(segment(config))
     assert tried == [1024, 1024, 512, 512, 256, 256, 256]
     size, *notices = [event.text for event in events if isinstance(event, Notice)]
     assert size.startswith("5 sections of 40 x 50 pixels")
-    assert notices == [f"There was not enough memory: going on in tiles of {side} pixels." for side in (512, 256)]
+    assert notices == [
+        f"There was not enough memory: going on in tiles of {side} pixels. "
+        "They round differently, by which next to no label may change."
+        for side in (512, 256)
+    ]
     assert files_of(tmp_path / "short.zarr") == files_of(tmp_path / "whole.zarr")
+
+
+def test_other_free_memory_on_resuming_changes_no_byte(
+    tissue: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a short number format, in which other tiles round differently."""
+    tifffile.imwrite(
+        tmp_path / "stack.tif", np.stack([tissue[i : i + 200, :200] for i in range(3)]), photometric="minisblack"
+    )
+    config = SegmentConfig(
+        model=SMALL, image=tmp_path / "stack.tif", out=tmp_path / "out.zarr", precision="bfloat16", probabilities=True
+    )
+    made = dict[str, dict[str, bytes]]()
+    for name, sides in {"large": (256, 256), "changed": (256, 64), "small": (64, 64)}.items():
+        resumed = config.model_copy(update={"out": tmp_path / f"{name}.zarr"})
+        for side, stop in zip(sides, (True, False), strict=True):
+            monkeypatch.setattr("napari_unet.segment.largest_tile", lambda *_, side=side: side)
+            done: list[Event] = []
+            for event in segment(resumed, lambda stop=stop, done=done: stop and bool(done)):
+                done += [event] * isinstance(event, Progress)
+        made[name] = files_of(resumed.out)
+    assert made["changed"] == made["large"]
+    assert {name for name in made["large"] if made["small"][name] != made["large"][name]} > {"zarr.json"}
+
+
+def test_a_result_that_does_not_know_its_tile_goes_on(stack: Path, tmp_path: Path) -> None:
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
+    list(segment(config, lambda: True))
+    about = json.loads((config.out / "zarr.json").read_text())
+    del about["attributes"]["napari-unet"]["provenance"]["tile"]
+    (config.out / "zarr.json").write_text(json.dumps(about))
+    assert not finish(config.model_copy(update={"tile": 16})).stopped
 
 
 def test_too_little_memory_for_any_tile_is_said_and_logged(
@@ -401,6 +440,15 @@ def test_too_little_memory_for_any_tile_is_said_and_logged(
         list(segment(config))
     assert tried == [1024, 512, 256, 128]
     assert read(config.out / LOG)[0][-1] == Failed(str(problem.value))
+
+
+def test_too_little_memory_to_begin_is_said(stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("napari_unet.store.mend", short)
+    with pytest.raises(Problem, match=r"not enough memory. Close other programs"):
+        list(segment(SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")))
 
 
 def test_what_is_looked_at_comes_first(stack: Path, tmp_path: Path) -> None:

@@ -20,9 +20,20 @@ class Place:
 
 @dataclass(frozen=True)
 class Block:
-    """Neighbouring chunks of a section that are computed in one go; not all chunks of a square need be there."""
+    """Chunks of a section that are computed in one go: those of a square that are asked for.
+
+    All of the square is computed, whatever is asked for: in 16-bit numbers, tiles that lie otherwise round differently.
+
+    Attributes
+    ----------
+    chunks : tuple of Chunk
+        At least one.
+    side : int
+        Of the square, in chunks; squares begin at multiples of it.
+    """
 
     chunks: tuple[Chunk, ...]
+    side: int = 1
 
     @property
     def z(self) -> int:
@@ -30,9 +41,10 @@ class Block:
         return self.chunks[0].z
 
     def box(self, shape: tuple[int, int, int]) -> tuple[int, int, int, int]:
-        """Return (y0, y1, x0, x1), the pixels around all its chunks in a result of `shape`, ends excluded."""
-        tops, bottoms, lefts, rights = zip(*(chunk.box(shape) for chunk in self.chunks), strict=True)
-        return min(tops), max(bottoms), min(lefts), max(rights)
+        """Return (y0, y1, x0, x1), the pixels of its square in a result of `shape`, ends excluded."""
+        long = self.side * CHUNK
+        y, x = (at // self.side * long for at in (self.chunks[0].y, self.chunks[0].x))
+        return y, min(y + long, shape[1]), x, min(x + long, shape[2])
 
 
 def blocks(pending: Iterable[Chunk], tile: int) -> list[Block]:
@@ -48,7 +60,7 @@ def blocks(pending: Iterable[Chunk], tile: int) -> list[Block]:
     squares: dict[tuple[int, int, int], list[Chunk]] = {}
     for chunk in pending:
         squares.setdefault((chunk.z, chunk.y // side, chunk.x // side), []).append(chunk)
-    return [Block(tuple(chunks)) for chunks in squares.values()]
+    return [Block(tuple(chunks), side) for chunks in squares.values()]
 
 
 def nearest_first(

@@ -47,7 +47,7 @@ def computed(
     Parameters
     ----------
     config : SegmentConfig
-        With the address of the scheduler, and a precision other than "auto", so that all workers compute alike.
+        With the address of the scheduler, and the precision and the tile of the result: all workers compute alike.
     layout : Layout
         Of the result, which exists.
     box : Box

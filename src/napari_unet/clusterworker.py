@@ -14,7 +14,7 @@ from napari_unet import __version__
 from napari_unet.blocks import Block
 from napari_unet.blockwise import Blockwise, Written
 from napari_unet.config import SegmentConfig
-from napari_unet.device import choose, largest_tile, memory_problems
+from napari_unet.device import choose, memory_problems
 from napari_unet.disk import disk_problems, sync
 from napari_unet.layout import Layout
 from napari_unet.model import load
@@ -76,8 +76,7 @@ class Segmenting(WorkerPlugin):
             self._out, self._pyramids = config.out, Pyramids(config.out, layout)
         except (OSError, ValueError) as error:
             raise Problem(f"{config.out} cannot be opened. Give all the same folders, under the same paths.") from error
-        tile = config.tile or largest_tile(compute, model.card.width)
-        predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
+        predictor = Predictor(folded(model.net), model.card.classes, compute, config.tile, config.best_quality)
         self._job = Blockwise(predictor, image, Box(*self._given["box"]), layout)
 
     def _compute(self, block: Block) -> tuple[Written, list[str]]:

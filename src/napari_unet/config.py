@@ -182,7 +182,8 @@ class SegmentSettings(Settings):
         0,
         ge=0,
         le=4096,
-        description="Largest tile side in pixels; it changes nothing but rounding. 0 takes what fits into memory.",
+        description="Largest tile side in pixels; it changes nothing but rounding. 0 takes what fits into memory; "
+        "a result goes on with the one it was begun with.",
         json_schema_extra={"zero": "what fits into memory"},
     )
     probabilities: bool = Field(False, description="Also write the probability of each class.")

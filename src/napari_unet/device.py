@@ -19,12 +19,14 @@ from napari_unet.library import library
 from napari_unet.memory import free_memory
 from napari_unet.precision import fastest
 from napari_unet.problem import Problem
+from napari_unet.tiles import MARGIN
 from napari_unet.words import counted
 
 if TYPE_CHECKING:
     import torch
 
-_MAPS = 8  # maps of the first level in memory at once: 2.4 to 5.5 on a processor; the rest is for a GPU's workspaces
+_MAPS = 8  # maps of the first level in memory at once: a processor has 2.4 to 5.5; the rest is for a GPU's workspaces
+_MOST_MAPS = 5.5
 _NO_MEMORY = (
     *("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED"),  # in the words of torch and CUDA
     # oneDNN gives no reason: it lacks memory, or a system refuses it memory for the code that it makes.
@@ -148,9 +150,27 @@ def largest_tile(compute: Compute, width: int) -> int:
     free = torch.cuda.mem_get_info()[0] if compute.kind == "cuda" else free_memory()
     # The processor shares its memory with the rest, and gains nothing by tiles larger than a chunk.
     share, largest = (0.8, 2048) if compute.kind == "cuda" else (0.25, 1024)
-    pixel = width * _MAPS * (4 if compute.precision == "float32" else 2)
     sides = [side for side in (2048, 1024, 512, 256, 128) if side <= largest]
-    return next((side for side in sides if (side + 2 * 94) ** 2 * pixel <= share * free), 64)
+    return next((side for side in sides if _MAPS * _map(compute, width, side) <= share * free), 64)
+
+
+def fits(compute: Compute, width: int, tile: int) -> bool:
+    """Tell whether a tile fits into memory, as far as that must be known: a GPU says so, but a system kills programs.
+
+    Parameters
+    ----------
+    compute : Compute
+    width : int
+        Channels of the network's first level.
+    tile : int
+        Its side, in pixels.
+    """
+    return compute.kind == "cuda" or _MOST_MAPS * _map(compute, width, tile) <= free_memory()
+
+
+def _map(compute: Compute, width: int, tile: int) -> int:
+    """Return how many bytes the first feature map of a tile takes."""
+    return int((tile + 2 * MARGIN) ** 2 * width * (4 if compute.precision == "float32" else 2))
 
 
 @contextlib.contextmanager

@@ -161,54 +161,6 @@ def read_layout(path: Path) -> Layout:
         raise Problem(f"{path} is no segmentation made by napari-unet. Choose another name.") from error
 
 
-def refuse_another(path: Path, layout: Layout) -> None:
-    """Raise Problem unless `path` holds a whole result of just this layout; it says in words where they differ."""
-    there, now = (dict(_flat(each.to_json())) for each in (read_layout(path), layout))
-    trained = ("provenance", "model"), ("provenance", "model_sha256")
-    if [there.get(key) == now.get(key) for key in trained] == [True, False]:
-        raise Problem(
-            f"{path} was made with {now[trained[0]]} before that was trained further. "
-            "Choose another output name, or delete that folder first."
-        )
-    image = ("provenance", "image_fingerprint")
-    if there.get(image) != now.get(image):
-        raise Problem(
-            f"{path} was made from another image than {now['provenance', 'image']}, or from that before it was edited. "
-            "Put the former image back, or choose another output name."
-        )
-    other = [
-        f"another {_in_words(key)}: {there.get(key, 'none')} there, {now.get(key, 'none')} now"
-        for key in {**there, **now}
-        if there.get(key) != now.get(key) and key != ("provenance", "image")  # files may move; the pixels count
-    ]
-    if other:
-        what = f"{path} was made with {'; '.join(other)}"
-        raise Problem(f"{what}. Choose another output name, or delete that folder first.")
-    folders = [path / image for image in (".", "probabilities")[: 1 + layout.probabilities]]
-    for folder in [*folders, *(f / str(level) for f in folders for level in range(len(layout.level_shapes())))]:
-        if not (folder / "zarr.json").is_file():
-            raise Problem(
-                f"{path} is damaged: {folder / 'zarr.json'} is missing. "
-                "Choose another output name, or delete that folder first."
-            )
-
-
-def _flat(fields: dict[str, Any], lead: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield each value of nested fields with the names that lead to it."""
-    for name, value in fields.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            value = {str(place): each for place, each in enumerate(value, start=1)}
-        if isinstance(value, dict):
-            yield from _flat(value, (*lead, name))
-        else:
-            yield (*lead, name), value
-
-
-def _in_words(key: tuple[str, ...]) -> str:
-    """Name a field of the layout; what is in the provenance goes by its own name."""
-    return " ".join(key).removeprefix("provenance ").replace("_", " ")
-
-
 def _create_image(path: Path, layout: Layout, axes: str, attributes: dict[str, Any]) -> None:
     """Write the arrays of one pyramid, and the group around them."""
     channels = (len(layout.classes),) if axes == "czyx" else ()

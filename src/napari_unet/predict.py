@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_unet import tiles
 from napari_unet.classes import PixelClass
-from napari_unet.device import Compute, lacks_memory
+from napari_unet.device import Compute, fits, lacks_memory
 from napari_unet.events import Notice
 from napari_unet.grey import Grey
 from napari_unet.tiles import Box, Section
@@ -89,6 +89,7 @@ class Predictor:
         self._values = torch.tensor([each.value for each in classes], dtype=torch.uint8, device=compute.kind)
         self.compute, self.tile, self._best_quality = compute, tile, best_quality
         self._tries = _TRIES
+        self._began = False
 
     def logits(self, section: Section, grey: Grey, box: Box) -> Generator[Notice, None, Tensor]:
         """Return the logits of a box as `logits` does; yield what the user should know of smaller tiles.
@@ -98,6 +99,9 @@ class Predictor:
         MemoryError, RuntimeError
             If not even the smallest tiles fit.
         """
+        if not self._began:
+            self._began = True
+            yield from self._made_to_fit()
         while True:
             try:
                 return self.once(section, grey, box, self.tile)
@@ -125,18 +129,41 @@ class Predictor:
     def _may_shrink(self) -> bool:
         return self._tries > 0 and self.tile > _SMALLEST
 
+    def _made_to_fit(self) -> Iterator[Notice]:
+        """Take smaller tiles than wished where the first would not fit; later, what is free does not tell."""
+        wished = self.tile
+        while self.tile > _SMALLEST and not fits(self.compute, self._net.head.in_channels, self.tile):
+            self.tile = _smaller(self.tile)
+        if self.tile < wished:
+            yield self._smaller_tiles()
+
     def _give_way(self) -> Notice:
         """Take smaller tiles, or the processor; but for rounding, the result is the same."""
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if self._may_shrink:
             self._tries -= 1
-            self.tile = max(self.tile // 32 * 16, _SMALLEST)
-            return Notice(f"There was not enough memory: going on in tiles of {self.tile} pixels.")
+            self.tile = _smaller(self.tile)
+            return self._smaller_tiles()
         self.compute = replace(self.compute, kind="cpu", name="processor")
         self._net, self._values = self._net.to("cpu"), self._values.to("cpu")
         self._tries = _TRIES
-        return Notice(f"The memory of the GPU is too small, so the processor goes on in tiles of {self.tile} pixels.")
+        what = f"The memory of the GPU is too small, so the processor goes on in tiles of {self.tile} pixels"
+        return Notice(f"{what}. {self._rounded()}")
+
+    def _smaller_tiles(self) -> Notice:
+        what = f"There was not enough memory: going on in tiles of {self.tile} pixels"
+        return Notice(f"{what}. {self._rounded()}")
+
+    def _rounded(self) -> str:
+        """Say what other tiles, or another device, mean for the result."""
+        few = "next to no label" if self.compute.precision == "float32" else "a few labels in 100,000"
+        return f"They round differently, by which {few} may change."
+
+
+def _smaller(tile: int) -> int:
+    """Return half the side of a tile, a multiple of 16."""
+    return max(tile // 32 * 16, _SMALLEST)
 
 
 def _over_views(net: UNet, pixels: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ from napari_unet.volume import Volume, open_volume
 from napari_unet.words import counted, sections
 
 _PATIENCE = 5.0  # seconds to find out, before anything is computed, whether an image is blank or was edited
+_REMEDY = "Close other programs, or choose another device (--device)."
 _REMEMBERED = 4096  # blocks, about, among which places are drawn that are checked for seams
 
 
@@ -65,20 +66,24 @@ def segment(
     Problem
         If something the user can mend is wrong; what is finished stays.
     """
-    image = open_volume(config.image, config.channel)
-    box = parse_region(config.region, image.shape)
-    _refuse_blank(image, box)
-    compute = choose(_as_begun(config))  # after a whole section was read: from now on, what is freed is kept
-    model = load(config.model)
+    with memory_problems(_REMEDY):
+        image = open_volume(config.image, config.channel)
+        box = parse_region(config.region, image.shape)
+        _refuse_blank(image, box)
+        begun = _as_begun(config)
+        compute = choose(begun)  # after a whole section was read: from now on, what is freed is kept
+        model = load(config.model)
+        tile = begun.tile or largest_tile(compute, model.card.width)
+        exact = begun.model_copy(update={"precision": compute.precision, "tile": tile})
 
-    def events() -> Generator[Event, None, None]:
-        with memory_problems("Close other programs, or choose another device (--device)."):
-            yield from _Job(config, model, image, box, compute, store).events(should_stop, looked_at)
+        def events() -> Generator[Event, None, None]:
+            with memory_problems(_REMEDY):  # which is logged, then
+                yield from _Job(exact, model, image, box, compute, store).events(should_stop, looked_at)
 
-    with open_store(config.out, _layout(config, compute, model, image, box)) as store:
-        write_json(config.out / CONFIG, config.model_dump(mode="json"))
-        with closing(events()) as said:  # if the log fails: nothing writes any more when the store is closed
-            yield from record(config.out / LOG, said)
+        with open_store(config.out, _layout(exact, model, image, box)) as store:
+            write_json(config.out / CONFIG, config.model_dump(mode="json"))
+            with closing(events()) as said:  # if the log fails: nothing writes any more when the store is closed
+                yield from record(config.out / LOG, said)
 
 
 def parse_region(text: str, shape: tuple[int, int, int]) -> Box:
@@ -109,10 +114,8 @@ class _Job:
     def __init__(
         self, config: SegmentConfig, model: Model, image: Volume, box: Box, compute: Compute, store: Store
     ) -> None:
-        self._config = config.model_copy(update={"precision": compute.precision})
-        self._image, self._model, self._box, self._store = image, model, box, store
-        tile = config.tile or largest_tile(compute, model.card.width)
-        predictor = Predictor(folded(model.net), model.card.classes, compute, tile, config.best_quality)
+        self._config, self._image, self._model, self._box, self._store = config, image, model, box, store
+        predictor = Predictor(folded(model.net), model.card.classes, compute, config.tile, config.best_quality)
         self._blockwise = Blockwise(predictor, image, box, store.layout)
         self._compared = Comparison(store.seen, self._blockwise.seen)
         self._kept = store.seen != NOT_FINISHED  # chunks of former runs
@@ -254,16 +257,16 @@ def _why_not(error: Exception) -> str:
 
 
 def _as_begun(config: SegmentConfig) -> SegmentConfig:
-    """Take the number format of a result that was begun, unless another is asked for: a trial might choose another."""
-    if config.precision != "auto":
-        return config
+    """Take number format and tile of a result that was begun, unless others are asked for: they are chosen once."""
     try:
-        return config.model_copy(update={"precision": read_layout(config.out).provenance["precision"]})
-    except (Problem, KeyError):  # there is none yet, or it is refused later
+        begun = read_layout(config.out).provenance
+    except Problem:  # there is none yet, or it is refused later
         return config
+    left_open = [name for name, chosen in (("precision", "auto"), ("tile", 0)) if getattr(config, name) == chosen]
+    return config.model_copy(update={name: begun[name] for name in left_open if name in begun})
 
 
-def _layout(config: SegmentConfig, compute: Compute, model: Model, image: Volume, box: Box) -> Layout:
+def _layout(config: SegmentConfig, model: Model, image: Volume, box: Box) -> Layout:
     """Say what the result will be and what makes it: all that changes a pixel, and nothing else."""
     provenance = {
         "model": model.card.name,
@@ -271,7 +274,8 @@ def _layout(config: SegmentConfig, compute: Compute, model: Model, image: Volume
         "image": config.image.name,
         "image_fingerprint": image.fingerprint(),
         "channel": config.channel,
-        "precision": compute.precision,
+        "precision": config.precision,
+        "tile": config.tile,
         "best_quality": config.best_quality,
     }
     z, y, x = image.offset or (0, 0, 0)

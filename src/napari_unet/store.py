@@ -22,9 +22,10 @@ from typing import IO, Self
 
 import numpy as np
 
+from napari_unet.differences import refuse_another
 from napari_unet.disk import disk_problem, lock, sync
 from napari_unet.finished import DONE, LOCK, NOT_FINISHED, NOT_KNOWN, lines_of, list_anew, listed_in
-from napari_unet.layout import Chunk, Layout, chunks_in, create, refuse_another
+from napari_unet.layout import Chunk, Layout, chunks_in, create
 from napari_unet.mending import mend, sweep
 from napari_unet.newzarr import refuse_inside
 from napari_unet.problem import Problem

@@ -226,8 +226,8 @@ class SegmentPanel(Panel):
         def copy(config: SegmentConfig) -> None:
             QGuiApplication.clipboard().setText(config.command())
             same = "It gives the same result in a terminal or on a cluster."
-            if config.precision == "auto":
-                same = "It does the same anywhere; for the same result to the last pixel, choose a precision first."
+            if config.precision == "auto" or not config.tile:  # a result keeps both, but elsewhere others are chosen
+                same = "It does the same anywhere; for the same to the last pixel, choose precision and tile first."
             self.say(f"The command is in the clipboard. {same}")
 
         self._prepare(copy)

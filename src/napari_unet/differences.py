@@ -1,0 +1,61 @@
+"""Whether what is asked for is what a result was begun with, and if not, in words where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari_unet.layout import Layout, read_layout
+from napari_unet.problem import Problem
+from napari_unet.words import counted, listed
+
+_REMEDY = "Choose another output name, or delete that folder first."
+_NOT_NAMED = {"image", "image_fingerprint", "model_sha256"}  # files may move; checksums tell nobody anything
+_IN_WORDS: dict[str, Callable[[Any], str]] = {
+    "shape": lambda size: f"of {counted(size[0], 'section')} of {size[1]} x {size[2]} pixels",
+    "offset": lambda first: "from section {}, row {} and column {} on".format(*first),
+    "voxel_size": lambda nm: (
+        f"with voxels of {' x '.join(f'{n:g}' for n in nm)} nm" if nm else "with voxels of unknown size"
+    ),
+    "classes": lambda all: "with the classes " + listed(["{value} {name} ({color})".format(**each) for each in all]),
+    "probabilities": lambda kept: f"{'with' if kept else 'without'} probabilities",
+    "model": lambda name: f"with the model {name}",
+    "channel": lambda number: "from no single channel" if number is None else f"from channel {number}",
+    "precision": lambda name: f"in {name}",
+    "tile": lambda side: f"in tiles of {side} pixels",
+    "best_quality": lambda wanted: f"{'with' if wanted else 'without'} best quality",
+}
+
+
+def refuse_another(path: Path, layout: Layout) -> None:
+    """Raise Problem unless `path` holds a whole result of just this layout; it says in words where they differ."""
+    there, now = (_all_of(each) for each in (read_layout(path), layout))
+    there.setdefault("tile", now.get("tile"))  # results have not always known it
+    differ = [key for key in {**there, **now} if there.get(key) != now.get(key)]
+    if "model_sha256" in differ and "model" not in differ:
+        raise Problem(f"{path} was made with {now['model']} before that was trained further. {_REMEDY}")
+    if "image_fingerprint" in differ and "channel" not in differ:
+        raise Problem(
+            f"{path} was made from another image than {now['image']}, or from that before it was edited. "
+            "Put the former image back, or choose another output name."
+        )
+    if named := [key for key in differ if key not in _NOT_NAMED]:
+        before, asked = (listed([_phrase(key, each.get(key)) for key in named]) for each in (there, now))
+        what = f"{path} was made {before}, but is now asked for {asked}"
+        raise Problem(f"{what}. To go on with it, ask for the same as before. {_REMEDY}")
+    folders = [path / image for image in (".", "probabilities")[: 1 + layout.probabilities]]
+    for folder in [*folders, *(f / str(level) for f in folders for level in range(len(layout.level_shapes())))]:
+        if not (folder / "zarr.json").is_file():
+            raise Problem(f"{path} is damaged: {folder / 'zarr.json'} is missing. {_REMEDY}")
+
+
+def _all_of(layout: Layout) -> dict[str, Any]:
+    """Return all that must be the same, as JSON gives it back."""
+    fields = layout.to_json()
+    return {**fields.pop("provenance"), **fields}
+
+
+def _phrase(key: str, value: Any) -> str:
+    """Say one of them, as it goes on after "was made"."""
+    return _IN_WORDS[key](value) if key in _IN_WORDS else f"with {key.replace('_', ' ')} {value}"
