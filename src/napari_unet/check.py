@@ -26,6 +26,7 @@ from napari_unet.plan import plan_classes
 from napari_unet.predict import Predictor
 from napari_unet.problem import Problem
 from napari_unet.sections import Sections
+from napari_unet.slabs import Slabs
 from napari_unet.slips import SLIP, Slip, parted, slips
 from napari_unet.tiles import Box
 from napari_unet.unet import folded
@@ -117,11 +118,11 @@ def _read(config: CheckConfig, number: int, objects: bool, should_stop: Callable
     image, labels = open_volume(path, config.channel), open_volume(painted, labels=True)
     if labels.dtype.kind not in "iu":
         raise Problem(f"{labels.name} holds {labels.dtype} values, not labels. Choose a layer of whole numbers.")
-    corner, sections = corner_of(image, labels), {}
+    corner, sections, read = corner_of(image, labels), {}, Slabs(labels).section
     for z in range(max(-corner[0], 0), min(image.shape[0] - corner[0], labels.shape[0])):
         if should_stop():
             return None
-        section = labels.section(z)
+        section = read(z)
         if seen := look(section, objects, marked(painted, ACCEPTED, z, section)):
             sections[z] = seen
     if not sections:

@@ -14,6 +14,7 @@ from napari_unet.marks import KINDS, marked
 from napari_unet.painting import UNCOUNTED, Meaning
 from napari_unet.placing import corner_of, laid_on, refuse_other_voxels
 from napari_unet.problem import Problem
+from napari_unet.slabs import Slabs
 from napari_unet.volume import Volume, open_volume
 
 
@@ -92,7 +93,8 @@ def sections_of(
     refuse_other_voxels(image, labels)
     dz, *corner = corner_of(image, labels)
     looked_at = range(labels.shape[0]) if only is None else sorted({z - dz for z in only} & set(range(labels.shape[0])))
-    found = [(z, painted) for z in looked_at if (painted := labels.section(z)).any()]
+    section = Slabs(labels).section
+    found = [(z, painted.copy()) for z in looked_at if (painted := section(z)).any()]
     if not found:
         return []
     if found[0][1].dtype.kind not in "iu":

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_unet import tiles
 from napari_unet.grey import Grey, measure, measured, refuse_no_numbers
+from napari_unet.slabs import Slabs
 from napari_unet.tiles import Box, Tile
 from napari_unet.volume import Volume
 
@@ -61,6 +62,7 @@ class Sections:
     def __init__(self, image: Volume) -> None:
         self._image = image
         self._large = image.shape[1] * image.shape[2] > WHOLE
+        self._slabs = Slabs(image)
         self._last: tuple[int, Grey, int, np.ndarray | None] | None = None
 
     def read(self, box: Box) -> tuple[Window, Grey]:
@@ -81,7 +83,7 @@ class Sections:
 
     def _opened(self, z: int) -> tuple[Grey, int, np.ndarray | None]:
         """Return the grey values of a section, the checksum of what they were measured on, its pixels if few enough."""
-        whole = None if self._large else self._image.section(z)
+        whole = None if self._large else self._slabs.section(z)
         looked_at = self._sample(z) if whole is None else whole
         return measure(looked_at, self._name(z)), _crc32c(measured(looked_at)), whole
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,11 @@ class Volume:
         """How many bytes its voxels take without compression."""
         return math.prod(self.shape) * self.dtype.itemsize
 
+    @property
+    def chunk_depth(self) -> int:
+        """How many sections lie in a chunk, and so are decoded together; chunks begin at multiples of it."""
+        return self.array.chunk_depth if isinstance(self.array, View) else _chunk_side(self.array, 0)
+
     def section(self, z: int, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """Return section `z`, or a box of it, as an array (Y, X) of its own, of `dtype`.
 
@@ -70,13 +75,21 @@ class Volume:
         """
         if not 0 <= z < self.shape[0]:
             raise IndexError(f"section {z} of {self.shape[0]}")
+        return self._read((z, rows, columns), np.array, f"Section {z}")
+
+    def slab(self, sections: range) -> np.ndarray:
+        """Return sections that follow each other as `section` does, but (Z, Y, X), and for reading only."""
+        key = slice(sections.start, sections.stop), slice(None), slice(None)
+        return self._read(key, np.asarray, f"One of the sections {sections.start} to {sections.stop - 1}")
+
+    def _read(self, key: tuple[int | slice, slice, slice], made: Callable[..., np.ndarray], what: str) -> np.ndarray:
         try:
-            return np.array(self.array[z, rows, columns], self.dtype, order="C")
+            return made(self.array[key], self.dtype, order="C")
         except (Problem, MemoryError):
             raise
         except Exception as error:  # each format has its own ways to fail
             raise Problem(
-                f"Section {z} of {self.name} cannot be read: the file is damaged or incomplete. "
+                f"{what} of {self.name} cannot be read: the file is damaged or incomplete. "
                 "Copy it again from its source, or replace that section."
             ) from error
 
@@ -120,6 +133,7 @@ class View:
         self.dtype = np.dtype(array.dtype).newbyteorder("=")
         self.ndim = len(axes)
         self.size = int(np.prod(self.shape, dtype=np.int64))
+        self.chunk_depth = 1 if axes[0] is None else _chunk_side(array, axes[0])  # of a view (Z, Y, X)
 
     def __getitem__(self, key: Any) -> np.ndarray:
         box, after = list(self._box), list[int | slice]()
@@ -274,6 +288,12 @@ def _is_grey(colours: View, name: str) -> bool:
     middle = colours.shape[0] // 2
     red, green, blue = (Volume(View(colours, (0, 1, 2), {3: i}), name).section(middle) for i in range(3))
     return np.array_equal(red, green) and np.array_equal(red, blue)
+
+
+def _chunk_side(array: Any, axis: int) -> int:
+    """Return the side of the chunks of an array along an axis, 1 if it has none of one size."""
+    chunks = getattr(array, "chunks", None)
+    return chunks[axis] if isinstance(chunks, tuple) and isinstance(chunks[axis], int) else 1
 
 
 def _one(index: Any, length: int) -> slice:
