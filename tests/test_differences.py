@@ -85,6 +85,13 @@ def test_another_image_is_refused_in_words(tmp_path: Path) -> None:
         refuse_another(tmp_path, replace(LAYOUT, **made(image_fingerprint="6b")))
 
 
+def test_another_level_is_refused_by_its_name(tmp_path: Path) -> None:
+    create(tmp_path, LAYOUT)
+    words = "was made from stack.tif, and level 1 of ms.zarr is another image. Take the former one to go on, or"
+    with pytest.raises(Problem, match=words):
+        refuse_another(tmp_path, replace(LAYOUT, **made(image_fingerprint="6b", image="level 1 of ms.zarr")))
+
+
 @pytest.mark.parametrize("other", [{}, {"voxel_size": (50, 4, 4)}, made(image="moved.tif")])
 def test_the_same_layout_is_not_refused(tmp_path: Path, other: dict[str, Any]) -> None:
     create(tmp_path, LAYOUT)

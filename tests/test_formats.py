@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from napari_unet.formats import _natural
+from napari_unet.formats import _natural, in_words
 from napari_unet.problem import Problem
 from napari_unet.volume import open_volume
 
@@ -291,3 +291,23 @@ def test_what_is_not_there_or_of_another_kind(tmp_path: Path) -> None:
         (tmp_path / name).write_text("some text that is no image at all")
         assert str(tmp_path / name) in problem(tmp_path / name)
     assert "Save it as TIFF, HDF5, MRC, OME-Zarr or as a folder of PNG files." in problem(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("inside", "words"),
+    [
+        ("stack.tif", "stack.tif"),
+        ("stack.tif/1", "level 1 of stack.tif"),
+        ("image.zarr", "image.zarr"),
+        ("image.zarr/0", "level 0 of image.zarr"),
+        ("sections/7", "7"),
+        ("stack.h5/volumes/raw", "volumes/raw of stack.h5"),
+        ("stack.h5", "stack.h5"),
+    ],
+)
+def test_a_stack_is_called_by_what_it_lies_in(tmp_path: Path, inside: str, words: str) -> None:
+    write(tmp_path / "stack.tif")
+    zarr.create_group(tmp_path / "image.zarr").create_array("0", data=STACK)
+    (tmp_path / "sections" / "7").mkdir(parents=True)
+    (tmp_path / "stack.h5").touch()
+    assert in_words(tmp_path / inside) == words

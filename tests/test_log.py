@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,24 @@ def test_a_problem_is_raised_although_it_cannot_be_logged(log: Path) -> None:
 
     with pytest.raises(Problem, match="3 of 8 chunks are kept"):
         list(record(log, events()))
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_nothing_is_written_where_another_folder_takes_the_place(tmp_path: Path, replaced: bool) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+
+    def events() -> Iterator[Event]:
+        yield Loss(5, 1.0)
+        shutil.rmtree(folder)
+        if replaced:
+            folder.mkdir()
+            (folder / "mine.txt").touch()
+        yield Loss(10, 0.5)
+
+    with pytest.raises(Problem, match=r"run was moved or deleted while it was written\. Put it back, or delete"):
+        list(record(folder / LOG, events()))
+    assert sorted(tmp_path.rglob("*")) == [folder, folder / "mine.txt"] * replaced
 
 
 def test_a_second_job_appends(log: Path) -> None:

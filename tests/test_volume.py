@@ -182,7 +182,7 @@ def test_a_stack_without_channels_has_channel_0(tmp_path: Path) -> None:
     ("names", "words"),
     [
         ("tczyx", "3 time points and 2 channels, its axes are T 3, C 2, Z 5, Y 8, X 8"),
-        (None, "3 stacks and 2 stacks, its axes are unnamed 3, unnamed 2, unnamed 5 (the sections), Y 8, X 8"),
+        (None, "3 x 2 stacks, its axes are unnamed 3, unnamed 2, unnamed 5 (the sections), Y 8, X 8"),
     ],
 )
 def test_two_axes_too_many(tmp_path: Path, names: str | None, words: str) -> None:

@@ -35,6 +35,9 @@ def refuse_another(path: Path, layout: Layout) -> None:
     differ = [key for key in {**there, **now} if there.get(key) != now.get(key)]
     if "model_sha256" in differ and "model" not in differ:
         raise Problem(f"{path} was made with {now['model']} before that was trained further. {_REMEDY}")
+    if {"image_fingerprint", "image"} <= {*differ}:
+        what = f"{path} was made from {there['image']}, and {now['image']} is another image"
+        raise Problem(f"{what}. Take the former one to go on, or choose another output name.")
     if "image_fingerprint" in differ and "channel" not in differ:
         raise Problem(
             f"{path} was made from another image than {now['image']}, or from that before it was edited. "

@@ -81,6 +81,20 @@ def sync(root: Path, files: Iterable[Path]) -> None:
             _fsync(folder, os.O_RDONLY)
 
 
+def refuse_gone(folder: Path, opened: int, file: Path) -> None:
+    """Raise Problem if `file` is no longer what is `opened`: the folder was moved or deleted while it was written.
+
+    As long as a file is open, no other one is taken for it.
+    """
+    try:
+        there = os.path.samestat(os.fstat(opened), file.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        there = False
+    if not there:
+        what = f"{folder} was moved or deleted while it was written"
+        raise Problem(f"{what}. Put it back, or delete what is left of it and run the same command again.")
+
+
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, then put it in the place of `path` in one step.
 

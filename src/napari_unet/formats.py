@@ -58,6 +58,15 @@ def open_source(path: Path, labels: bool = False) -> Source:
     raise Problem(f"{path} cannot be opened. Save it as TIFF, HDF5, MRC, OME-Zarr or as a folder of PNG files.")
 
 
+def in_words(path: Path) -> str:
+    """Call a stack as a sentence does: "stack.tif", "level 1 of stack.zarr", "volumes/raw of stack.h5"."""
+    if (file := hdf5.file_of(path)) and file != path:
+        return f"{path.relative_to(file).as_posix()} of {file.name}"
+    if path.name.isdecimal() and (omezarr.is_zarr(path.parent) or path.parent.suffix.lower() in _TIFF):
+        return f"level {path.name} of {path.parent.name}"
+    return path.name
+
+
 class SectionFiles:
     """Image files as one array (Z, Y, X) or (Z, Y, X, S), each read when it is asked for."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from napari_unet.disk import disk_problems
+from napari_unet.disk import disk_problems, refuse_gone
 from napari_unet.events import Event, Failed, from_json, to_json
 from napari_unet.problem import Problem
 
@@ -24,17 +25,21 @@ def record(path: Path, events: Iterable[Event]) -> Iterator[Event]:
     Raises
     ------
     Problem
-        That of the job; or if the disk is full or cannot be written.
+        That of the job; if the disk is full or cannot be written, or the folder was moved or deleted: what is in its
+        place is left alone.
     """
     _end_last_line(path)
-    try:
-        for event in events:
-            append(path, event)
-            yield event
-    except Problem as problem:
-        with contextlib.suppress(Problem):  # what failed first says more than that the log fails, too
-            append(path, Failed(str(problem)))
-        raise
+    with _held(path.parent) as still_there:
+        try:
+            for event in events:
+                still_there()
+                append(path, event)
+                yield event
+        except Problem as problem:
+            with contextlib.suppress(Problem):  # what failed first says more than that the log fails, too
+                still_there()
+                append(path, Failed(str(problem)))
+            raise
 
 
 def append(path: Path, event: Event) -> None:
@@ -80,6 +85,19 @@ def last(path: Path) -> Event | None:
         return None
     events, _ = read(path, start)
     return events[-1] if events else None
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[Callable[[], None]]:
+    """Give what raises a Problem once a folder is not the one that it is now."""
+    if sys.platform == "win32":  # which opens no folder, and moves none in which a job has its lock
+        yield lambda: None
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        yield lambda: refuse_gone(folder, opened, folder)
+    finally:
+        os.close(opened)
 
 
 def _end_last_line(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +34,9 @@ _INVERTED = -0.05
 _FITS = 0.7, 1.5  # pixel size over that of the training
 
 
-def notices(config: SegmentConfig, image: Volume, box: Box, card: Card, layout: Layout) -> Iterator[Notice]:
+def notices(
+    config: SegmentConfig, image: Volume, box: Box, card: Card, layout: Layout
+) -> Generator[Notice, None, set[int]]:
     """Say how large a segmentation is, and what may spoil it; at most 16 sections are looked at, in part.
 
     The first is always said, any other only where there is something to say; those that matter most come last.
@@ -50,6 +52,11 @@ def notices(config: SegmentConfig, image: Volume, box: Box, card: Card, layout: 
         Of the model.
     layout : Layout
         Of the result.
+
+    Returns
+    -------
+    set of int
+        The sections of which it was said that they show nothing.
 
     Raises
     ------
@@ -77,6 +84,7 @@ def notices(config: SegmentConfig, image: Volume, box: Box, card: Card, layout: 
             f"Membranes look bright here, but {card.name} was trained on dark ones and will hardly find them. "
             "Save the image with its grey values inverted (in Fiji: Edit > Invert) and segment that."
         )
+    return {*seen.black, *seen.flat}
 
 
 def needed(layout: Layout) -> int:

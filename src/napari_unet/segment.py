@@ -18,6 +18,7 @@ from napari_unet.disk import write_json
 from napari_unet.edited import Comparison
 from napari_unet.events import Event, Finished, Notice, Progress, Started
 from napari_unet.finished import NOT_FINISHED
+from napari_unet.formats import in_words
 from napari_unet.layout import CONFIG, Layout, read_layout
 from napari_unet.log import LOG, record
 from napari_unet.model import Model, load
@@ -35,6 +36,7 @@ from napari_unet.words import counted, sections
 
 _PATIENCE = 5.0  # seconds to find out, before anything is computed, whether an image is blank or was edited
 _REMEDY = "Close other programs, or choose another device (--device)."
+_UNCHECKED = "The segmentation is complete, but it was not checked for seams"
 _REMEMBERED = 4096  # blocks, about, among which places are drawn that are checked for seams
 
 
@@ -147,17 +149,18 @@ class _Job:
 
     def _computed(self, should_stop: Callable[[], bool], looked_at: Callable[[], Look | None]) -> Iterator[Event]:
         """Compute what is pending until it should stop; say what is worth knowing, and how far it is."""
-        total, tile = self._store.total, self._blockwise.predictor.tile
+        total, tile, layout = self._store.total, self._blockwise.predictor.tile, self._store.layout
         done = kept = self._store.done
+        named = set[int]()  # sections of which it was said that they show nothing
         # Nobody noted in which tiles a former run computed what is kept: as this run would.
-        for z in range(0, self._store.layout.shape[0], self._every):
+        for z in range(0, layout.shape[0], self._every):
             self._tiled |= dict.fromkeys(blocks(self._store.listed_in(z), tile), tile)
         if damaged := self._store.damaged:
             yield Notice(f"Damaged on the disk, so computed again: {counted(damaged, 'finished chunk')}.")
         if kept:
             yield Notice(f"{kept:,} of {total:,} chunks were finished before and are kept.")
         else:
-            yield from notices(self._config, self._image, self._box, self._model.card, self._store.layout)
+            named = yield from notices(self._config, self._image, self._box, self._model.card, layout)
         order = nearest_first(
             self._store.unfinished,
             lambda z: blocks(self._store.pending_in(z), tile),
@@ -174,7 +177,7 @@ class _Job:
                 said.add(what)
                 yield what
         self._store.flush()
-        if self._blank:
+        if self._blank - named:
             yield Notice(f"The same grey value everywhere, so the result says nothing: {sections(self._blank)}.")
 
     def _refuse_edited(self, enough: Callable[[], bool], spread: bool = False) -> None:
@@ -189,20 +192,22 @@ class _Job:
             )
 
     def _certified(self) -> Generator[Notice, None, str]:
-        """Look for seams; return what is found, in words. All is computed: what goes wrong here is only said."""
+        """Look for seams; return what is found, in words. All is computed: only an image that is lost is a Problem."""
         layout, work = self._store.layout, self._blockwise
         at = places(layout, self._box, self._tiled)
         for side in SIDES:
             try:
                 certificate = certify(work.logits, work.kept, self._store.stored, windows(layout, at, side), side)
-            except (MemoryError, RuntimeError, OSError, ValueError, Problem) as error:  # of device, disk, Zarr, image
+            except Problem as problem:
+                raise Problem(f"{_UNCHECKED}. {problem}") from problem
+            except (MemoryError, RuntimeError, OSError, ValueError) as error:  # of device, disk, Zarr
                 why = _why_not(error)
                 if not lacks_memory(error):
                     break
             else:
                 certificate.save(self._store.path)
                 return f"; {certificate}"
-        yield Notice(f"The segmentation is complete, but it was not checked for seams{why}")
+        yield Notice(f"{_UNCHECKED}: {why}. To check it, run the same command again.")
         return ""
 
     def _here(self, order: Iterator[Block], should_stop: Callable[[], bool]) -> Iterator[Notice | Block]:
@@ -248,12 +253,9 @@ def _on_result(look: Look | None, box: Box) -> Place | None:
 
 
 def _why_not(error: Exception) -> str:
-    """Return why a result could not be checked, as the end of a sentence, and what to do."""
-    if isinstance(error, Problem):  # which says what to do
-        return f". {error}"
+    """Return why a result could not be checked."""
     first = str(error).partition("\n")[0] or type(error).__name__  # CUDA goes on about how to debug it
-    why = "there was not enough memory" if lacks_memory(error) else f"the device or the disk failed ({first})"
-    return f": {why}. To check it, run the same command again."
+    return "there was not enough memory" if lacks_memory(error) else f"the device or the disk failed ({first})"
 
 
 def _as_begun(config: SegmentConfig) -> SegmentConfig:
@@ -271,7 +273,7 @@ def _layout(config: SegmentConfig, model: Model, image: Volume, box: Box) -> Lay
     provenance = {
         "model": model.card.name,
         "model_sha256": model.sha256,
-        "image": config.image.name,
+        "image": in_words(config.image),
         "image_fingerprint": image.fingerprint(),
         "channel": config.channel,
         "precision": config.precision,

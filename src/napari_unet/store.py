@@ -23,7 +23,7 @@ from typing import IO, Self
 import numpy as np
 
 from napari_unet.differences import refuse_another
-from napari_unet.disk import disk_problem, lock, sync
+from napari_unet.disk import disk_problem, lock, refuse_gone, sync
 from napari_unet.finished import DONE, LOCK, NOT_FINISHED, NOT_KNOWN, lines_of, list_anew, listed_in
 from napari_unet.layout import Chunk, Layout, chunks_in, create
 from napari_unet.mending import mend, sweep
@@ -246,13 +246,10 @@ class Store:
     def _refuse_gone(self) -> None:
         """Raise Problem if the folder is no longer the one that was opened: Zarr would begin another in its place."""
         try:
-            there = os.path.samestat(os.fstat(self._lock.fileno()), (self.path / LOCK).stat())
-        except FileNotFoundError:
-            there = False
-        if not there:
-            what = f"{self.path} was moved or deleted while it was written"
-            self._failed = Problem(f"{what}. Put it back, or run the same command again to begin anew.")
-            raise self._failed
+            refuse_gone(self.path, self._lock.fileno(), self.path / LOCK)
+        except Problem as problem:
+            self._failed = problem
+            raise
 
 
 def _is_new(path: Path) -> bool:

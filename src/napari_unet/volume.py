@@ -244,7 +244,9 @@ def _stack(source: Source, name: str, channel: int | None, labels: bool) -> Any:
         others.remove(colour)
         if len(others) == 0:
             return _Grey(View(array, (z, y, x, colour)), name)
-    words = [f"{shape[i]} {_EXTRA.get(axes[i], 'stacks')}" for i in others]
+    unnamed = [str(shape[i]) for i in others if axes[i] not in _EXTRA]
+    words = [f"{' x '.join(unnamed)} stacks"] * bool(unnamed)
+    words += [f"{shape[i]} {_EXTRA[axes[i]]}" for i in others if axes[i] in _EXTRA]
     if len(others) > 1:
         what = f"{' and '.join(words)}, its axes are {_in_words(axes, shape, z)}"
         raise Problem(f"{name} has {what}. Save the one you need as a stack of its own.")

@@ -86,6 +86,17 @@ def test_another_axis_can_count_the_sections(driver, shown) -> None:
     np.testing.assert_array_equal(driver.viewer.layers["film, z 3"].data[0], PIXELS[0, 3])
 
 
+def test_axes_without_a_name_are_counted(driver, fake) -> None:
+    driver.viewer.add_image(PIXELS, name="film")
+    panel = panel_of(driver, "Segment")
+    along, take = driver.find(panel, QComboBox, "along"), driver.find(panel, QPushButton, "take")
+    assert [along.itemText(i) for i in range(along.count())] == ["axis 1 (3)", "axis 2 (4)"]
+    driver.viewer.dims.set_current_step(0, 2)
+    assert take.text() == "Take axis 1 at 2 as a stack"
+    driver.click(take)
+    assert [layer.name for layer in driver.viewer.layers] == ["film", "film, axis 1 at 2"]
+
+
 def test_an_image_of_three_axes_is_not_asked_about(driver, fake) -> None:
     driver.viewer.add_image(PIXELS[0], name="stack")
     panel = panel_of(driver, "Segment")

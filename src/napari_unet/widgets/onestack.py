@@ -121,11 +121,13 @@ class OneStack(QWidget):
 
     def _where(self, image: Image) -> str:
         names = self._names(image)
-        return ", ".join(f"{names[axis]} {at}" for axis, at in self._held(image).items())
+        of = {axis: f"{name} at" if name.startswith("axis ") else name for axis, name in enumerate(names)}
+        return ", ".join(f"{of[axis]} {at}" for axis, at in self._held(image).items())
 
     def _names(self, image: Image) -> list[str]:
-        """Return what stands beside the sliders of the axes."""
-        return [str(label) for label in self._viewer.dims.axis_labels[-image.ndim :]]
+        """Return what stands beside the sliders of the axes; napari counts those without a name from the last one."""
+        labels = [str(label) for label in self._viewer.dims.axis_labels[-image.ndim :]]
+        return [f"axis {i}" if label == f"{i - image.ndim - 1}" else label for i, label in enumerate(labels, start=1)]
 
     def _held(self, image: Image) -> dict[int, int]:
         """Return where the sliders are, for each axis that a stack has not."""
