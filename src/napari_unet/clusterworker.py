@@ -15,7 +15,8 @@ from napari_unet.blocks import Block
 from napari_unet.blockwise import Blockwise, Written
 from napari_unet.config import SegmentConfig
 from napari_unet.device import choose, memory_problems
-from napari_unet.disk import disk_problems, sync
+from napari_unet.disk import disk_problems, refuse_gone, sync
+from napari_unet.finished import LOCK
 from napari_unet.layout import Layout
 from napari_unet.model import load
 from napari_unet.predict import Predictor
@@ -74,6 +75,7 @@ class Segmenting(WorkerPlugin):
                 raise Problem(f"There is another {what.split('_')[0]} at the same path. Give all the same files.")
         try:
             self._out, self._pyramids = config.out, Pyramids(config.out, layout)
+            self._held = (config.out / LOCK).open("rb")
         except (OSError, ValueError) as error:
             raise Problem(f"{config.out} cannot be opened. Give all the same folders, under the same paths.") from error
         predictor = Predictor(folded(model.net), model.card.classes, compute, config.tile, config.best_quality)
@@ -89,6 +91,7 @@ class Segmenting(WorkerPlugin):
                 chunks = end.value
                 break
         with disk_problems(self._out):
+            refuse_gone(self._out, self._held.fileno(), self._out / LOCK)  # else Zarr would begin another in its place
             for each in chunks:
                 self._pyramids.write(each.chunk, each.classes, each.probabilities)
             sync(self._out, [file for each in chunks for file in self._pyramids.files(each.chunk)])
@@ -99,6 +102,8 @@ class Segmenting(WorkerPlugin):
         import torch
 
         self.__dict__.pop("_job", None)
+        if held := self.__dict__.pop("_held", None):
+            held.close()
         torch.cuda.empty_cache()  # which does nothing without a GPU
 
     @contextlib.contextmanager
