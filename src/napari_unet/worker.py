@@ -74,6 +74,7 @@ class Inbox:
         match request:
             case Begin():
                 self._folder = _folder_of(request)
+                end_alone(self._folder)  # left by a kill
                 self.begin.put(request)
             case Preview():
                 self._previews.append(request)
@@ -116,7 +117,6 @@ def main() -> int:
     if begin is None:
         return 0
     folder = _folder_of(begin)
-    end_alone(folder)  # left by a kill
     try:
         for _ in _job(begin, inbox):
             say("")

@@ -191,8 +191,9 @@ def test_what_was_only_in_memory_is_named_and_the_rest_comes_back(open_window, h
         f"stack is not back: {tiff} no longer holds what was shown: 6 x 96 x 128 of uint8. "
         "strokes is as in its file: what was painted on it since was only in memory."
     )
-    assert [layer.name for layer in driver.viewer.layers] == ["thought-labels", "fly medulla", "strokes"]
-    np.testing.assert_array_equal(driver.viewer.layers[0].data, pixels)
+    layers = driver.viewer.layers
+    driver.wait(lambda: [each.name for each in layers] == ["fly medulla", "thought-labels", "strokes"], 5)
+    np.testing.assert_array_equal(layers["thought-labels"].data, pixels)
 
 
 def test_the_next_one_is_offered_and_dismissing_deletes_nothing_else(open_window, home, tiff):
