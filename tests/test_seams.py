@@ -127,7 +127,7 @@ def test_a_seam_is_found() -> None:
 
 @pytest.mark.parametrize(("more", "verdict"), [(1, "no seam"), (5, "differences")])
 def test_probabilities_are_compared_with_those_of_the_result(more: int, verdict: str) -> None:
-    elsewhere = ", so tiles are not why: another processor or device may have computed the result"
+    elsewhere = ", so seams are not why: 16-bit numbers in tiles of another size, or another processor, round otherwise"
     shares = np.stack([np.full((2048, 2048), each, np.uint8) for each in (69, 186)])
     shares[0, 1000:1030, 1024] += more
     found = checked(np.full((2048, 2048), 2, np.uint8), 0.0, shares)
@@ -142,7 +142,7 @@ def test_probabilities_are_compared_with_those_of_the_result(more: int, verdict:
 def test_a_difference_that_tiles_do_not_explain_is_told_from_a_seam() -> None:
     labels = np.full((2048, 2048), 2, np.uint8)
     labels[1020, 1020] = 1
-    sentence = "so tiles are not why: another processor or device may have computed the result"
+    sentence = "so seams are not why: 16-bit numbers in tiles of another size, or another processor, round otherwise"
     assert str(checked(labels, 2e-6)).endswith(sentence)
     assert sentence not in str(checked(labels, 1e-3))
 

@@ -63,7 +63,7 @@ class Certificate:
         between = f"by at most {self.between_tilings:.1g} between two tilings computed again"
         told += f"; outputs of the network differ {between}"
         if not same and self.between_tilings <= _EQUAL:
-            told += ", so tiles are not why: another processor or device may have computed the result"
+            told += ", so seams are not why: 16-bit numbers in tiles of another size, or another processor, round otherwise"
         return told
 
     def save(self, result: Path) -> None:
