@@ -66,6 +66,15 @@ def test_each_deep_chunk_is_read_once_whatever_the_order_of_axes(
     assert sum(reads.values()) == 3 * 3 * 3
 
 
+@pytest.mark.parametrize("first", [0, 20, 39])
+def test_a_chunk_is_read_once_also_to_and_fro_from_the_section_in_view(first: int) -> None:
+    array = Chunked(np.arange(40, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 3), np.uint8), 8)
+    image = Slabs(Volume(array, "stack"))
+    for z in sorted(range(40), key=lambda z: abs(z - first)):
+        assert (image.section(z) == z).all()
+    assert len(array.read) == 5
+
+
 @given(
     st.integers(1, 40), st.integers(1, 20), st.integers(1, 12), st.lists(st.integers(0, 10**6), min_size=1, max_size=30)
 )

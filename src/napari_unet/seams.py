@@ -63,7 +63,7 @@ class Certificate:
         between = f"by at most {self.between_tilings:.1g} between two tilings computed again"
         told += f"; outputs of the network differ {between}"
         if not same and self.between_tilings <= _EQUAL:
-            told += ", so seams are not why: 16-bit numbers in tiles of another size, or another processor, round otherwise"
+            told += ", so seams are not why: other tiles in 16-bit numbers, or another processor, round otherwise"
         return told
 
     def save(self, result: Path) -> None:
@@ -152,10 +152,12 @@ def certify(
 
 def _edges(layout: Layout, box: Box, chunk: Chunk, block: Block, tile: int) -> tuple[list[int], list[int]]:
     """Return the rows and the columns of a result at which tiles meet in a chunk of a block, or at its borders."""
-    (y0, y1, x0, x1), (top, bottom, left, right) = block.box(layout.shape), chunk.box(layout.shape)
+    square, (top, bottom, left, right) = block.box(layout.shape), chunk.box(layout.shape)
+    tops, bottoms, lefts, rights = zip(*(each.box(layout.shape) for each in block.chunks), strict=True)
+    y0, y1, x0, x1 = min(tops), max(bottoms), min(lefts), max(rights)
     rows, columns = set[int](), set[int]()
-    for part in cover(box.y0 + y0, box.y0 + y1, box.x0 + x0, box.x0 + x1, tile):
-        # Tiles reach beyond their block to multiples of 16; what they compute there is not kept.
+    for part in cover(box.y0 + square[0], box.y0 + square[1], box.x0 + square[2], box.x0 + square[3], tile):
+        # Tiles reach beyond what is kept of them: to multiples of 16, and over chunks that are finished.
         rows |= {min(max(edge - box.y0, y0), y1) for edge in (part.y0, part.y1)}
         columns |= {min(max(edge - box.x0, x0), x1) for edge in (part.x0, part.x1)}
     _, height, width = layout.shape
