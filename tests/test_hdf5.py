@@ -217,3 +217,11 @@ def test_a_file_that_becomes_shorter_is_a_problem_not_black(tmp_path: Path) -> N
         file.truncate((tmp_path / "a.h5").stat().st_size // 2)
     with pytest.raises(Problem, match=r"Section 3 of .* cannot be read: the file is damaged or incomplete"):
         volume.section(3)
+
+
+def test_how_deep_chunks_are_is_known(tmp_path: Path) -> None:
+    """So that those who read section by section decode each once."""
+    path = save(tmp_path / "a.h5", contiguous=STACK)
+    with h5py.File(path, "a") as file:
+        file.create_dataset("deep", data=STACK, chunks=(4, 16, 16))
+    assert [open_volume(path / name).chunk_depth for name in ("contiguous", "deep")] == [1, 4]

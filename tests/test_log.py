@@ -77,7 +77,7 @@ def test_nothing_is_written_where_another_folder_takes_the_place(tmp_path: Path,
             (folder / "mine.txt").touch()
         yield Loss(10, 0.5)
 
-    with pytest.raises(Problem, match=r"run was moved or deleted while it was written\. Put it back, or delete"):
+    with pytest.raises(Problem, match=r"run was moved or deleted while it was written\. Delete what is left there"):
         list(record(folder / LOG, events()))
     assert sorted(tmp_path.rglob("*")) == [folder, folder / "mine.txt"] * replaced
 

@@ -84,7 +84,7 @@ def test_large_results_are_looked_at_in_more_places() -> None:
         assert len(places(made, whole(made), dict.fromkeys(blocks(made.chunks(), 1024), 1024))) == count
 
 
-def checked(labels: np.ndarray, bias: float, shares: np.ndarray | None = None) -> Certificate:
+def checked(labels: np.ndarray, bias: float, shares: np.ndarray | None = None, *, half: bool = False) -> Certificate:
     """Compare a result with logits that say class 2 everywhere; small tiles say it with a bias."""
 
     def found(box: Box, tile: int) -> torch.Tensor:
@@ -102,18 +102,20 @@ def checked(labels: np.ndarray, bias: float, shares: np.ndarray | None = None) -
 
     made = layout(1, *labels.shape)
     at = places(made, whole(made), dict.fromkeys(blocks(made.chunks(), 1024), 1024))
-    return certify(found, kept, stored, windows(made, at, SIDE), SIDE)
+    return certify(found, kept, stored, windows(made, at, SIDE), SIDE, half)
 
 
 def test_a_result_without_seams_is_certified(tmp_path: Path) -> None:
     found = checked(np.full((2048, 2048), 2, np.uint8), 0.0)
-    assert found == Certificate(windows=1, pixels=SIDE * SIDE, changed=0, probabilities=None, between_tilings=0.0)
+    assert found == Certificate(
+        windows=1, pixels=SIDE * SIDE, changed=0, probabilities=None, between_tilings=0.0, half=False
+    )
     assert str(found) == (
         "no seam at 1 place where tiles meet: of 16,384 pixels computed again, 0 have another class in the result; "
         "outputs of the network differ by at most 0 between two tilings computed again"
     )
     found.save(tmp_path)
-    kept = {"windows": 1, "pixels": 16384, "changed": 0, "probabilities": None, "between_tilings": 0.0}
+    kept = {"windows": 1, "pixels": 16384, "changed": 0, "probabilities": None, "between_tilings": 0.0, "half": False}
     assert json.loads((tmp_path / SEAMS).read_text()) == kept
 
 
@@ -130,7 +132,7 @@ def test_a_seam_is_found() -> None:
 
 @pytest.mark.parametrize(("more", "verdict"), [(1, "no seam"), (5, "differences")])
 def test_probabilities_are_compared_with_those_of_the_result(more: int, verdict: str) -> None:
-    elsewhere = ", so seams are not why: other tiles in 16-bit numbers, or another processor, round otherwise"
+    elsewhere = ", so tiles are not why: another processor or device may have computed the result"
     shares = np.stack([np.full((2048, 2048), each, np.uint8) for each in (69, 186)])
     shares[0, 1000:1030, 1024] += more
     found = checked(np.full((2048, 2048), 2, np.uint8), 0.0, shares)
@@ -145,12 +147,22 @@ def test_probabilities_are_compared_with_those_of_the_result(more: int, verdict:
 def test_a_difference_that_tiles_do_not_explain_is_told_from_a_seam() -> None:
     labels = np.full((2048, 2048), 2, np.uint8)
     labels[1020, 1020] = 1
-    sentence = "so seams are not why: other tiles in 16-bit numbers, or another processor, round otherwise"
+    sentence = "so tiles are not why: another processor or device may have computed the result"
     assert str(checked(labels, 2e-6)).endswith(sentence)
     assert sentence not in str(checked(labels, 1e-3))
 
 
+def test_of_16_bit_numbers_it_says_that_they_round_otherwise() -> None:
+    labels = np.full((2048, 2048), 2, np.uint8)
+    assert "16-bit" not in str(checked(labels, 1e-2, half=True))
+    labels[1020, 1020] = 1
+    for bias in (0.0, 1e-2):
+        assert str(checked(labels, bias, half=True)).endswith(
+            ". 16-bit numbers round otherwise in other tiles: take float32 where that matters (--precision)"
+        )
+
+
 def test_one_tile_is_no_pass() -> None:
     found = checked(np.full((1024, 1000), 2, np.uint8), 0.0)
-    assert found == Certificate(0, 0, 0, None, 0.0)
+    assert found == Certificate(0, 0, 0, None, 0.0, False)
     assert str(found) == "not checked for seams: each section is one tile"

@@ -312,7 +312,7 @@ def test_what_is_there_already_is_refused_and_not_touched(tmp_path, make):
     path = tmp_path / "out.zarr"
     make(path)
     before = state(path)
-    words = "with the model xyz, but is now asked for with" if make is make_other_layout else "is no segmentation"
+    words = "with the model xyz; now it is to be made with" if make is make_other_layout else "is no segmentation"
     with pytest.raises(Problem, match=words):
         open_store(path, LAYOUT)
     assert state(path) == before

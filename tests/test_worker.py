@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import torch
 from napari_unet import worker
 from napari_unet.alone import ALONE, alone_in, end_alone
 from napari_unet.config import SuggestJob, TrainConfig
+from napari_unet.disk import lock
 from napari_unet.events import (
     Event,
     Failed,
@@ -182,8 +184,12 @@ def test_a_job_whose_window_is_gone_is_stopped_by_deleting_a_file(tmp_path: Path
         end_alone(run)
         assert left.end() == (0, [])
     assert read(run / LOG)[0][-1].stopped
-    (run / ALONE).touch()  # left by a kill
+    (run / ALONE).write_text(str(left.process.pid))  # left by a kill
     assert alone_in(tmp_path, LOCK) == []
+    with lock(run / LOCK):  # of another job, which knows nothing of that file
+        assert alone_in(tmp_path, LOCK) == []
+        (run / ALONE).write_text(str(os.getpid()))
+        assert alone_in(tmp_path, LOCK) == [run]
 
 
 # ---- the same without a process, which takes seconds to start

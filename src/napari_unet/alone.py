@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from pathlib import Path
+
+import psutil
 
 from napari_unet.disk import locked
 from napari_unet.layout import CONFIG
@@ -19,7 +22,7 @@ def go_alone(folder: Path, over: threading.Event) -> None:
         if over.wait(_EVERY):
             return
     with contextlib.suppress(OSError):
-        (folder / ALONE).touch()
+        (folder / ALONE).write_text(str(os.getpid()))
     while (folder / ALONE).exists() and not over.wait(_EVERY):
         pass
 
@@ -33,7 +36,16 @@ def end_alone(folder: Path) -> None:
 def alone_in(folder: Path, lock: str) -> list[Path]:
     """Return the results in `folder` whose job goes on alone, the one that was left last first.
 
-    A kill leaves the file behind: a job that makes a result holds the file `lock` in it.
+    A kill leaves the file behind, and another job may have gone on since: one that makes a result holds the file `lock`
+    in it, and its process is the one that `ALONE` names.
     """
-    files = [(file.stat().st_mtime, file.parent) for file in folder.glob(f"*/{ALONE}")]
+    files = [(file.stat().st_mtime, file.parent) for file in folder.glob(f"*/{ALONE}") if _alive(file)]
     return [result for _, result in sorted(files, reverse=True) if locked(result / lock)]
+
+
+def _alive(file: Path) -> bool:
+    """Tell whether the process that a file names is alive."""
+    try:
+        return psutil.pid_exists(int(file.read_text()))
+    except (OSError, ValueError):
+        return False

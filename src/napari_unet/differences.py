@@ -45,8 +45,8 @@ def refuse_another(path: Path, layout: Layout) -> None:
         )
     if named := [key for key in differ if key not in _NOT_NAMED]:
         before, asked = (listed([_phrase(key, each.get(key)) for key in named]) for each in (there, now))
-        what = f"{path} was made {before}, but is now asked for {asked}"
-        raise Problem(f"{what}. To go on with it, ask for the same as before. {_REMEDY}")
+        what = f"{path} was made {before}; now it is to be made {asked}"
+        raise Problem(f"{what}. {_REMEDY} To go on with it, ask for the same as before.")
     folders = [path / image for image in (".", "probabilities")[: 1 + layout.probabilities]]
     for folder in [*folders, *(f / str(level) for f in folders for level in range(len(layout.level_shapes())))]:
         if not (folder / "zarr.json").is_file():

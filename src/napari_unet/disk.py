@@ -92,7 +92,7 @@ def refuse_gone(folder: Path, opened: int, file: Path) -> None:
         there = False
     if not there:
         what = f"{folder} was moved or deleted while it was written"
-        raise Problem(f"{what}. Put it back, or delete what is left of it and run the same command again.")
+        raise Problem(f"{what}. Delete what is left there, move it back, and run the same command again.")
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

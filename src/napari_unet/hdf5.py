@@ -75,6 +75,8 @@ class _Pixels:
     def __init__(self, file: Path, dataset: h5py.Dataset) -> None:
         self.dataset, self._file, self._length = dataset, file, file.stat().st_size
         self.shape, self.dtype, self.ndim, self.size = dataset.shape, dataset.dtype, dataset.ndim, dataset.size
+        if dataset.chunks:
+            self.chunks: tuple[int, ...] = dataset.chunks
 
     def __getitem__(self, key: Any) -> np.ndarray:
         pixels = self.dataset[key]

@@ -44,6 +44,8 @@ class Certificate:
     between_tilings : float
         Largest difference between an output (logit) of the single tile and of tiles that meet in the middle, both
         computed again: a result keeps no outputs.
+    half : bool
+        Whether all was computed in 16-bit numbers, which round otherwise in tiles of another size.
     """
 
     windows: int
@@ -51,6 +53,7 @@ class Certificate:
     changed: int
     probabilities: int | None
     between_tilings: float
+    half: bool
 
     def __str__(self) -> str:
         if not self.windows:
@@ -62,8 +65,10 @@ class Certificate:
             told += f", probabilities differ from the result by at most {self.probabilities} of 255"
         between = f"by at most {self.between_tilings:.1g} between two tilings computed again"
         told += f"; outputs of the network differ {between}"
-        if not same and self.between_tilings <= _EQUAL:
-            told += ", so seams are not why: other tiles in 16-bit numbers, or another processor, round otherwise"
+        if not same and self.half:
+            told += ". 16-bit numbers round otherwise in other tiles: take float32 where that matters (--precision)"
+        elif not same and self.between_tilings <= _EQUAL:
+            told += ", so tiles are not why: another processor or device may have computed the result"
         return told
 
     def save(self, result: Path) -> None:
@@ -119,6 +124,7 @@ def certify(
     stored: Callable[[Box], tuple[np.ndarray, np.ndarray | None]],
     at: Sequence[Box],
     side: int,
+    half: bool,
 ) -> Certificate:
     """Compute windows again, in one tile and in tiles that meet in the middle, and compare.
 
@@ -135,6 +141,8 @@ def certify(
         The windows.
     side : int
         Largest side of a window; a multiple of 32.
+    half : bool
+        Whether `found` computes in 16-bit numbers.
     """
     changed, pixels, between = 0, 0, 0.0
     steps: list[int] = []
@@ -147,7 +155,7 @@ def certify(
         pixels += labels.size
         if shares is not None and shares_there is not None:
             steps.append(int(np.abs(shares.astype(int) - shares_there).max()))
-    return Certificate(len(at), pixels, changed, max(steps) if steps else None, between)
+    return Certificate(len(at), pixels, changed, max(steps) if steps else None, between, half)
 
 
 def _edges(layout: Layout, box: Box, chunk: Chunk, block: Block, tile: int) -> tuple[list[int], list[int]]:

@@ -197,7 +197,8 @@ class _Job:
         at = places(layout, self._box, self._tiled)
         for side in SIDES:
             try:
-                certificate = certify(work.logits, work.kept, self._store.stored, windows(layout, at, side), side)
+                boxes, half = windows(layout, at, side), self._config.precision != "float32"
+                certificate = certify(work.logits, work.kept, self._store.stored, boxes, side, half)
             except Problem as problem:
                 raise Problem(f"{_UNCHECKED}. {problem}") from problem
             except (MemoryError, RuntimeError, OSError, ValueError) as error:  # of device, disk, Zarr

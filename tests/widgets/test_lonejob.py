@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -33,7 +34,7 @@ def alone(home) -> Callable[[str], tuple[Path, IO[bytes]]]:
             else SegmentConfig(image=home.root / "a.tif", out=out)
         )
         (out / CONFIG).write_text(config.model_dump_json())
-        (out / ALONE).touch()
+        (out / ALONE).write_text(str(os.getpid()))
         log.append(out / log.LOG, Finished("", "of an earlier start", stopped=True))
         log.append(out / log.LOG, Started(verb, "the processor", ""))
         log.append(out / log.LOG, Progress(10, 40, "step" if verb == "train" else "tile", 60.0))
