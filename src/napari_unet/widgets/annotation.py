@@ -18,6 +18,7 @@ from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strok
 from napari_unet.widgets.panel import OPEN_FIRST, Panel
 from napari_unet.widgets.result import raise_above
 from napari_unet.widgets.strokes import is_strokes, set_classes
+from napari_unet.widgets.undo import jump_on_undo
 from napari_unet.widgets.zero import ZeroMeaning
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class Annotation(QObject):
             for classes in self._labels.kept_classes()[:1]:
                 self._classes.set_classes(classes)
             for layer in self._labels.chosen():
+                jump_on_undo(self._panel.viewer, layer)
                 layer.events.selected_label.connect(self._mark_class)
                 for name in _PLACE:
                     layer.events[name].connect(self._on_moved)

@@ -37,7 +37,6 @@ from napari_unet.widgets.shortcuts import Shortcuts
 from napari_unet.widgets.strokes import is_strokes, take_over
 from napari_unet.widgets.timeline import Timeline
 from napari_unet.widgets.training import Trainings
-from napari_unet.widgets.undo import jump_on_undo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -146,8 +145,6 @@ class TrainPanel(Panel):
         reason = self._reason()
         self._minutes.offer(self._advanced.form.asdict()["steps"])
         self._memory.show_layers(self._painted.chosen(), reason)
-        for layer in self._painted.chosen():
-            jump_on_undo(self.viewer, layer)
         self._train.setEnabled(not reason)
         self._advanced.offer_looks(reason, self._looks.drawn)
         self._findings.follow(self._image.value, self._painted.chosen(), self._settings(), reason)
