@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_layout import LAYOUT as ANY_LAYOUT
 
 from napari_unet.classes import PixelClass
 from napari_unet.differences import refuse_another
-from napari_unet.layout import Layout, create
+from napari_unet.layout import create
 from napari_unet.problem import Problem
 
 MADE = {
@@ -24,14 +25,7 @@ MADE = {
     "tile": 1024,
     "best_quality": False,
 }
-LAYOUT = Layout(
-    shape=(2, 1500, 1100),
-    classes=(PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00")),
-    voxel_size=(50.0, 4.0, 4.0),
-    offset=(1, 100, 200),
-    probabilities=True,
-    provenance=MADE,
-)
+LAYOUT = replace(ANY_LAYOUT, provenance=MADE)
 
 
 def made(**other: Any) -> dict[str, Any]:

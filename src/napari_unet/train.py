@@ -25,7 +25,7 @@ from napari_unet.kept import keep_labels
 from napari_unet.learner import Learner
 from napari_unet.lookout import Lookout
 from napari_unet.loop import Loop
-from napari_unet.model import load
+from napari_unet.model import Model, load
 from napari_unet.painted import Painted, counts_of, read_painted
 from napari_unet.paintedsection import PaintedSection
 from napari_unet.painting import CORRECTION, Meaning
@@ -128,17 +128,7 @@ def _train(
             keep_labels(run.folder, pair, open_volume(path, config.channel), of_pair, painted.extent(pair))
         run.keep_held(before, painted.strips)
         run.begin(config, fingerprints)
-    card = Card(
-        name=config.out.name,
-        classes=classes,
-        separator=classes[meaning.separator].name if meaning.separator is not None else "",
-        width=net.head.in_channels,
-        batch_norm=start.card.batch_norm if start else True,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=config.command(),
-        started_from=f"{start.card.name} {start.sha256}" if start else "scratch",
-        voxel_size=_voxel_sizes(config),
-    )
+    card = _card_of(config, start, classes, meaning, net.head.in_channels)
     look = Lookout(open_volume(config.pairs[0][0], config.channel), classes, compute, run.folder / PREVIEW)
     loop = Loop(config, run, learner(config.steps), net, painted, card, compute.kind)
     for event in loop.events(should_stop, lambda step: look.preview(loop.average, step, asked()), joins):
@@ -147,6 +137,23 @@ def _train(
             if said := compare(start, find(config.start_from), kept, loop.painted, config.seed, compute):
                 yield said
         yield event
+
+
+def _card_of(
+    config: TrainConfig, start: Model | None, classes: tuple[PixelClass, ...], meaning: Meaning, width: int
+) -> Card:
+    """Return the card of the model that a training makes, before it is scored."""
+    return Card(
+        name=config.out.name,
+        classes=classes,
+        separator=classes[meaning.separator].name if meaning.separator is not None else "",
+        width=width,
+        batch_norm=start.card.batch_norm if start else True,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=config.command(),
+        started_from=f"{start.card.name} {start.sha256}" if start else "scratch",
+        voxel_size=_voxel_sizes(config),
+    )
 
 
 def _what_is_painted(painted: Painted, classes: Sequence[PixelClass], meaning: Meaning) -> str:

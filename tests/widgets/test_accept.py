@@ -46,6 +46,13 @@ class Scene:
         self.preview = show_preview(self.viewer, self.image, self.predicted, CLASSES, Z, Y0, X0, "U-Net preview")
         self.driver.wait(self.button.isEnabled, 5)
 
+    def accept(self) -> np.ndarray:
+        """Accept along a short way; return what is marked then."""
+        self.predict()
+        self.driver.click(self.button)
+        self.driver.stroke(self.labels, [(40, 40), (40, 60)])
+        return self.marked(ACCEPTED)
+
     def expected(self) -> np.ndarray:
         """What is predicted, on the image."""
         whole = np.zeros(SHAPE, np.uint8)
@@ -111,10 +118,7 @@ def test_the_brush_accepts_what_it_goes_over_and_one_undo_takes_it_back(scene) -
 
 def test_what_is_painted_by_hand_where_something_was_accepted_and_undone_is_by_hand(scene) -> None:
     driver, labels = scene.driver, scene.labels
-    scene.predict()
-    driver.click(scene.button)
-    driver.stroke(labels, [(40, 40), (40, 60)])
-    accepted = scene.marked(ACCEPTED)
+    accepted = scene.accept()
     assert accepted.any()
     driver.press("Ctrl+Z")
     driver.click(scene.button)
@@ -127,10 +131,7 @@ def test_what_is_painted_by_hand_where_something_was_accepted_and_undone_is_by_h
 
 def test_undo_tells_what_was_accepted_from_what_was_painted_there_later(scene) -> None:
     driver, labels = scene.driver, scene.labels
-    scene.predict()
-    driver.click(scene.button)
-    driver.stroke(labels, [(40, 40), (40, 60)])
-    accepted = scene.marked(ACCEPTED)
+    accepted = scene.accept()
     driver.click(scene.button)
     labels.mode = "erase"
     driver.stroke(labels, [(40, 45), (40, 50)])
