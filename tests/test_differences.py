@@ -62,7 +62,7 @@ def made(**other: Any) -> dict[str, Any]:
 )
 def test_another_layout_is_refused_in_words(tmp_path: Path, other: dict[str, Any], before: str, now: str) -> None:
     create(tmp_path, LAYOUT)
-    words = f"made {before}; now it is to be made {now}. Choose another output name"
+    words = f"made {before}; now it is to be made {now}. To go on with it, ask for the same as before; otherwise choose"
     with pytest.raises(Problem, match=re.escape(words)):
         refuse_another(tmp_path, replace(LAYOUT, **other))
 

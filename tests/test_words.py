@@ -86,6 +86,11 @@ def test_each_section_is_named_or_counted(numbers):
             "It was made before. Choose another output name, or delete that folder first.",
             "It was made before. Press Segment stack for a new result.",
         ),
+        (
+            "To go on with it, ask for the same as before; otherwise choose another output name, or delete that folder "
+            "first.",
+            "To go on with it, ask for the same as before; otherwise press Segment stack for a new result.",
+        ),
         ("It lies 3 (of 4) sections deep.", "It lies 3 (of 4) sections deep."),
     ],
 )

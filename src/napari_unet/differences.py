@@ -11,6 +11,9 @@ from napari_unet.problem import Problem
 from napari_unet.words import counted, listed
 
 _REMEDY = "Choose another output name, or delete that folder first."
+_GO_ON = (
+    "To go on with it, ask for the same as before; otherwise choose another output name, or delete that folder first."
+)
 _NOT_NAMED = {"image", "image_fingerprint", "model_sha256"}  # files may move; checksums tell nobody anything
 _IN_WORDS: dict[str, Callable[[Any], str]] = {
     "shape": lambda size: f"of {counted(size[0], 'section')} of {size[1]} x {size[2]} pixels",
@@ -46,7 +49,7 @@ def refuse_another(path: Path, layout: Layout) -> None:
     if named := [key for key in differ if key not in _NOT_NAMED]:
         before, asked = (listed([_phrase(key, each.get(key)) for key in named]) for each in (there, now))
         what = f"{path} was made {before}; now it is to be made {asked}"
-        raise Problem(f"{what}. {_REMEDY} To go on with it, ask for the same as before.")
+        raise Problem(f"{what}. {_GO_ON}")
     folders = [path / image for image in (".", "probabilities")[: 1 + layout.probabilities]]
     for folder in [*folders, *(f / str(level) for f in folders for level in range(len(layout.level_shapes())))]:
         if not (folder / "zarr.json").is_file():
