@@ -16,6 +16,7 @@ from napari_unet.requests import Join
 from napari_unet.widgets import accept
 from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.newlabels import add_strokes
+from napari_unet.widgets.place import placed
 from napari_unet.widgets.result import show_preview
 from napari_unet.widgets.strokes import path_of, set_classes
 
@@ -219,6 +220,13 @@ def test_a_disabled_button_says_why(scene, home) -> None:
     scene.preview.visible = False
     scene.why("No prediction is in view")
     scene.preview.visible = True
+    scene.driver.wait(scene.button.isEnabled, 5)
+    other = scene.viewer.add_image(np.zeros(SHAPE, np.uint8), name="another")  # opaque, and above
+    scene.why("No prediction is in view")
+    other.translate = 0, 0, 60  # the preview shows beside it
+    scene.viewer.layers.selection.active = scene.labels
+    scene.driver.wait(scene.button.isEnabled, 5)
+    scene.viewer.layers.remove(other)
     set_classes(scene.labels, (CLASSES[0], PixelClass(2, "vesicle", "#ffffff")))
     scene.why(f'2 is "membrane" in U-Net preview, but "vesicle" in {scene.labels.name}. Make the classes the same, or')
     scene.viewer.layers.remove(scene.labels)
@@ -269,6 +277,15 @@ def test_painting_over_a_prediction_is_a_correction_until_it_is_undone(scene) ->
     driver.stroke(labels, [(30, 40), (30, 120)])
     np.testing.assert_array_equal(scene.painted(), painted)
     assert not scene.marked().any()  # what is not seen is not corrected
+
+
+def test_painting_over_a_prediction_that_another_image_hides_is_no_correction(scene) -> None:
+    scene.predict()
+    scene.viewer.add_image(np.zeros(SHAPE, np.uint8), name="another", **placed(scene.image))
+    scene.viewer.layers.selection.active = scene.labels
+    scene.driver.stroke(scene.labels, [(30, 40), (30, 120)])
+    assert scene.painted().any()
+    assert not scene.marked().any()
 
 
 def test_nobody_paints_on_what_is_computed(scene) -> None:

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
+from napari.utils import Colormap
 
 from napari_unet.classes import PixelClass
 from napari_unet.layout import Layout
 from napari_unet.store import open_store
+from napari_unet.widgets.place import placed
 from napari_unet.widgets.predictions import difference, is_prediction, predicted
 from napari_unet.widgets.result import Growing, show_preview
 from napari_unet.widgets.strokes import new_strokes, set_classes
@@ -108,6 +110,64 @@ def test_a_prediction_of_other_classes_says_nothing(tmp_path, classes, text) -> 
     layer = preview(viewer, np.full((20, 30), 2, np.uint8), 1, 0, 0)
     assert difference(layer, labels) == text
     assert predicted(viewer, labels, np.array([[1, 3, 3]])).tolist() == [0 if text else 2]
+
+
+HIDING = [
+    {},
+    {"blending": "translucent"},
+    {"blending": "opaque", "opacity": 0.3},  # which says nothing then
+]
+SHINING_THROUGH = [
+    {"opacity": 0.9},
+    {"blending": "additive"},
+    {"blending": "minimum"},
+    {"blending": "multiplicative"},
+    {"visible": False},
+    {"colormap": Colormap([[0, 0, 0, 0], [1, 1, 1, 1]])},
+]
+
+
+@pytest.mark.parametrize(
+    ("look", "hides"), [(each, True) for each in HIDING] + [(each, False) for each in SHINING_THROUGH]
+)
+def test_what_an_opaque_image_hides_says_nothing(viewer, tmp_path, look, hides) -> None:
+    """Its eye is on, but nobody can see it."""
+    labels, all_one = labels_on(viewer, tmp_path), np.ones(SHAPE[1:], np.uint8)
+    layer = preview(viewer, all_one, 2, 0, 0)
+    place = placed(viewer.layers["stack"])
+    above = viewer.add_image(np.zeros((SHAPE[0], 30, SHAPE[2]), np.uint8), name="another", **place, **look)
+    expected = np.zeros(SHAPE, np.uint8)
+    expected[2] = 1
+    expected[2, :30] = 0 if hides else 1  # it covers the upper half
+    np.testing.assert_array_equal(predicted(viewer, labels, everywhere()).reshape(SHAPE), expected)
+    viewer.layers.move(viewer.layers.index(above), viewer.layers.index(layer))
+    assert predicted(viewer, labels, everywhere()).reshape(SHAPE)[2].all()
+
+
+def test_an_image_hides_in_its_own_sections_alone(viewer, tmp_path) -> None:
+    labels = labels_on(viewer, tmp_path)
+    layer = preview(viewer, np.ones(SHAPE[1:], np.uint8), 2, 0, 0)
+    place = placed(viewer.layers["stack"])
+    above = viewer.add_image(np.zeros((2, *SHAPE[1:]), np.uint8), name="another", **place)  # sections 0 and 1
+    assert predicted(viewer, labels, everywhere()).reshape(SHAPE)[2].all()
+    layer.translate = placed(viewer.layers["stack"], (1, 0, 0))["translate"]
+    assert not predicted(viewer, labels, everywhere()).any()
+    above.visible = False
+    assert predicted(viewer, labels, everywhere()).reshape(SHAPE)[1].all()
+
+
+def test_a_picture_of_two_dimensions_hides_in_all_sections(tmp_path) -> None:
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros(SHAPE, np.uint8), name="stack")
+    labels = labels_on(viewer, tmp_path)
+    preview(viewer, np.ones(SHAPE[1:], np.uint8), 2, 0, 0)
+    picture = viewer.add_image(np.zeros((*SHAPE[1:], 3), np.uint8), rgb=True)
+    assert not predicted(viewer, labels, everywhere()).any()
+    viewer.canvas.grid.enabled = True  # beside each other
+    assert predicted(viewer, labels, everywhere()).any()
+    viewer.canvas.grid.enabled = False
+    picture.data = np.zeros((*SHAPE[1:], 4), np.uint8)
+    assert predicted(viewer, labels, everywhere()).any()
 
 
 def test_what_is_a_prediction(tmp_path) -> None:

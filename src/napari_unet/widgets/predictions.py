@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Labels, Layer
+from napari.layers import Image, Labels, Layer
 
 from napari_unet.layout import NOT_COMPUTED
 from napari_unet.reader import OURS
@@ -14,7 +14,11 @@ from napari_unet.widgets.place import in_view, onto
 from napari_unet.widgets.strokes import classes_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari import Viewer
+
+_HIDING = {"opaque", "translucent", "translucent_no_depth"}  # ways to blend in which what is opaque hides what is below
 
 
 def is_prediction(layer: Layer | None) -> bool:
@@ -24,8 +28,17 @@ def is_prediction(layer: Layer | None) -> bool:
 
 
 def predictions_in_view(viewer: Viewer) -> list[Labels]:
-    """Return the predictions that show something in the section in view, the topmost first."""
-    return [layer for layer in _visible(viewer) if in_view(viewer, layer) is not None]
+    """Return the predictions that show something in the section in view, the topmost first; no image hides it all."""
+    found, above = list[Labels](), list[Layer]()
+    for layer in _shown(viewer):
+        if not is_prediction(layer):
+            above.append(layer)
+        elif (part := in_view(viewer, layer, max(finest(layer).shape))) is not None:
+            rows, columns = (part.y0, part.y1 - 1), (part.x0, part.x1 - 1)
+            corners = np.array([(part.z, y, x) for y in rows for x in columns])
+            if not any(_covered(image, onto(layer, image), corners).all() for image in above):
+                found.append(layer)
+    return found
 
 
 def difference(prediction: Labels, labels: Labels) -> str:
@@ -45,7 +58,7 @@ def predicted(viewer: Viewer, labels: Labels, voxels: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     viewer
-        Of its predictions, the topmost that says something of a voxel counts.
+        Of its predictions, the topmost that says something of a voxel counts, unless an image hides it there.
     labels
         Labels of `strokes`; predictions in which a value means another class say nothing.
     voxels : ndarray, shape (N, 3), integer
@@ -56,16 +69,36 @@ def predicted(viewer: Viewer, labels: Labels, voxels: np.ndarray) -> np.ndarray:
     ndarray, shape (N,), uint8
         0 where nothing is predicted.
     """
-    found = np.zeros(len(voxels), np.uint8)
-    for layer in _visible(viewer):
-        silent = np.flatnonzero(found == 0)
-        if silent.size and not difference(layer, labels):
+    found, seen = np.zeros(len(voxels), np.uint8), np.ones(len(voxels), bool)
+    for layer in _shown(viewer):
+        silent = np.flatnonzero(seen & (found == 0))
+        if not is_prediction(layer):
+            seen[silent] = ~_covered(layer, onto(labels, layer), voxels[silent])
+        elif silent.size and not difference(layer, labels):
             found[silent] = _said(layer, onto(labels, layer), voxels[silent])
     return found
 
 
-def _visible(viewer: Viewer) -> list[Labels]:
-    return [layer for layer in reversed(viewer.layers) if layer.visible and is_prediction(layer)]
+def _shown(viewer: Viewer) -> Iterator[Layer]:
+    """Yield the visible predictions, and the images that hide what lies below them, the topmost first."""
+    beside = viewer.dims.ndisplay == 3 or viewer.canvas.grid.enabled  # then none lies below another one
+    for layer in reversed(viewer.layers):
+        if layer.visible and (is_prediction(layer) or (not beside and _hides(layer))):
+            yield layer
+
+
+def _hides(layer: Layer) -> bool:
+    """Return whether nothing shines through a layer where it is: an opaque image, in a section."""
+    if not isinstance(layer, Image) or layer.ndim > 3 or layer.blending not in _HIDING:
+        return False
+    alpha = layer.data.shape[-1] == 4 if layer.rgb else layer.colormap.colors[:, 3].min() < 1
+    return not alpha and (layer.opacity == 1 or layer.blending == "opaque")
+
+
+def _covered(image: Layer, matrix: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """Return which voxels (N, 3), that `matrix` brings onto those of an image, lie on it; one of 2-D is everywhere."""
+    there, shape = _onto(matrix, voxels)[:, -image.ndim :], image.level_shapes[0][: image.ndim]
+    return np.asarray(((there >= 0) & (there < shape)).all(1))
 
 
 def _names(prediction: Labels) -> dict[int, str]:
@@ -78,8 +111,7 @@ def _names(prediction: Labels) -> dict[int, str]:
 def _said(layer: Labels, matrix: np.ndarray, voxels: np.ndarray) -> np.ndarray:
     """Return the classes of a prediction at voxels that `matrix` brings onto its own; 0 where it has none."""
     array, said = finest(layer), np.zeros(len(voxels), np.uint8)
-    # A voxel reaches from -0.5 to 0.5; rounding first takes away what the matrix adds to whole numbers.
-    there = np.floor(np.round(voxels @ matrix[:3, :3].T + matrix[:3, 3], 6) + 0.5).astype(int)
+    there = _onto(matrix, voxels)
     inside = ((there >= 0) & (there < array.shape)).all(1)
     if inside.any():
         there = there[inside]
@@ -87,3 +119,9 @@ def _said(layer: Labels, matrix: np.ndarray, voxels: np.ndarray) -> np.ndarray:
         block = np.asarray(array[tuple(slice(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True))])
         said[inside] = block[tuple((there - low).T)]
     return np.where(said == NOT_COMPUTED, 0, said)
+
+
+def _onto(matrix: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """Return the voxels (N, 3) onto which a matrix (4, 4) brings the middle of others."""
+    # A voxel reaches from -0.5 to 0.5; rounding first takes away what the matrix adds to whole numbers.
+    return np.floor(np.round(voxels @ matrix[:3, :3].T + matrix[:3, 3], 6) + 0.5).astype(int)
