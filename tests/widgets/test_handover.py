@@ -2,7 +2,7 @@ import errno
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import dask.array
 import numpy as np
@@ -281,3 +281,22 @@ def test_an_empty_folder_of_that_name_is_taken(tmp_path: Path) -> None:
         beside.mkdir()
         (beside / "b").touch()
     assert [path.name for path in tmp_path.rglob("*")] == ["a", "b"]
+
+
+def test_each_deep_chunk_of_an_open_array_is_decoded_once_for_each_reading(tmp_path: Path) -> None:
+    class Deep:
+        """An open array that is in no file, in chunks of two sections; it says which are read."""
+
+        shape, dtype, ndim, chunks = STACK.shape, STACK.dtype, STACK.ndim, (2, 90, 110)
+        read: ClassVar[list[Any]] = []
+
+        def __getitem__(self, key: Any) -> np.ndarray:
+            self.read.append(key[0])
+            return STACK[key]
+
+    layer = Image(Deep(), name="cell", contrast_limits=(0, 255))
+    Deep.read.clear()
+    seen, path = end_of(copied(layer, tmp_path))
+    assert seen == [(done + 1, 10) for done in range(10)]
+    assert Deep.read == [slice(0, 2), slice(2, 4), slice(4, 5)] * 2
+    np.testing.assert_array_equal(open_volume(path).array[:], STACK)

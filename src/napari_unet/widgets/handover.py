@@ -22,6 +22,7 @@ from napari_unet.omezarr import is_zarr
 from napari_unet.part import Part
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS
+from napari_unet.slabs import Slabs
 from napari_unet.volume import View, Volume, open_volume
 from napari_unet.widgets.place import voxel_size
 from napari_unet.words import size
@@ -101,7 +102,7 @@ def handed_over(layer: Layer) -> Volume:
 def copied(layer: Layer, folder: Path) -> Sections:
     """Copy `layer` into `folder` as an OME-Zarr named after it and its pixels, unless such a copy is there.
 
-    Meant for a thread. Each section is read twice: to name the copy, and to write it.
+    Meant for a thread. All is read twice, to name the copy and to write it; sections of one deep chunk together.
 
     Yields
     ------
@@ -121,9 +122,9 @@ def copied(layer: Layer, folder: Path) -> Sections:
     depth = volume.shape[0]
     if not any(folder.glob(f"{file_name(layer.name)}-*.zarr")):  # else a copy may be there already
         _refuse_without_room(volume, folder)
-    digest = _digest(volume)
+    section, digest = Slabs(volume).section, _digest(volume)
     for z in range(depth):
-        digest.update(_bytes(volume, z))
+        digest.update(_bytes(section(z)))
         yield z + 1, 2 * depth
     path = folder / f"{file_name(layer.name)}-{digest.hexdigest()[:12]}.zarr"
     if not path.exists():
@@ -131,7 +132,7 @@ def copied(layer: Layer, folder: Path) -> Sections:
         with whole(path) as beside:
             array = _created(beside, volume)
             for z in range(depth):
-                array[z] = volume.section(z)
+                array[z] = section(z)
                 yield depth + z + 1, 2 * depth
     return path
 
@@ -147,7 +148,7 @@ def section_copied(layer: Layer, z: int, folder: Path) -> Path:
     volume = volume_of(layer)
     one = replace(volume, array=View(volume.array, (None, 1, 2), {0: z}), offset=(z, 0, 0))
     digest = _digest(one)
-    digest.update(_bytes(one, 0))
+    digest.update(_bytes(one.section(0)))
     path = folder / f"{file_name(layer.name)}-section-{z}-{digest.hexdigest()[:12]}.zarr"
     if not path.exists():
         with whole(path) as beside:
@@ -239,9 +240,8 @@ def _digest(volume: Volume) -> Any:
     return hashlib.sha256(f"{volume.shape} {volume.dtype.name} {volume.voxel_size}".encode())
 
 
-def _bytes(volume: Volume, z: int) -> bytes:
+def _bytes(section: np.ndarray) -> bytes:
     """Return the pixels of a section, the same on every machine."""
-    section = volume.section(z)
     return section.astype(section.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
