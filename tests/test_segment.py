@@ -535,6 +535,26 @@ def test_an_image_that_is_cut_before_the_check_for_seams_fails_the_job(tissue: n
     assert "no seam at 1 place" in finish(config).detail
 
 
+def test_a_result_that_is_moved_while_seams_are_looked_for_is_told_to_be_moved(
+    tissue: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tifffile.imwrite(tmp_path / "section.tif", tissue[:130, :120])
+    config = SegmentConfig(model=SMALL, image=tmp_path / "section.tif", out=tmp_path / "out.zarr", tile=64)
+    away, stored = tmp_path / "elsewhere.zarr", Store.stored
+
+    def moving(store: Store, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
+        found = stored(store, box)
+        config.out.rename(away)
+        return found
+
+    with monkeypatch.context() as moved:
+        moved.setattr(Store, "stored", moving)
+        with pytest.raises(Problem, match=r"out\.zarr was moved or deleted while it was written"):
+            finish(config)
+    away.rename(config.out)
+    assert "no seam" in finish(config).detail
+
+
 @pytest.mark.parametrize(("fits", "sides", "checked"), [(80, [144, 80, 32], True), (32, [144, 80, 48], False)])
 def test_where_memory_is_short_smaller_windows_are_checked(
     tissue: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: int, sides: list[int], checked: bool

@@ -206,8 +206,10 @@ class _Job:
                 if not lacks_memory(error):
                     break
             else:
+                self._store.refuse_gone()
                 certificate.save(self._store.path)
                 return f"; {certificate}"
+        self._store.refuse_gone()
         yield Notice(f"{_UNCHECKED}: {why}. To check it, run the same command again.")
         return ""
 

@@ -233,17 +233,17 @@ class Store:
         try:
             if self._failed:  # half a line may be in the list: another would make it one that makes no sense
                 raise self._failed
-            self._refuse_gone()
+            self.refuse_gone()
             yield
         except OSError as error:
-            self._refuse_gone()
+            self.refuse_gone()
             self._failed = disk_problem(self.path, error, f"; {self.done} of {self.total} chunks are kept")
             raise self._failed from error
         finally:
             if self._failed:
                 self._unlisted.clear()
 
-    def _refuse_gone(self) -> None:
+    def refuse_gone(self) -> None:
         """Raise Problem if the folder is no longer the one that was opened: Zarr would begin another in its place."""
         try:
             refuse_gone(self.path, self._lock.fileno(), self.path / LOCK)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtWidgets import QApplication, QLabel, QProgressBar, QPushButton
 
 from napari_unet.events import Failed, Finished, Notice, Progress, Score, Started
 from napari_unet.widgets.job import Job
@@ -161,6 +161,17 @@ def test_another_job_takes_the_place_of_the_last_one(view, qtbot):
     first.say(Progress(1, 4, "chunk", None))
     second.say(Progress(2, 4, "chunk", None), Notice("New."))
     assert seen(view) == ("tile 2 of 4", "New.", "Stop")
+
+
+def test_a_folder_that_was_moved_back_can_go_on_when_the_user_is_back(view):
+    job = AJob()
+    job.goes_on = False
+    view.watch(job)
+    job.say(Failed("The folder was moved. Move it back."))
+    assert "Continue" not in seen(view)
+    job.goes_on = True
+    QApplication.sendEvent(view.window(), QEvent(QEvent.Type.WindowActivate))
+    assert "Continue" in seen(view)
 
 
 def test_what_failed_before_it_was_begun_cannot_go_on(view):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QEvent, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.events import Event, Failed, Finished, Joined, Notice, Progress, Score, Started
@@ -131,6 +131,12 @@ class JobView(QWidget):
             notice.setText(text)
         self._said.addWidget(notice)
         notice.show()
+
+    def event(self, event: QEvent) -> bool:
+        """Offer anew what can be done when the user comes back: the folder of the job may be there again, or gone."""
+        if event.type() == QEvent.Type.WindowActivate:
+            self._show_buttons()
+        return super().event(event)
 
     def _show_buttons(self) -> None:
         """Offer what can be done now."""
