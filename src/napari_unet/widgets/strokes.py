@@ -162,7 +162,8 @@ def set_classes(layer: Labels, classes: Sequence[PixelClass]) -> None:
 def moved_to_disk(layer: Labels, image_layer: Image, folder: Path, classes: Sequence[PixelClass] = ()) -> Sections:
     """Copy labels that are in memory to disk, section by section; `take_over` then gives the copy to the layer.
 
-    Their values mean `classes`, unless some have none there: ids keep their look.
+    Their values mean `classes`, unless some have none there: ids keep their look, and where the layer had room for more
+    than 255 of them, they have it on disk.
 
     Meant for a thread. The layer must not be painted on meanwhile (set `editable` to False): strokes would be lost.
 
@@ -192,7 +193,9 @@ def moved_to_disk(layer: Labels, image_layer: Image, folder: Path, classes: Sequ
     path = free(folder, layer.name, ".zarr")
     with whole(path) as beside:
         meant = classes if largest <= max((each.value for each in classes), default=0) else ()
-        array = _create(beside, labels.shape, np.min_scalar_type(largest), image, start, meant)
+        room = np.uint8 if meant or labels.dtype.itemsize == 1 else np.uint16
+        dtype = np.promote_types(np.min_scalar_type(largest), room)
+        array = _create(beside, labels.shape, dtype, image, start, meant)
         for z in range(depth):
             array[z] = labels.section(z)
             yield depth + z + 1, 2 * depth
