@@ -14,7 +14,7 @@ from napari.utils.notifications import notification_manager
 from napari_unet.classes import PixelClass
 from napari_unet.layout import Layout, create
 from napari_unet.problem import Problem
-from napari_unet.reader import get_reader, read
+from napari_unet.reader import READ, get_reader, read
 
 STACK = np.random.default_rng(0).integers(0, 255, (3, 16, 24), dtype=np.uint8)
 CLASSES = (PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00"))
@@ -67,6 +67,15 @@ def test_an_image(tmp_path: Path, version: Any) -> None:
     assert layer.axis_labels == ("z", "y", "x")
     assert layer.contrast_limits == [0, 255]
     np.testing.assert_array_equal(layer.data, STACK)
+
+
+def test_images_and_labels_are_known_as_opened_by_the_reader(tmp_path: Path) -> None:
+    """So that large ones are kept out of 3-D."""
+    write(tmp_path / "cell.zarr", STACK)
+    write(tmp_path / "ids.zarr", STACK, **{"image-label": {}})
+    for name in ("cell", "ids"):
+        (layer,) = layers(tmp_path / f"{name}.zarr")
+        assert layer.metadata == {READ: str(tmp_path / f"{name}.zarr")}
 
 
 def test_several_levels(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ from napari_unet.words import listed
 
 LayerData = tuple[Any, dict[str, Any], str]
 
-OURS = "napari-unet"  # the attribute of our results, and the key in the metadata of every layer we make
+OURS = "napari-unet"  # the attribute of our results, and the key in the metadata of the layers of what it made
+READ = "napari-unet-read"  # the key in the metadata of other images and labels that the reader opened
 STROKES = "napari-unet-labels"  # the attribute of labels made to be painted on, with their classes
 _STACK = ("z", "y", "x")  # the axes of a stack, in napari's order
 _NOT_COMPUTED = {"value": 255, "name": "not computed yet", "color": "transparent"}
@@ -172,7 +173,9 @@ def _images(folder: Path, name: str) -> Iterator[LayerData]:
     told += [{}] * (len(channels) - len(told))
     shown = [each.get("active") is not False for each in told]
     for number, (data, about) in enumerate(zip(channels, told, strict=False)):
-        fields = dict(place, name=name, rgb=False)  # napari takes a short last axis for colours
+        fields = dict(
+            place, name=name, rgb=False, metadata={READ: str(folder.resolve())}
+        )  # napari takes a short last axis for colours
         if data[0].dtype == np.uint8:
             fields["contrast_limits"] = (0, 255)
         if len(channels) > 1:
@@ -200,7 +203,7 @@ def _labels(folder: Path, name: str) -> Iterator[LayerData]:
     if channels[0][0].dtype.kind not in "iu":
         remedy = "Save them as whole numbers."
         raise Problem(f"{folder} holds {channels[0][0].dtype} values, which are not labels. {remedy}")
-    fields = dict(place, name=name)
+    fields = dict(place, name=name, metadata={READ: str(folder.resolve())})
     colours = _colours(attributes)
     if OURS in attributes:
         fields.update(class_look(attributes[OURS].get("classes", ())), metadata=_mark(folder, attributes))

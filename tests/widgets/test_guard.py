@@ -10,6 +10,7 @@ from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import QObject, Qt
 
 from napari_unet.part import Part
+from napari_unet.reader import READ
 from napari_unet.widgets.guard import Guard
 
 LARGE = (200, 512, 512)  # 52 million voxels
@@ -62,7 +63,7 @@ def test_a_large_layer_is_never_read_in_3d(
     viewer = make_napari_viewer()
     Guard(PublicOnlyProxy(viewer), said.append, viewer.window._qt_window)
     data, image = Counted(LARGE), Counted((1, 200, 4096, 4096))
-    layer = viewer.add_layer(Labels(data, name="cells", metadata={"napari-unet-labels": {}}))
+    layer = viewer.add_layer(Labels(data, name="cells", metadata={READ: "cells.zarr"}))
     image_layer = viewer.add_layer(Image(image, name="membrane probability", metadata=OURS, contrast_limits=(0, 255)))
     small = viewer.add_layer(Labels(np.zeros((3, 8, 8), np.uint8), metadata=OURS))
     image_layer.visible = False

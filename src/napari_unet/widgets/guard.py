@@ -14,13 +14,14 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QMainWindow, QWidget
 
+from napari_unet.reader import OURS, READ
 from napari_unet.widgets.paintwatch import PaintWatch
 
 if TYPE_CHECKING:
     from napari import Viewer
 
 _MOST = 50_000_000  # voxels; napari draws about 100 million a second
-_MARKS = {"napari-unet", "napari-unet-labels"}  # in the metadata of our layers
+_MARKS = {OURS, READ}  # in the metadata of our layers
 
 
 class Guard(QObject):
