@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from app_model.types import KeyBinding
 from napari.layers import Shapes
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
 from napari_unet.reader import OURS
@@ -93,6 +94,20 @@ def test_the_key_does_the_same_while_somebody_paints_and_is_given_back(driver, f
     assert KeyBinding.from_str("N") not in driver.viewer.keymap
     driver.press("N")
     assert place(driver) == (0, 0, 0)
+
+
+def test_nothing_flies_in_the_midst_of_a_stroke(driver, fake, panel, qtbot):
+    driver.click(button(panel))
+    canvas = driver.viewer.window._qt_viewer.canvas.native
+    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=canvas.rect().center())
+    driver.wait(lambda: bool(searches(fake)) and not panel.jobs.running(), 20)
+    driver.press("N")
+    qtbot.wait(200)
+    assert why(panel).startswith("Looking for places")
+    assert driver.viewer.dims.current_step[0] == 1
+    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=canvas.rect().center())
+    driver.wait(lambda: "Reason 1." in why(panel), 5)
+    assert driver.viewer.dims.current_step[0] == 3
 
 
 def test_a_key_that_means_something_already_is_left_alone(driver, fake):

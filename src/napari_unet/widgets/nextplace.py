@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app_model.types import KeyBinding
 from napari.layers import Image
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.card import MODEL_FILE
 from napari_unet.config import SuggestJob
@@ -27,6 +29,7 @@ from napari_unet.words import duration
 KEY = "N"
 NAME = "U-Net next place"
 _MANY = 3  # corrections that joined a training, after which the list is of the past
+_PAUSE = 50  # milliseconds
 _PASSED_ON = ("zero", "device", "precision", "threads")
 
 
@@ -147,7 +150,7 @@ class NextPlace(QWidget):
             self._go_on()
 
     def _on_key(self, _viewer: object) -> None:
-        if self._button.isEnabled() and not self._searching:
+        if self._button.isEnabled() and not self._searching and not _pressed():
             self._go_on()
 
     def _go_on(self) -> None:
@@ -189,14 +192,21 @@ class NextPlace(QWidget):
                 self._say(f"Looking for places: {done} of {total} views{left}")
             case Suggested():
                 self._places.append(event)
-            case Finished(_, detail):
-                if self._left:
-                    self._show_next()
-                else:
-                    self._say(f"No place is suggested: {detail}.")
+            case Finished():
+                self._on_searched(event)
             case Failed(text):
                 self._say(text)
         self.offer()
+
+    def _on_searched(self, finished: Finished) -> None:
+        """Go to the first place, but never in the midst of a stroke: it would go through all sections between."""
+        if _pressed():
+            QTimer.singleShot(_PAUSE, partial(self._on_searched, finished))
+        elif self._left:
+            self._show_next()
+            self.offer()
+        else:
+            self._say(f"No place is suggested: {finished.detail}.")
 
     def _on_learned(self, event: Event) -> None:
         if isinstance(event, Joined | Finished):
@@ -217,3 +227,8 @@ class NextPlace(QWidget):
     def _say(self, text: str) -> None:
         self._why.setText(text)
         self._why.show()
+
+
+def _pressed() -> bool:
+    """Tell whether a mouse button is down, as it is while something is painted."""
+    return QApplication.mouseButtons() != Qt.MouseButton.NoButton
