@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -81,14 +82,30 @@ class Child:
 
 
 @contextmanager
-def child() -> Iterator[Child]:
-    command = [sys.executable, "-m", "napari_unet.worker"]
+def child(*preferred: str) -> Iterator[Child]:
+    command = [sys.executable, "-m", "napari_unet.worker", *preferred]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, **pipes, text=True) as process:
         try:
             yield Child(process)
         finally:
             process.kill()
+
+
+MISSING = "cuda" if torch.backends.mps.is_available() else "mps"
+
+
+@pytest.mark.parametrize(
+    ("preferred", "device"),
+    [({"device": "cpu", "precision": "bfloat16"}, "processor, .*, bfloat16"), ({"device": MISSING}, "")],
+)
+def test_it_is_ready_for_what_is_preferred(preferred: dict[str, str], device: str) -> None:
+    with child(json.dumps(preferred)) as waiting:
+        waiting.end_of_input()
+        assert waiting.end() == (0, [])
+    assert isinstance(waiting.ready, Ready)
+    assert re.fullmatch(device, waiting.ready.device)
+    assert bool(device) or "Choose another device" in waiting.ready.advice
 
 
 def training(out: Path, steps: int, **changes: object) -> dict[str, Any]:

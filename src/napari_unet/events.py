@@ -12,7 +12,10 @@ WORSE = 0.02  # a mean IoU that fell by less may be the luck of the pixels that 
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker process waits for a job: what it computes on, and what to do where a GPU that is there is not used."""
+    """A worker process waits for a job: what it computes on, and what to do where a GPU that is there is not used.
+
+    `device` is empty where the preferred one is not there.
+    """
 
     device: str
     advice: str

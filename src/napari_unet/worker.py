@@ -108,10 +108,10 @@ class Inbox:
         return self._look
 
 
-def main() -> int:
-    """Wait for a job and do it; return 0 done or not needed, 1 failed."""
+def main(preferred: str = "{}") -> int:
+    """Wait for a job and do it; return 0 done or not needed, 1 failed. `preferred`: device and precision, in JSON."""
     inbox = Inbox()
-    say(to_json(_ready()))
+    say(to_json(_ready(Settings.model_validate_json(preferred))))
     threading.Thread(target=inbox.read, name="requests", daemon=True).start()
     begin = inbox.begin.get()
     if begin is None:
@@ -141,9 +141,12 @@ def _folder_of(begin: Begin) -> Path:
     return Path(str(begin.config.get("out", os.devnull)))
 
 
-def _ready() -> Ready:
+def _ready(settings: Settings) -> Ready:
     """Say what this process computes on."""
-    compute = choose(Settings())
+    try:
+        compute = choose(settings)
+    except Problem as problem:
+        return Ready("", str(problem))
     return Ready(str(compute), "" if compute.kind != "cpu" else why_no_gpu())
 
 
@@ -180,4 +183,4 @@ def _unexpected(error: Exception, folder: Path) -> str:
 if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(_COURTESY)
-    os._exit(main())  # all is said and on disk: what torch would tidy up takes a second
+    os._exit(main(*sys.argv[1:]))  # all is said and on disk: what torch would tidy up takes a second

@@ -7,6 +7,7 @@ jobs need is in `fakejobs.py`.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -53,8 +54,9 @@ class FakeWorker:
 class _Process:
     """The process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, preferred: str) -> None:
         self.folder = folder
+        self._precision = json.loads(preferred)["precision"]
         self._begin: Begin | None = None
         self.previews: list[Preview] = []
         self.joins: list[Join] = []
@@ -62,7 +64,7 @@ class _Process:
         threading.Thread(target=self._read, daemon=True).start()
 
     def run(self) -> None:
-        _ring(to_json(Ready(DEVICE, "")))
+        _ring(to_json(Ready(DEVICE if self._precision == "auto" else f"{DEVICE}, {self._precision}", "")))
         while self._begin is None:
             if self.stop.is_set():
                 return
@@ -106,4 +108,4 @@ def _ring(line: str = "") -> None:
 
 
 if __name__ == "__main__":
-    _Process(Path(sys.argv[1])).run()
+    _Process(Path(sys.argv[1]), sys.argv[2]).run()

@@ -101,6 +101,14 @@ def test_it_says_what_it_computes_on_and_what_to_do(driver):
         assert each.text() == "Computes on: the processor\nNo GPU is used: Install a newer driver."
 
 
+def test_it_says_that_the_preferred_device_is_not_there(driver):
+    panel = panel_of(driver, "Segment")
+    driver.wait(lambda: panel.jobs.ready is not None, 10)
+    panel.jobs.ready = Ready("", "This machine has no Apple GPU.")
+    panel.jobs.became_ready.emit(panel.jobs.ready)
+    assert said(panel, "device") == "Nothing can be computed: This machine has no Apple GPU."
+
+
 def test_it_says_what_a_running_job_computes_on(driver, fake, tmp_path):
     panel = panel_of(driver, "Segment")
     job = panel.jobs.start("train", TrainConfig(inputs=("image", "labels"), out=tmp_path / "run"), "my-run")

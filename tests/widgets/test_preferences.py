@@ -12,6 +12,7 @@ from napari_unet.library import HOME, Library
 from napari_unet.widgets.preferences import library_of
 
 from .conftest import close_panel, page, panel_of, pick, said
+from .fakeworker import DEVICE
 
 
 def _shown(panels: Sequence[QWidget], name: str) -> list[str]:
@@ -41,6 +42,14 @@ def test_the_panels_take_what_is_preferred(driver):
     close_panel(driver, segment)
     get_plugin_settings("napari-unet").computing.device = "auto"
     assert _shown([train], "device") == ["automatic"]
+
+
+def test_the_panels_say_what_the_preferred_machine_is(driver):
+    panels = panel_of(driver, "Train"), panel_of(driver, "Segment")
+    driver.wait(lambda: {said(each, "device") for each in panels} == {f"Computes on: {DEVICE}"}, 10)
+    with page(driver) as shown:
+        pick(shown, "bfloat16")
+        driver.wait(lambda: {said(each, "device") for each in panels} == {f"Computes on: {DEVICE}, bfloat16"}, 10)
 
 
 def test_the_library_folder_counts_for_the_next_window(open_window, monkeypatch, tmp_path):

@@ -6,6 +6,7 @@ from napari_unet.events import Event, Failed, Finished, Started
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.rows import Sentences
+from napari_unet.words import for_window
 
 
 class ComputesOn(Sentences):
@@ -39,11 +40,13 @@ class ComputesOn(Sentences):
         assert self._jobs is not None
         ready, trouble = self._jobs.ready, self._jobs.trouble
         devices = [each.device for job in self._jobs.running() for each in job.events if isinstance(each, Started)]
-        if not devices and ready is not None:
+        if not devices and ready is not None and ready.device:
             devices = [ready.device]
         if devices:
             advice = f"\nNo GPU is used: {ready.advice}" if ready and ready.advice else ""
             self.setText(f"Computes on: {' and '.join(dict.fromkeys(devices))}{advice}")
+        elif ready is not None:
+            self.setText(f"Nothing can be computed: {for_window(ready.advice)}")
         elif trouble:
             remedy = "Run napari-unet doctor in a terminal; it tells more."
             self.setText(f"Nothing can be computed: {trouble}.\n{remedy}")

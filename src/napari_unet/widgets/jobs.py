@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from napari_unet.events import Event, Failed, Ready
 from napari_unet.problem import Problem
 from napari_unet.widgets.closing import Closing
 from napari_unet.widgets.job import Job, JobConfig, Order, job_view
-from napari_unet.widgets.preferences import library_of
+from napari_unet.widgets.preferences import follow, library_of
 from napari_unet.widgets.process import WORKER, Worker, let_go
 from napari_unet.words import for_window
 
@@ -53,12 +54,14 @@ class Jobs(QObject):
         self._patience = patience
         self._jobs: list[Job] = []
         self._spare: Worker | None = None
+        self._machine: Mapping[str, Any] = {}  # what the preferences say of device and precision
         self._workers: list[Worker] = []
         self._scratch = tempfile.TemporaryDirectory(prefix="napari-unet-", ignore_cleanup_errors=True)
         self.destroyed.connect(partial(let_go, self._workers, self._scratch, patience))
         # Python may collect a window before Qt deletes it, then nobody hears `destroyed`.
         weakref.finalize(self, let_go, self._workers, self._scratch, patience).atexit = False
         Closing(window, self)
+        follow(self._prefer)
 
     @classmethod
     def of(cls, window: QMainWindow) -> Jobs:
@@ -119,8 +122,17 @@ class Jobs(QObject):
         text = re.sub(f"(?:Section 0 of |^){copy}", r"Section \2 of \1", text)  # one is all that the copy holds
         return for_window(library_of(self.parent()).in_words(re.sub(copy, r"section \2 of \1", text)))
 
+    def _prefer(self, machine: Mapping[str, Any]) -> None:
+        """Let the spare be one that is ready for what is preferred now, and says what that is."""
+        if machine != self._machine:
+            self._machine = machine
+            if self._spare is not None:
+                self._spare.close()
+                self._spare = None
+                self.warm()
+
     def _employ(self) -> Worker:
-        worker = Worker(self._command, library_of(self.parent()).root)
+        worker = Worker((*self._command, json.dumps(self._machine)), library_of(self.parent()).root)
         worker.said.connect(self._hear)
         worker.ended.connect(self._forget)
         self._workers.append(worker)
