@@ -120,7 +120,9 @@ def test_what_the_labels_alone_tell_is_said_first_and_of_which_layer(
     assert kinds == ["unknown", "strays", SLIP]
     assert [(event.pair, event.z) for event in events if isinstance(event, Finding)] == [(1, 2), (1, 2), (0, 1)]
     assert found(events, "unknown")[0].text.startswith(f"{other}: Section 2: the value 3 is painted,")
-    assert found(events)[0].text.startswith(f"{one}: Section 1:")
+    (slip,) = found(events)
+    assert slip.text.startswith(f"{one}: Section 1:")
+    assert slip.painted == strokes[slip.z, slip.y, slip.x] != 0
 
 
 def test_a_check_stops_between_two_sections(image: Path, strokes: np.ndarray, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ class _Doubts:
                 between[here] = probabilities[self._separator].cpu().numpy()
 
         def finding(text: str, y: int, x: int) -> Finding:
-            return Finding(SLIP, f"Section {z + dz}: {text}", number, z + dz, y + dy, x + dx)
+            return Finding(SLIP, f"Section {z + dz}: {text}", number, z + dz, y + dy, x + dx, int(labels[y, x]))
 
         found = [(slip.size, finding(self._doubt(slip), slip.y, slip.x)) for slip in slips(painted, says, sure)]
         if self._meaning.objects and self._separator is not None:

@@ -99,7 +99,10 @@ class Compared:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something painted that may be wrong, of a kind; where: a voxel of the image of pair number `pair`, from 0 on."""
+    """Something painted that may be wrong, of a kind; where: a voxel of the image of pair number `pair`, from 0 on.
+
+    `painted` is the label that a slip has there, None of other kinds.
+    """
 
     kind: str
     text: str
@@ -107,6 +110,7 @@ class Finding:
     z: int
     y: int
     x: int
+    painted: int | None = None
 
 
 @dataclass(frozen=True)

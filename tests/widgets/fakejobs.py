@@ -152,7 +152,7 @@ class FakeJobs:
             return
         y, x = np.argwhere(labels.section(z))[0].tolist()
         yield Finding("hole", "Said by the window itself.", 0, z, y, x)
-        yield Finding(SLIP, f"Section {z}: painted a, but the model is 98 % sure of b. A slip?", 0, z, y, x)
+        yield Finding(SLIP, f"Section {z}: painted a, but the model is 98 % sure of b. A slip?", 0, z, y, x, 1)
         yield Finished(str(config.out), "2 findings")
 
     def suggest(self, fields: dict) -> Iterator[Event]:

@@ -148,6 +148,16 @@ def test_a_slip_is_looked_for_gone_to_and_painted_over(driver, fake, home) -> No
     assert panel.findChild(QPushButton, "train").isEnabled()
 
 
+def test_a_slip_that_is_painted_over_while_it_is_looked_for_is_none(driver, fake, home) -> None:
+    panel, layer = _panel(driver, home, GOOD)
+    driver.click(panel.findChild(QPushButton, "check"))
+    driver.wait(lambda: said(panel, "checked").startswith("Looking for slips: section"), 20)
+    layer.data[1, 20:26, 20:40] = 2
+    fake.does("finish")
+    driver.wait(lambda: panel.findChild(QPushButton, "check").text() == "Check", 20)
+    assert _line(panel, "slip") is None
+
+
 def test_a_check_can_be_stopped_and_can_fail(driver, fake, home) -> None:
     panel, _ = _panel(driver, home, GOOD)
     button = panel.findChild(QPushButton, "check")

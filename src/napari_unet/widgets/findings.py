@@ -61,7 +61,7 @@ class Findings(QWidget):
         self._asked: list[str] = []  # of those that a check was asked for
         self._job: Job | None = None
         self._plain: list[Finding] = []  # what the labels alone tell
-        self._slips: list[tuple[Finding, Any]] = []  # with what was painted there
+        self._slips: list[Finding] = []
         self._shown: list[Finding] = []
         self._reader = Proofreader(panel.viewer, self)
         self._list = QVBoxLayout()
@@ -93,7 +93,7 @@ class Findings(QWidget):
 
     def painted(self, *_: object) -> None:
         """Read labels on disk that were painted on; a slip that was painted over is none any more."""
-        self._slips = [(slip, value) for slip, value in self._slips if self._value(slip) == value]
+        self._slips = list(filter(self._stands, self._slips))
         self._show()
         self._reader.look()
 
@@ -155,7 +155,7 @@ class Findings(QWidget):
         assert self._job is not None
         match event:
             case Finding(kind=kind) if kind == SLIP:
-                self._slips.append((event, self._value(event)))
+                self._slips += filter(self._stands, [event])  # what was painted over while it was looked for is none
             case Progress() if self.button.isEnabled():
                 self._say(f"Looking for slips: {self._job.state}.")
             case Notice(text) | Failed(text):
@@ -176,7 +176,7 @@ class Findings(QWidget):
     def _show(self) -> None:
         """Show a line for each finding, those that matter most first."""
         zero = [each for each in self._plain if each.kind in _FLIP]
-        found = [*zero, *(slip for slip, _ in self._slips), *(each for each in self._plain if each not in zero)]
+        found = [*zero, *self._slips, *(each for each in self._plain if each not in zero)]
         if found == self._shown:
             return
         self._shown = found
@@ -211,16 +211,16 @@ class Findings(QWidget):
         if not layer.visible:  # to show one that is shown already takes the brush out of the hand
             layer.visible = True
 
-    def _value(self, finding: Finding) -> Any:
-        """Return what is painted at the place of a finding, None if that cannot be told."""
+    def _stands(self, slip: Finding) -> bool:
+        """Tell whether what a slip is about is still painted there, or that cannot be told."""
         try:
-            layer, image = self._layers[finding.pair], self._image
+            layer, image = self._layers[slip.pair], self._image
             if image is None:
-                return None
-            z, y, x = (a - b for a, b in zip((finding.z, finding.y, finding.x), corner_on(layer, image), strict=True))
-            return volume_of(layer).section(z, slice(y, y + 1), slice(x, x + 1)).item()
+                return True
+            z, y, x = (a - b for a, b in zip((slip.z, slip.y, slip.x), corner_on(layer, image), strict=True))
+            return volume_of(layer).section(z, slice(y, y + 1), slice(x, x + 1)).item() == slip.painted
         except (Problem, LookupError, ValueError):
-            return None
+            return True
 
 
 class _Line(QPushButton):
