@@ -10,6 +10,7 @@ from napari_unet.config import SegmentConfig
 from napari_unet.library import undo
 from napari_unet.requests import Begin
 from napari_unet.widgets.guard import Guard
+from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.segment import SegmentPanel
 from napari_unet.widgets.strokes import classes_of, path_of
@@ -60,6 +61,14 @@ def test_labels_from_the_menu(driver, told, home):
     _click_entry(driver)
     assert viewer.layers[-1].data.shape == (2, 8, 8)
     assert len(driver.window.findChildren(Guard)) == 1
+
+
+def test_labels_from_the_menu_are_those_that_are_trained_on(driver, home):
+    _stack(driver, "stack")
+    panel = panel_of(driver, "Train")
+    for _ in range(2):
+        _click_entry(driver)
+        assert panel.findChild(LabelsChoice).chosen() == [driver.viewer.layers.selection.active]
 
 
 def test_labels_over_a_photo_are_refused(driver, told):

@@ -173,6 +173,18 @@ def test_labels_lie_above_an_image_that_is_opened_again(driver, fake):
     assert [each.name for each in layers] == ["of another image", "strokes", "more", "again", "third"]
 
 
+def test_labels_are_kept_on_disk_also_while_a_training_runs(driver, fake):
+    panel = _ready(driver)
+    driver.click(_button(panel, "train"))
+    driver.wait(lambda: panel.jobs.latest("train") is not None, 20)
+    more = driver.viewer.add_labels(np.zeros(SHAPE, np.uint8), name="more", scale=driver.viewer.layers["stack"].scale)
+    panel.findChild(LabelsChoice).choose([more])
+    driver.wait(lambda: _button(panel, "keep").isEnabled() and not _button(panel, "train").isEnabled(), 10)
+    driver.click(_button(panel, "keep"))
+    driver.wait(lambda: is_strokes(more), 20)
+    assert panel.jobs.latest("train").running
+
+
 def test_labels_that_are_only_in_memory_are_named_and_kept_on_disk_at_a_press(driver, fake, home):
     panel = _ready(driver)
     strokes = driver.viewer.layers["strokes"]

@@ -10,6 +10,7 @@ from napari_unet.card import bundled, find, read_card
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS
 from napari_unet.widgets.guard import guarded, main_window
+from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.newlabels import add_strokes
 from napari_unet.widgets.preferences import library_of
 from napari_unet.widgets.segment import SegmentPanel
@@ -33,6 +34,8 @@ def new_labels(viewer: Viewer) -> None:
     except Problem as problem:
         show_warning(str(problem))
         return
+    for choice in window.findChildren(LabelsChoice):
+        choice.choose_only(layer)  # what is painted next is what is learned
     guarded(viewer)
     show_info(f"{layer.name} is kept on disk while you paint, in {library.labels}.")
 

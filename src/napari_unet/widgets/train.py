@@ -129,22 +129,21 @@ class TrainPanel(Panel):
 
     # ---- what can be done now
 
+    def _unready(self) -> str:
+        """Return why the layers cannot be used, or an empty string."""
+        problem = self.problem_of(self._image.value) or self._painted.reason() or self._advanced.form.problem()
+        return problem or ("The layers are being prepared." if self.preparing else "")
+
     def _reason(self) -> str:
         """Return why no training can begin, or an empty string."""
-        image, form = self._image.value, self._advanced.form
-        if problem := self.problem_of(image) or self._painted.reason() or form.problem():
-            return problem
-        if self.preparing:
-            return "The layers are being prepared."
-        if self._view.job is not None and self._view.job.running:
-            return "A training is running."
-        return ""
+        running = self._view.job is not None and self._view.job.running
+        return self._unready() or ("A training is running." if running else "")
 
     def updated(self) -> None:
         """Say what can be done now, or why it cannot."""
         reason = self._reason()
         self._minutes.offer(self._advanced.form.asdict()["steps"])
-        self._memory.show_layers(self._painted.chosen(), reason)
+        self._memory.show_layers(self._painted.chosen(), self._unready())
         self._train.setEnabled(not reason)
         self._advanced.offer_looks(reason, self._looks.drawn)
         self._findings.follow(self._image.value, self._painted.chosen(), self._settings(), reason)
