@@ -4,6 +4,7 @@
 
 Width 16, seed 1, otherwise as `recipes/em_membrane.py`; scored unpainted on `isbi2012` 0-9 (another microscope) and on
 `vnc` 14-19 (the same one). Each variant is a run folder in WORK and a JSON file beside it: run it again to go on.
+Self-training also learns from stacks that nobody labelled, as `em-membrane` sees them.
 """
 
 from __future__ import annotations
@@ -18,12 +19,20 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
+import tifffile
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
-from em_membrane import SHOWN, pairs, prepare, scores_on
+from em_membrane import INTERIOR, MEMBRANE, SHOWN, pairs, prepare, scores_on
 
 from napari_unet import augment, learner
-from napari_unet.config import TrainConfig
+from napari_unet.config import SegmentConfig, TrainConfig
+from napari_unet.result import open_result
+from napari_unet.segment import segment
 from napari_unet.train import train
+
+UNLABELLED = {"vnc2": "vnc/stack2"}
+SURE = 0.85  # of a class; pixels less sure are not learned
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ VARIANTS = {
     "learning rate 1e-3": Variant({"learning_rate": 1e-3}),
     "learning rate 1e-2": Variant({"learning_rate": 1e-2}),
     "average over 50 steps": Variant(constants=((learner, "_AVERAGE", 0.98),)),
+    "self-training": Variant(shown=SHOWN + ("vnc2",) * 4),
 }
 
 
@@ -81,6 +91,8 @@ def main() -> None:
 def trained(name: str, stacks: Path, given: argparse.Namespace) -> dict[str, float]:
     """Train a variant and return its V_rand."""
     variant = VARIANTS[name]
+    for unlabelled in set(UNLABELLED) & set(variant.shown):
+        label(unlabelled, stacks, given)
     began = time.perf_counter()
     settings = {
         "crop": 240,
@@ -112,6 +124,22 @@ def trained(name: str, stacks: Path, given: argparse.Namespace) -> dict[str, flo
         found = scores_on(config.out, given.data, stack, sections, given.work / f"{name} scored")
         scores |= {f"{stack} {kind}": found[kind]["v_rand"] for kind in ("at_0.5", "best")}
     return scores | {"seconds": seconds}
+
+
+def label(name: str, stacks: Path, given: argparse.Namespace) -> None:
+    """Write an unlabelled stack and where `em-membrane`, over 8 views, is sure of a class, unless they are there."""
+    raw, labels = pairs(stacks, (name,))
+    if labels.exists():
+        return
+    tifffile.imwrite(raw, tifffile.imread(given.data / UNLABELLED[name] / "raw.tif"), compression="zlib")
+    out = given.work / f"{name}.zarr"
+    config = SegmentConfig(
+        image=raw, out=out, model="em-membrane", probabilities=True, best_quality=True, threads=given.threads
+    )
+    list(segment(config))
+    membrane = np.asarray(open_result(out).probabilities[0][MEMBRANE - 1]) / 255
+    sure = np.select([membrane >= SURE, membrane <= 1 - SURE], [MEMBRANE, INTERIOR])
+    tifffile.imwrite(labels, sure.astype(np.uint8), compression="zlib")
 
 
 if __name__ == "__main__":
