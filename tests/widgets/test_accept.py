@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import zarr
 from napari.layers import Labels
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QPushButton
 
 from napari_unet.classes import PixelClass
@@ -208,6 +208,22 @@ def test_shift_and_drag_accepts_a_rectangle(scene) -> None:
     assert not scene.painted().any()
     scene.driver.stroke(scene.labels, [(5, 5), (15, 15)], SHIFT)
     assert said(scene.panel).startswith("Nothing is accepted")
+
+
+@pytest.mark.parametrize("keys", [SHIFT, Qt.KeyboardModifier.NoModifier])
+def test_nothing_is_accepted_any_more_when_another_section_comes_into_view(scene, monkeypatch, keys) -> None:
+    monkeypatch.setattr(
+        accept, "predicted", lambda _, labels, voxels: np.ones(len(voxels), np.uint8)
+    )  # in all sections
+    scene.predict()
+    scene.driver.click(scene.button)
+    QTimer.singleShot(60, lambda: scene.driver.show_section(Z + 1))
+    scene.driver.stroke(scene.labels, [(60, 40), (60, 129)], keys)
+    assert scene.viewer.dims.current_step[0] == Z + 1
+    assert not scene.painted()[Z + 1].any()
+    if keys == SHIFT:
+        assert not scene.painted().any()
+        assert said(scene.panel) == "Nothing is accepted: another section came into view. Drag in one section."
 
 
 def test_a_disabled_button_says_why(scene, home) -> None:

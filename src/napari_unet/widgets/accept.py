@@ -183,11 +183,11 @@ class Accept(QWidget):
         self.said.emit(done if self._there else "What was accepted last is taken back.")
 
     def _under_brush(self, labels: Labels, event: Any) -> Generator[None, None, np.ndarray]:
-        """Accept what the brush goes over; return its voxels (N, 3)."""
-        last = self._voxel(labels, event)
+        """Accept what the brush goes over, as long as the section stays; return its voxels (N, 3)."""
+        last, section = self._voxel(labels, event), self._viewer.dims.current_step
         accepted = [self._copy(labels, _brushed(labels, last, last))]
         yield
-        while event.type == "mouse_move":
+        while event.type == "mouse_move" and self._viewer.dims.current_step == section:
             here = self._voxel(labels, event)
             accepted.append(self._copy(labels, _brushed(labels, last, here)))
             last = here
@@ -195,8 +195,8 @@ class Accept(QWidget):
         return np.concatenate(accepted)
 
     def _in_rectangle(self, labels: Labels, event: Any) -> Generator[None, None, np.ndarray | None]:
-        """Draw a rectangle, then accept what is in it; return its voxels (N, 3), None if it is too large."""
-        first, corner = self._voxel(labels, event), event.pos[::-1]
+        """Draw a rectangle, then accept what is in it; return its voxels (N, 3), None if it is given up."""
+        first, corner, section = self._voxel(labels, event), event.pos[::-1], self._viewer.dims.current_step
         viewer = getattr(self._viewer, "__wrapped__", self._viewer)  # not napari's proxy, which hides the frame
         frame = viewer.canvas.overlays._zoom_box  # that of napari's own Alt and drag
         frame.position, frame.visible = (corner, corner), True
@@ -206,6 +206,9 @@ class Accept(QWidget):
             frame.position, last = (corner, event.pos[::-1]), self._voxel(labels, event)
             yield
         frame.visible = False
+        if self._viewer.dims.current_step != section:
+            self.said.emit("Nothing is accepted: another section came into view. Drag in one section.")
+            return None
         low, high = np.maximum(np.minimum(first, last), 0), np.minimum(np.maximum(first, last) + 1, labels.data.shape)
         if np.maximum(high - low, 0).prod() > _MOST:
             self.said.emit("The rectangle is too large: at most 1,024 x 1,024 pixels are accepted at once.")
