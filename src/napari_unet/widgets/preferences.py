@@ -24,15 +24,19 @@ def machine() -> dict[str, Any]:
 def follow(take: Callable[[Mapping[str, Any]], None]) -> None:
     """Call `take`, a method of a QObject, with what `machine` returns: now, and at each change while that lives."""
     page, method, owner = _page(), weakref.WeakMethod(take), take.__self__  # type: ignore[attr-defined]
+    emitters = [getattr(page.events, name) for name in _MACHINE]
 
-    def tell(*_: object) -> None:
-        if (alive := method()) is not None:
+    # One function for both: Python empties what only a window holds before the window says that it is destroyed.
+    def tell(what: object = None) -> None:
+        if isinstance(what, QObject):
+            for each in emitters:
+                each.disconnect(tell)
+        elif (alive := method()) is not None:
             alive(machine())
 
-    for name in _MACHINE:
-        emitter = getattr(page.events, name)
-        emitter.connect(tell)
-        owner.destroyed.connect(lambda *_, emitter=emitter: emitter.disconnect(tell))
+    for each in emitters:
+        each.connect(tell)
+    owner.destroyed.connect(tell)
     tell()
 
 
