@@ -154,8 +154,8 @@ class Findings(QWidget):
     def _on_event(self, event: Event) -> None:
         assert self._job is not None
         match event:
-            case Finding(kind=kind) if kind == SLIP:
-                self._slips += filter(self._stands, [event])  # what was painted over while it was looked for is none
+            case Finding(kind=kind) if kind == SLIP and self._stands(event):  # not painted over while it was looked for
+                self._slips.append(event)
             case Progress() if self.button.isEnabled():
                 self._say(f"Looking for slips: {self._job.state}.")
             case Notice(text) | Failed(text):
