@@ -704,3 +704,32 @@ def test_napari_leaves_without_a_word_while_a_job_runs(command, tmp_path):
     assert napari.returncode == 0
     assert "Error" not in errors
     _wait(lambda: _gone(pid))
+
+
+_LOUD = """
+import atexit, sys, time
+from pathlib import Path
+from qtpy.QtCore import QCoreApplication, Qt
+
+heard = []
+
+def still():
+    before = len(heard)
+    time.sleep(0.3)
+    print(len(heard) - before)
+
+atexit.register(still)  # called after what is registered later, before Qt is taken down
+
+from napari_unet.widgets.process import Worker
+
+app = QCoreApplication([])
+worker = Worker((sys.executable, "-c", "while True: print(flush=True)"), Path())
+worker.rang.connect(lambda: heard.append(0), Qt.ConnectionType.DirectConnection)
+while len(heard) < 10:
+    time.sleep(0.01)
+"""
+
+
+def test_no_process_is_heard_while_python_ends():  # what a thread says while Qt is taken down made it crash
+    done = subprocess.run([sys.executable, "-c", _LOUD], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import subprocess
@@ -27,6 +28,9 @@ if sys.platform == "win32":
 else:
     _APART = 0
 _TAIL = 4000  # bytes of stderr
+# Held while a thread speaks, and for good when Python ends: a thread that speaks while Qt is taken down crashes.
+_speaking = threading.Lock()
+atexit.register(_speaking.acquire)
 
 
 class Worker(QObject):
@@ -121,13 +125,15 @@ class Worker(QObject):
             stderr.seek(max(stderr.seek(0, os.SEEK_END) - _TAIL, 0))
             self.errors = stderr.read().decode(errors="replace").strip()
             self.returncode = code
-            self.ended.emit()
+            with _speaking:
+                self.ended.emit()
 
     def _pass_on(self, line: str) -> None:
-        try:
-            self.said.emit(from_json(line))
-        except ValueError:  # an empty line, or what a library printed
-            self.rang.emit()
+        with _speaking:
+            try:
+                self.said.emit(from_json(line))
+            except ValueError:  # an empty line, or what a library printed
+                self.rang.emit()
 
 
 def let_go(workers: list[Worker], scratch: tempfile.TemporaryDirectory[str], patience: float) -> None:
