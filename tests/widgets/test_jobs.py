@@ -725,6 +725,7 @@ from napari_unet.widgets.process import Worker
 app = QCoreApplication([])
 worker = Worker((sys.executable, "-c", "while True: print(flush=True)"), Path())
 worker.rang.connect(lambda: heard.append(0), Qt.ConnectionType.DirectConnection)
+worker.listen()
 while len(heard) < 10:
     time.sleep(0.01)
 """

@@ -175,7 +175,8 @@ def train_and_paint(loop: Loop) -> tuple[Job, float]:
     loop.panel.ensureWidgetVisible(loop.find(loop.panel, QLabel, "joined"))
     loop.until_step(job, STOP_AT)
     last = [each for each in job.events if isinstance(each, Joined)][-1]
-    assert loop.said("joined") == f"Your last strokes joined at step {last.step}: {last.pixels:,} pixels in 1 section."
+    said = f"Your last strokes joined at step {last.step}. It learns from {last.pixels:,} pixels in 1 section now."
+    assert loop.said("joined") == said
     loop.picture("learning")
     return job, seconds
 

@@ -521,7 +521,8 @@ def test_what_is_painted_while_it_trains_joins_and_what_was_painted_since_it_sto
     driver.wait(lambda: bool(fake.asked(Join)), 20)  # a slow stroke is passed on more than once
     assert set(fake.asked(Join)) == {Join(0, str(path_of(strokes)), (2,))}
     driver.wait(lambda: said(panel, "joined") != "", 10)
-    assert said(panel, "joined") == f"Your last strokes joined at step {PAUSE_AT}: 1,234 pixels in 1 section."
+    learned = "It learns from 1,234 pixels in 1 section now."
+    assert said(panel, "joined") == f"Your last strokes joined at step {PAUSE_AT}. {learned}"
 
     driver.click(_button(panel, "stop"))
     driver.wait(lambda: not job.running, 10)

@@ -136,6 +136,7 @@ class Jobs(QObject):
         worker.said.connect(self._hear)
         worker.ended.connect(self._forget)
         self._workers.append(worker)
+        worker.listen()
         return worker
 
     @Slot(object)

@@ -111,8 +111,8 @@ class JobView(QWidget):
             case Notice(text):
                 self._say(text)
             case Joined(step, sections, pixels):
-                there = counted(sections, "section")
-                self._joined.setText(f"Your last strokes joined at step {step:,}: {pixels:,} pixels in {there}.")
+                learned = f"{pixels:,} pixels in {counted(sections, 'section')}"
+                self._joined.setText(f"Your last strokes joined at step {step:,}. It learns from {learned} now.")
                 self._joined.show()
             case Finished(_, detail, stopped):
                 self._line.setText(f"{'Stopped' if stopped else 'Done'}: {for_window(detail)}.")

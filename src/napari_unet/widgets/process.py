@@ -74,7 +74,6 @@ class Worker(QObject):
             raise Problem(f"No job can be started ({error.strerror}). Close other programs and try again.") from error
         assert self._process.stdin is not None
         self._stdin = self._process.stdin
-        threading.Thread(target=self._listen, daemon=True).start()
 
     @property
     def fate(self) -> str:
@@ -84,6 +83,10 @@ class Worker(QObject):
         if code == -9:
             return f"{why}; often there was too little memory"
         return f"{why}: {self.errors.splitlines()[-1][:200]}" if self.errors else why
+
+    def listen(self) -> None:
+        """Hear it from now on; what was connected before misses nothing."""
+        threading.Thread(target=self._listen, daemon=True).start()
 
     def ask(self, request: Request) -> None:
         """Write a request; a process that is gone does not read it."""
