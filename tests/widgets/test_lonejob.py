@@ -46,7 +46,7 @@ def alone(home) -> Callable[[str], tuple[Path, IO[bytes]]]:
 @pytest.mark.parametrize(
     ("verb", "name", "unit", "more", "on"),
     [
-        ("train", "Train", "step", "What you paint now does not join it.", "Continue"),
+        ("train", "Train", "step", "What you paint while it runs does not join it.", "Continue"),
         ("segment", "Segment", "tile", "Earlier results > Open shows what is done.", "Resume"),
     ],
 )
@@ -56,7 +56,7 @@ def test_it_is_shown_in_a_later_window_and_can_be_stopped(driver, alone, verb, n
     out, held = alone(verb)
     panel = panel_of(driver, name)
     assert said(panel, "progress") == f"{unit} 10 of 40, 1 min 00 s left"
-    assert said(panel, "said").endswith(f" goes on from a window that was closed. {more}")
+    assert said(panel, "said").endswith(f" was begun in a window that is closed now. {more}")
     assert not panel.findChild(QPushButton, verb).isEnabled()
     log.append(out / log.LOG, Progress(20, 40, unit, 30.0))
     driver.wait(lambda: said(panel, "progress").startswith(f"{unit} 20 of 40"), 5)

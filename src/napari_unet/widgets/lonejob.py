@@ -23,7 +23,7 @@ from napari_unet.widgets.pastjob import since_it_was_started
 _LOCKS = {"train": LOCK, "segment": RESULT_LOCK}
 _EVERY = 500  # milliseconds
 _WITHOUT = {
-    "train": "What you paint now does not join it.",
+    "train": "What you paint while it runs does not join it.",
     "segment": "Earlier results > Open shows what is done.",
 }
 
@@ -46,7 +46,7 @@ class LoneJob(Job):
         self._timer.timeout.connect(self._look)
         self._timer.start()
         events, self._read_to = log.read(self._log)
-        without = f"The {self.noun} {self.title} goes on from a window that was closed. {_WITHOUT[verb]}"
+        without = f"The {self.noun} {self.title} was begun in a window that is closed now. {_WITHOUT[verb]}"
         self._tell([*since_it_was_started(events), Notice(without)])
 
     @property
