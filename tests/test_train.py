@@ -247,6 +247,9 @@ def test_minutes_become_steps_and_the_settings_are_kept_as_used(painted: tuple[P
     assert (used["device"], used["precision"], used["threads"]) == (compute.kind, compute.precision, 1)
     assert used["minutes"] == 0.05
     assert used["learning_rate"] > 0
+    timed = Notice("A few steps are timed first, to know how many fit into the time.")
+    assert timed in events
+    assert timed not in list(train(small(painted, tmp_path / "given", steps=3)))
     assert finish(config).detail.startswith("already done")
 
 

@@ -109,6 +109,8 @@ def _train(
         return Learner(copy.deepcopy(net), compute, steps, peak, config.seed, start is not None, held_to)
 
     if run.config is None:
+        if not config.steps:
+            yield Notice("A few steps are timed first, to know how many fit into the time.")
         steps = config.steps or steps_in(
             config.minutes,
             learner(1000),

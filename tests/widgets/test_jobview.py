@@ -88,7 +88,7 @@ def test_a_score_before_the_first_steps_tells_that_all_is_read(view):
     job = AJob()
     view.watch(job)
     job.say(Started("train", "cpu", ""))
-    assert seen(view)[0] == "Reading the image and the labels, then timing a few steps ..."
+    assert seen(view)[0] == "Reading the image and the labels ..."
     job.say(Score(0, 0.812, 0.812, True))
     assert seen(view)[0] == "Taking the first steps ... · IoU 0.81, best 0.81"
     job.say(Progress(1, 600, "step", 5.0))

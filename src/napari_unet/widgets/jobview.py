@@ -98,8 +98,7 @@ class JobView(QWidget):
     def _show(self, event: Event) -> None:
         match event:
             case Started():
-                reading = "Reading the image and the labels, then timing a few steps ..."
-                self._line.setText(reading if event.verb == "train" else "Reading ...")
+                self._line.setText("Reading the image and the labels ..." if event.verb == "train" else "Reading ...")
             case Progress(done, total):
                 self._bar.setRange(0, total)
                 self._bar.setValue(done)
