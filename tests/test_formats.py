@@ -239,7 +239,7 @@ def test_ome_zarr(tmp_path: Path, version: Any) -> None:
     group.attrs.update({"multiscales": multiscales} if version == 2 else {"ome": {"multiscales": multiscales}})
     group.create_array("s0", data=STACK[None])
     volume = open_volume(tmp_path / "a.zarr")
-    assert (volume.voxel_size, volume.offset) == ((50, 4, 5), (2, 20, 6))
+    assert (volume.voxel_size, volume.offset) == ((50, 4, 5), (2, 20, 6.2))
     for translation, offset in (([0, 0, 0, 0], (0, 0, 0)), (None, None)):
         steps[1:] = [{"type": "translation", "translation": translation}] if translation else []
         group.attrs.update({"multiscales": multiscales} if version == 2 else {"ome": {"multiscales": multiscales}})

@@ -65,8 +65,8 @@ def test_imagej(tmp_path: Path) -> None:
 
 
 def test_tiff_by_tifffile(tmp_path: Path) -> None:
-    found = voxels(tmp_path / "a.tif", metadata={"voxel_size": [50, 4.6, 4.6], "offset": [3, 0, 16]})
-    assert found == Voxels({"Z": 50, "Y": 4.6, "X": 4.6}, {"Z": 3, "Y": 0, "X": 16})
+    found = voxels(tmp_path / "a.tif", metadata={"voxel_size": [50, 4.6, 4.6], "offset": [3, 0.25, 16]})
+    assert found == Voxels({"Z": 50, "Y": 4.6, "X": 4.6}, {"Z": 3, "Y": 0.25, "X": 16})
     for nonsense in ("a lot", [1, 2], [0, float("inf"), None], {"z": 1}):
         assert voxels(tmp_path / "a.tif", metadata={"voxel_size": nonsense, "offset": nonsense}) == Voxels()
 
@@ -81,13 +81,13 @@ def test_ome_zarr() -> None:
     units = ("second", None, "micrometer", "micrometer")
     found = of_multiscale(Multiscale(("t", "z", "y", "x"), units, (level,)))
     assert found.step == {"Y": 4, "X": 4}
-    assert found.start == {"T": 0, "Z": 30, "Y": 5, "X": 10}
+    assert found.start == {"T": 0, "Z": 30, "Y": 5, "X": 10.25}
 
 
 def test_a_coarse_level_of_ome_zarr() -> None:
     levels = (Level("0", (50.0, 4.0, 5.0), (100.0, 8.0, 0.0)), Level("1", (50.0, 8.0, 10.0), (100.0, 10.0, 2.5)))
     image = Multiscale(("z", "y", "x"), ("nanometer",) * 3, levels)
-    assert of_multiscale(image, 1) == Voxels({"Z": 50, "Y": 8, "X": 10}, {"Z": 2, "Y": 1, "X": 0})
+    assert of_multiscale(image, 1) == Voxels({"Z": 50, "Y": 8, "X": 10}, {"Z": 2, "Y": 1.25, "X": 0.25})
 
 
 def test_three_numbers() -> None:

@@ -17,7 +17,7 @@ _GO_ON = (
 _NOT_NAMED = {"image", "image_fingerprint", "model_sha256"}  # files may move; checksums tell nobody anything
 _IN_WORDS: dict[str, Callable[[Any], str]] = {
     "shape": lambda size: f"of {counted(size[0], 'section')} of {size[1]} x {size[2]} pixels",
-    "offset": lambda first: "from section {}, row {} and column {} on".format(*first),
+    "offset": lambda first: "from section {:.9g}, row {:.9g} and column {:.9g} on".format(*first),
     "voxel_size": lambda nm: (
         f"with voxels of {' x '.join(f'{n:g}' for n in nm)} nm" if nm else "with voxels of unknown size"
     ),

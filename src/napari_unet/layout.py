@@ -61,8 +61,8 @@ class Layout:
         In the order of the probability channels.
     voxel_size : tuple of float or None
         (Z, Y, X) in nanometres, None when unknown.
-    offset : tuple of int
-        (Z, Y, X) of the region's first voxel in its image.
+    offset : tuple of float
+        (Z, Y, X) of the region's first voxel, in voxels: its place in the image after that of the image.
     probabilities : bool
         Whether probabilities are kept beside the class map.
     provenance : dict
@@ -72,7 +72,7 @@ class Layout:
     shape: tuple[int, int, int]
     classes: tuple[PixelClass, ...]
     voxel_size: tuple[float, float, float] | None
-    offset: tuple[int, int, int]
+    offset: tuple[float, float, float]
     probabilities: bool
     provenance: dict[str, Any]
 

@@ -42,7 +42,7 @@ def create_stack(
     side: int,
     dtype: np.dtype | str,
     voxel_size: Sequence[float] | None,
-    offset: Sequence[int],
+    offset: Sequence[float],
     label: Mapping[str, Any] | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> zarr.Array:
@@ -71,7 +71,7 @@ def create_stack(
     return array
 
 
-def describe(axes: str, levels: int, voxel_size: Sequence[float] | None, offset: Sequence[int]) -> dict[str, Any]:
+def describe(axes: str, levels: int, voxel_size: Sequence[float] | None, offset: Sequence[float]) -> dict[str, Any]:
     """Describe an image as OME-Zarr 0.5 does, in nanometres if the voxel size is known, else in voxels.
 
     Parameters

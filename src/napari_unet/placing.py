@@ -29,7 +29,7 @@ def corner_of(image: Volume, labels: Volume) -> tuple[int, int, int]:
     Labels of the image's very shape without a place of their own belong to it.
     """
     if labels.offset is not None:
-        z, y, x = (a - b for a, b in zip(labels.offset, image.offset or (0, 0, 0), strict=True))
+        z, y, x = (round(a - b) for a, b in zip(labels.offset, image.offset or (0, 0, 0), strict=True))
         return z, y, x
     if labels.shape == image.shape:
         return 0, 0, 0

@@ -120,9 +120,10 @@ def _shared_box(layout: Layout, truth: Volume) -> tuple[_Slices, _Slices]:
     offset = truth.offset or (layout.offset if truth.shape == layout.shape else (0, 0, 0))
     here, there = [], []
     for a, n, b, m in zip(layout.offset, layout.shape, offset, truth.shape, strict=True):
-        start, stop = max(a, b), min(a + n, b + m)
+        begin = round(b - a)  # of the truth, in voxels of the result
+        start, stop = max(0, begin), min(n, begin + m)
         if start >= stop:
             raise Problem(f"{truth.name} does not cover the segmentation. Choose the truth of the same stack.")
-        here.append(slice(start - a, stop - a))
-        there.append(slice(start - b, stop - b))
+        here.append(slice(start, stop))
+        there.append(slice(start - begin, stop - begin))
     return (here[0], here[1], here[2]), (there[0], there[1], there[2])

@@ -39,7 +39,7 @@ class Volume:
     array: Any
     name: str
     voxel_size: tuple[float, float, float] | None = None
-    offset: tuple[int, int, int] | None = None
+    offset: tuple[float, float, float] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -225,7 +225,7 @@ def open_volume(path: str | Path, channel: int | None = None, labels: bool = Fal
     if array.shape[0] == 1 and "Y" in step:
         step.setdefault("Z", step["Y"])  # the thickness of a single section does not matter
     size = (step["Z"], step["Y"], step["X"]) if len(step.keys() & {*"ZYX"}) == 3 else None
-    offset = (start.get("Z", 0), start.get("Y", 0), start.get("X", 0)) if start else None
+    offset = (start.get("Z", 0.0), start.get("Y", 0.0), start.get("X", 0.0)) if start else None
     return Volume(array, name, size, offset)
 
 

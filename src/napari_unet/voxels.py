@@ -45,7 +45,7 @@ class Voxels:
     """
 
     step: Mapping[str, float] = field(default_factory=dict)
-    start: Mapping[str, int] = field(default_factory=dict)
+    start: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,9 @@ def of_multiscale(image: Multiscale, number: int = 0) -> Voxels:
     level = image.levels[number]
     axes = [axis.upper() for axis in image.axes]
     lengths = [_length(scale, nanometres(unit)) for scale, unit in zip(level.scale, image.units, strict=True)]
-    starts = [round(at / step) if step else 0 for at, step in zip(level.translation or (), level.scale, strict=False)]
+    starts = [
+        _rounded(at / step) if step else 0.0 for at, step in zip(level.translation or (), level.scale, strict=False)
+    ]
     return Voxels(_known(dict(zip(axes, lengths, strict=True))), dict(zip(axes, starts, strict=False)))
 
 
@@ -114,7 +116,7 @@ def of_zyx(size: Any, unit: float = 1.0, shift: Any = None) -> Voxels:
     step = _known({axis: _length(value, unit) for axis, value in zip("ZYX", sizes, strict=False)})
     if len(step) < 3:
         return Voxels(step)
-    return Voxels(step, {axis: round(at * unit / step[axis]) for axis, at in zip("ZYX", shifts, strict=False)})
+    return Voxels(step, {axis: _rounded(at * unit / step[axis]) for axis, at in zip("ZYX", shifts, strict=False)})
 
 
 def of_tiff(tif: tifffile.TiffFile) -> Voxels:
@@ -135,7 +137,7 @@ def _of_shaped(tags: Mapping[str, Any]) -> Voxels:
     """Read the JSON that tifffile stores: `voxel_size` in nanometres, `offset` in voxels, both (Z, Y, X)."""
     size, offset = numbers(tags.get("voxel_size"), 3) or (), numbers(tags.get("offset"), 3) or ()
     step = {axis: _length(value, 1.0) for axis, value in zip("ZYX", size, strict=False)}
-    return Voxels(_known(step), {axis: round(value) for axis, value in zip("ZYX", offset, strict=False)})
+    return Voxels(_known(step), {axis: _rounded(value) for axis, value in zip("ZYX", offset, strict=False)})
 
 
 def _of_ome(xml: str) -> Voxels:
@@ -158,11 +160,11 @@ def _of_ome(xml: str) -> Voxels:
     return Voxels(step, {axis: at for axis, at in start.items() if at is not None})
 
 
-def _in_voxels(plane: ElementTree.Element, axis: str, step: float | None) -> int | None:
+def _in_voxels(plane: ElementTree.Element, axis: str, step: float | None) -> float | None:
     """Return the position of a plane, which is a length or in pixels; None if it tells nothing."""
     found, unit = numbers([plane.get(f"Position{axis}")], 1), plane.get(f"Position{axis}Unit")
     each = 1.0 if unit == "pixel" else (nanometres(unit) or 0.0) / (step or math.inf)
-    return round(found[0] * each) if found and each else None
+    return _rounded(found[0] * each) if found and each else None
 
 
 def _of_imagej(info: Mapping[str, Any], tags: tifffile.TiffTags) -> Voxels:
@@ -179,6 +181,11 @@ def _length(number: Any, unit: float | None) -> float | None:
     """Return `number` units in nanometres, None if that is no length."""
     found = numbers([number], 1)
     return abs(found[0]) * unit if found and found[0] and unit else None
+
+
+def _rounded(start: float) -> float:
+    """Return a position in voxels without what a division leaves behind: a whole number stays one."""
+    return round(start, 6)
 
 
 def _known(step: Mapping[str, float | None]) -> dict[str, float]:

@@ -178,7 +178,7 @@ def _refuse_elsewhere(layer: Labels, image: Image, there: Path | None) -> None:
     if not is_strokes(layer):
         return
     begins, zero = open_volume(path_of(layer), labels=True).offset, (open_volume(there).offset if there else None)
-    kept = tuple(a - b for a, b in zip(begins or (0, 0, 0), zero or (0, 0, 0), strict=True))
+    kept = tuple(round(a - b) for a, b in zip(begins or (0, 0, 0), zero or (0, 0, 0), strict=True))
     if corner_on(layer, image) != kept:
         raise not_on(layer, image)
 

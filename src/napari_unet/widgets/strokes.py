@@ -89,7 +89,7 @@ def open_strokes(image_layer: Image, path: Path) -> Labels:
         If they cannot be read, or do not fit on the image.
     """
     labels, image = open_volume(path, labels=True), handed_over(image_layer)
-    start = tuple(a - b for a, b in zip(labels.offset or (0, 0, 0), image.offset or (0, 0, 0), strict=True))
+    start = tuple(round(a - b) for a, b in zip(labels.offset or (0, 0, 0), image.offset or (0, 0, 0), strict=True))
     ends = (a + side for a, side in zip(start, labels.shape, strict=True))
     if min(start) < 0 or any(end > side for end, side in zip(ends, image.shape, strict=True)):
         raise Problem(f"{path.stem} does not fit on {image_layer.name}. Choose the image that it was painted on.")
