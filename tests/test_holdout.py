@@ -171,5 +171,13 @@ def test_a_section_between_two_strips_is_learned_outside_both():
     assert not counted(parts[2][1]).any()  # near it, which learns there
 
 
+def test_a_section_near_one_that_is_painted_no_more_takes_its_strip():
+    before = choose([11], [whole()], {})
+    assert choose([14], [whole(seed=1)], before) == {11: before[11], 14: before[11]}
+    ((learn, held),) = split([14], [whole(seed=1)], before)
+    np.testing.assert_array_equal(counted(held), before[11].mask(held.shape))
+    assert counted(learn).any()
+
+
 def test_no_section():
     assert split([], []) == []

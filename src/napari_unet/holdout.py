@@ -64,7 +64,7 @@ def choose(sections: Sequence[int], painted: Sequence[np.ndarray], strips: Mappi
     """Choose the strip of each section painted on one image.
 
     A section that has a strip keeps it, so that judgements stay comparable while more is painted. One that comes
-    near others takes the strip of the nearest. Sections that are linked share a strip.
+    near others takes the strip of the nearest, painted now or not. Sections that are linked share a strip.
 
     Parameters
     ----------
@@ -81,10 +81,11 @@ def choose(sections: Sequence[int], painted: Sequence[np.ndarray], strips: Mappi
         Those of all sections that have one; too little may be painted for any.
     """
     chosen = dict(strips)
-    for group in _linked(sections):
-        fixed = sorted({sections[i] for i in group if sections[i] in strips})
-        strip = None if fixed else _strip([painted[i] for i in group])
-        for z in {sections[i] for i in group} - set(fixed):
+    for group in _linked(sorted({*sections, *strips})):
+        fixed = [z for z in group if z in strips]
+        new = [z for z in group if z not in strips]
+        strip = None if fixed else _strip([target for z, target in zip(sections, painted, strict=True) if z in new])
+        for z in new:
             nearest = strips[min(fixed, key=lambda other: abs(other - z))] if fixed else strip
             if nearest is not None:
                 chosen[z] = nearest
@@ -123,13 +124,13 @@ def split(
 
 
 def _linked(sections: Sequence[int]) -> list[list[int]]:
-    """Group the indices of sections that lie at most LINKED apart."""
+    """Group sections, in rising order, that lie at most LINKED apart."""
     groups: list[list[int]] = []
-    for i, z in enumerate(sections):
-        if groups and z - sections[groups[-1][-1]] <= LINKED:
-            groups[-1].append(i)
+    for z in sections:
+        if groups and z - groups[-1][-1] <= LINKED:
+            groups[-1].append(z)
         else:
-            groups.append([i])
+            groups.append([z])
     return groups
 
 
