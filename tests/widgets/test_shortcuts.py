@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from napari.settings import get_settings
 from napari.utils.action_manager import action_manager
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QToolButton
 
 from napari_unet.widgets.shortcuts import LINES
@@ -20,6 +21,7 @@ def _table(driver, panel) -> str:
         driver.click(fold)
     driver.click(fold)
     assert label.isVisible()
+    assert label.textFormat() == Qt.TextFormat.RichText  # a table, not its tags
     return label.text()
 
 

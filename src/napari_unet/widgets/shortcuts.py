@@ -6,6 +6,7 @@ from html import escape
 
 from napari.settings import get_settings
 from napari.utils.interactions import Shortcut
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShowEvent
 
 from napari_unet.widgets.nextplace import KEY
@@ -37,6 +38,7 @@ class Shortcuts(Sentences):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("shortcuts")
+        self.setTextFormat(Qt.TextFormat.RichText)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
         """Show the keys of now."""
