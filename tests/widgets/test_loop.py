@@ -207,7 +207,7 @@ def look_back(loop: Loop) -> None:
         slider.setFocus()
         for key in keys:
             QTest.keyClick(slider, key)
-        layer = f"U-Net: {loop.said('stop-title').split(' · ')[0].lower()}"
+        layer = f"U-Net: {loop.said('stop-title').split(' · ')[1].lower()}"
         loop.press_button("show-step")
         shown[layer] = loop.predicted(layer)
         loop.wait(lambda: loop.button("show-step").text() == "Show", 60)

@@ -48,8 +48,9 @@ def _previews(driver) -> dict[str, bool]:
 
 def test_models_of_a_training_are_shown_and_compared(driver, fake, home) -> None:
     panel, _ = _trained(driver, fake, home)
-    titles = [_at(panel, value).split(" · ")[0] for value in range(4)]
-    assert titles == ["Before: em-membrane", "Step 10", "Step 40", titles[3]]
+    runs, titles = zip(*(_at(panel, value).split(" · ")[:2] for value in range(4)), strict=True)
+    assert set(runs) == {"strokes"}
+    assert list(titles) == ["Before: em-membrane", "Step 10", "Step 40", titles[3]]
     assert titles[3].startswith("Kept: step ")
     for value, names in ((0, {"U-Net: before: em-membrane"}), (1, {"U-Net: before: em-membrane", "U-Net: step 10"})):
         _at(panel, value)
@@ -102,7 +103,9 @@ def test_a_training_is_undone_and_redone(driver, fake, home) -> None:
     assert (run / UNDONE).exists()
     assert said(panel) == "Undone: em-membrane is chosen again, as it was. strokes is kept, behind all others."
     assert _button(panel, "undo").text() == "Redo training"
+    assert said(panel, "stop-title").startswith("strokes (undone) · Kept: ")
     driver.click(_button(panel, "undo"))
+    assert said(panel, "stop-title").startswith("strokes · Kept: ")
     assert choice.name() == str(run)
     assert not (run / UNDONE).exists()
     assert (run / MODEL_FILE).read_bytes() == before

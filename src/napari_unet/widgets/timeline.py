@@ -133,13 +133,14 @@ class Timeline(QWidget):
         if self._run is None:
             return
         stop = self._stops[self._slider.value()]
-        self._title.setText(stop.title)
+        undone = (self._run / UNDONE).exists()
+        # With its name: what is said above the slider may be of another training.
+        self._title.setText(f"{name_of(str(self._run))}{' (undone)' * undone} · {stop.title}")
         self._show.setText("Stop" if self._preview.running else "Show")
         both = len(self._there()) == 2
         self._flip.setEnabled(both)
         tip = "Shows the other one of the two models that were shown last." if both else "Show two models first."
         self._flip.setToolTip(tip)
-        undone = (self._run / UNDONE).exists()
         self._undo.setText("Redo training" if undone else "Undo training")
         self._undo.setEnabled(not self._running)
         reason = "Stop the training first." if self._running else ""
