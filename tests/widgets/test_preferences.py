@@ -9,7 +9,7 @@ from napari.settings import get_plugin_settings
 from qtpy.QtWidgets import QComboBox, QLabel, QToolButton, QWidget
 
 from napari_unet.library import HOME, Library
-from napari_unet.widgets.preferences import library_of
+from napari_unet.widgets.preferences import library_of, sessions_of
 
 from .conftest import close_panel, page, panel_of, pick, said
 from .fakeworker import DEVICE
@@ -61,6 +61,7 @@ def test_the_library_folder_counts_for_the_next_window(open_window, monkeypatch,
     two = open_window()
     assert library_of(one.window) == Library(tmp_path / "napari-unet")
     assert library_of(two.window) == Library(tmp_path / "data" / "unet")
+    assert {sessions_of(each.window) for each in (one, two)} == {tmp_path / "napari-unet" / "sessions"}
     monkeypatch.setenv(HOME, str(tmp_path / "named"))
     assert library_of(open_window().window) == Library(tmp_path / "named")
 

@@ -8,18 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QPushButton, QWidget
 
 from napari_unet.events import Finished
-from napari_unet.session import Asked, Living, Session, left_in
+from napari_unet.session import Asked, Living, Session, Shown, left_in
 from napari_unet.widgets.classes import ClassList
+from napari_unet.widgets.handover import copied
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.paintwatch import PaintWatch
 from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.recorder import Recorder
+from napari_unet.widgets.reopen import read_again
 from napari_unet.widgets.strokes import is_strokes, path_of
 
 from .conftest import panel_of, said
@@ -170,6 +172,23 @@ def test_an_interrupted_segmentation_is_resumed_on_the_copy_of_an_image_in_memor
     driver.wait(lambda: said(panel, "progress") == "Done: 6 of 6 tiles.", 20)
     assert 255 not in np.asarray(result.data)
     assert list(driver.viewer.layers) == [image, result]
+
+
+def done(work):
+    """Do what a thread would, and return its result."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def test_the_copy_of_a_flat_image_comes_back_flat(tmp_path):
+    flat = Image(np.random.default_rng(0).integers(0, 255, SHAPE[1:], np.uint8), name="flat")
+    path = str(done(copied(flat, tmp_path)))
+    found = done(read_again([Shown("flat", "image", "array", path, shape=SHAPE[1:], dtype="uint8")]))
+    assert found.said == ()
+    np.testing.assert_array_equal(np.asarray(found.layers[0][0]), flat.data)
 
 
 def test_what_was_only_in_memory_is_named_and_the_rest_comes_back(open_window, home, tiff):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from napari.settings import get_plugin_settings
@@ -44,6 +45,12 @@ def library_of(window: QMainWindow) -> Library:
     """Return the user's library as a window began with it: it does not move while somebody works, or types a path."""
     shelf = window.findChild(_Shelf) or _Shelf(window)
     return shelf.library
+
+
+def sessions_of(window: QMainWindow) -> Path:
+    """Return where is kept what windows show: in the home folder, to be found when another library was chosen since."""
+    at_home = library()
+    return (at_home if at_home.writable else library_of(window)).sessions
 
 
 def unwritable(there: Library) -> str:

@@ -16,7 +16,7 @@ from napari_unet.session import Living, Session
 from napari_unet.widgets.choices import choices_in, choose
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
-from napari_unet.widgets.preferences import library_of
+from napari_unet.widgets.preferences import sessions_of
 from napari_unet.widgets.snapshot import snapshot
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Recorder(QObject):
         self._panels: dict[str, weakref.ref[QWidget]] = {}
         self._left: dict[str, dict[str, Any]] = {}  # what the panels showed that were closed
         self._copies: dict[Any, Path] = {}  # a layer's id: a file that holds what it shows
-        self._living = Living(library_of(window).sessions)
+        self._living = Living(sessions_of(window))
         self._written: Session | None = None
         self._writing: threading.Thread | None = None
         timer = QTimer(self, interval=_EVERY)

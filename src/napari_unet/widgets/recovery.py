@@ -15,7 +15,7 @@ from napari_unet.problem import Problem
 from napari_unet.session import Left, died, dismiss, left_in
 from napari_unet.widgets.background import in_background
 from napari_unet.widgets.docks import dock_of
-from napari_unet.widgets.preferences import library_of
+from napari_unet.widgets.preferences import sessions_of
 from napari_unet.widgets.recall import bring_back, read_session
 from napari_unet.widgets.recorder import Recorder
 from napari_unet.widgets.reopen import Found
@@ -113,7 +113,7 @@ class Recovery(QObject):
         self._offer()
 
     def _offer(self) -> None:
-        self._file = next(iter(left_in(library_of(self.parent()).sessions)), None)
+        self._file = next(iter(left_in(sessions_of(self.parent()))), None)
         self._say(f"napari ended unexpectedly ({when(died(self._file))})." if self._file else "")
 
     def _say(self, text: str) -> None:

@@ -139,9 +139,11 @@ def _read(shown: Shown, said: list[str]) -> list[LayerData]:
 def _array(shown: Shown) -> list[LayerData]:
     """Return an array as the layer that it was."""
     if reader.get_reader(shown.path):
-        return reader.read(shown.path)
+        layers = reader.read(shown.path)
+        if any(_could_be(shown, *each) for each in layers):
+            return layers
     array = open_volume(Path(shown.path), labels=shown.kind == "labels").array
-    flat = len(shown.shape) == 2 and array.shape[0] == 1
+    flat = len(shown.shape) == 2 and array.shape[0] == 1  # the copy of an image of two axes has three
     return [(View(array, (1, 2)) if flat else array, {}, shown.kind)]
 
 
