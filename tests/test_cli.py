@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_unet import cli
 from napari_unet.events import Event, Failed, Finding, Finished, Notice, Progress, Started, from_json
@@ -212,6 +213,18 @@ def test_a_list_that_nobody_reads_leaves_no_traceback() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+def test_of_a_damaged_chunk_among_many_one_line_is_said(tmp_path: Path) -> None:
+    stack = zarr.create_array(tmp_path / "a.zarr", shape=(2, 512, 512), chunks=(1, 16, 16), dtype="uint8")
+    stack[:] = np.random.default_rng(0).integers(0, 256, stack.shape, np.uint8)
+    chunk = tmp_path / "a.zarr" / "c" / "0" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:20])
+    command = [*COMMAND, "segment", str(tmp_path / "a.zarr"), str(tmp_path / "out.zarr"), "--model", SMALL, *QUICK]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert line.startswith(f"Error: Section 0 of {tmp_path / 'a.zarr'} cannot be read")
 
 
 def test_a_job_goes_on_when_its_reader_has_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

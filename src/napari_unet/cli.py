@@ -215,6 +215,18 @@ def main(arguments: list[str] | None = None) -> int:
         return FAILED
 
 
+def run() -> None:
+    """Run the command of the terminal and leave at once.
+
+    Zarr goes on reading the chunks beside a damaged one, and would complain at length of a Python that tidies up first.
+    """
+    status = main()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            stream.flush()
+    os._exit(status)
+
+
 def _until_interrupted(job: Callable[[Callable[[], bool]], Iterator[Event]]) -> Iterator[Event]:
     """Run a job that stops in good order at Ctrl-C or when the system asks it to end."""
     asked = threading.Event()
@@ -269,4 +281,4 @@ def _in_words(name: str, card: Card) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
