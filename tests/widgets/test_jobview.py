@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QApplication, QLabel, QProgressBar, QPushButton
@@ -21,6 +24,7 @@ class AJob(QObject):
         self.outcome = self.progress = None
         self.stops = 0
         self.goes_on = True
+        self.config, self.image = SimpleNamespace(out=Path.cwd()), object()
 
     @property
     def running(self) -> bool:
@@ -63,7 +67,7 @@ def test_it_says_how_far_the_job_is(view):
     view.watch(job)
     assert seen(view) == ("Starting ...", "Stop")
     job.say(Started("segment", "the processor", "stack"))
-    assert seen(view) == ("Reading ...", "Stop")
+    assert seen(view) == ("Reading the image and computing the first tile ...", "Stop")
     job.say(Progress(1, 3072, "chunk", None))
     assert seen(view) == ("tile 1 of 3,072", "Stop")
     job.say(Progress(212, 3072, "chunk", 240.0))
@@ -172,6 +176,42 @@ def test_a_folder_that_was_moved_back_can_go_on_when_the_user_is_back(view):
     job.goes_on = True
     QApplication.sendEvent(view.window(), QEvent(QEvent.Type.WindowActivate))
     assert "Continue" in seen(view)
+
+
+def test_what_was_moved_while_the_window_was_in_front_cannot_go_on_and_it_is_said(view, qtbot, tmp_path):
+    job, resumed = AJob(), []
+    job.config.out = tmp_path / "out.zarr"
+    job.config.out.mkdir()
+    view.resumed.connect(resumed.append)
+    view.watch(job)
+    job.say(Finished("path", "15 of 32 chunks are kept", stopped=True))
+    assert seen(view) == ("Stopped: 15 of 32 tiles are kept.", "Continue")
+    job.config.out.rename(tmp_path / "other.zarr")
+    job.goes_on = False
+    qtbot.mouseClick(view.findChild(QPushButton, "resume"), Qt.MouseButton.LeftButton)
+    gone = f"But {job.config.out} is gone. Put it back to go on with it."
+    assert seen(view) == (f"Stopped: 15 of 32 tiles are kept. {gone}",)
+    assert resumed == []
+    job.config.out.mkdir()
+    job.goes_on = True
+    QApplication.sendEvent(view.window(), QEvent(QEvent.Type.WindowActivate))
+    assert seen(view) == ("Stopped: 15 of 32 tiles are kept.", "Continue")
+
+
+def test_what_was_said_of_another_image_stands_back_when_its_job_has_ended(view):
+    job = AJob()
+    view.watch(job)
+    job.say(Notice("Membranes look bright here."))
+    view.stand_back(object())
+    assert view.isVisible()
+    job.say(Finished("path", "6 sections segmented"))
+    view.stand_back(object())
+    assert not view.isVisible()
+    view.stand_back(job.image)
+    assert seen(view) == ("Done: 6 sections segmented.", "Membranes look bright here.")
+    view.stand_back(None)
+    view.watch(AJob())
+    assert view.isVisible()
 
 
 def test_what_failed_before_it_was_begun_cannot_go_on(view):

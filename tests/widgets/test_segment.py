@@ -227,6 +227,18 @@ def test_layers_may_be_removed_while_the_job_runs(session):
     assert session.results() == []
 
 
+def test_the_end_of_a_job_is_not_said_beside_another_image(session):
+    session.viewer.add_image(grey(), name="stack")
+    session.fake.does("finish")
+    session.press("segment")
+    session.done()
+    session.viewer.add_image(grey()[::-1], name="other")
+    session.pick("image", "other")
+    assert session.says("progress") == ""
+    session.pick("image", "stack")
+    assert session.says("progress").startswith("Done")
+
+
 def test_a_preview_of_an_image_that_was_removed_is_not_shown(session):
     image = session.viewer.add_image(grey(), name="stack")
     session.fake.does("wait")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from qtpy.QtCore import QEvent, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
@@ -44,7 +46,7 @@ class JobView(QWidget):
         self._stop.setObjectName("stop")
         self._resume.setObjectName("resume")
         self._stop.clicked.connect(self._on_stop)
-        self._resume.clicked.connect(lambda: self.resumed.emit(self._job))
+        self._resume.clicked.connect(self._on_resume)
         buttons = QHBoxLayout()
         buttons.addWidget(self._stop)
         buttons.addWidget(self._resume)
@@ -81,6 +83,12 @@ class JobView(QWidget):
             self._show(event)
         job.happened.connect(self._on_event)
         self._show_buttons()
+        self.show()
+
+    def stand_back(self, image: object) -> None:
+        """Hide what was said in a job that has ended, if that was about another image than this one."""
+        about = self._job.image if self._job is not None and not self._job.running else None
+        self.setVisible(about is None or about is image)
 
     def _on_stop(self) -> None:
         if self._job is not None:
@@ -88,6 +96,11 @@ class JobView(QWidget):
             self._stopping = True
             self._show_buttons()
             self._line.setText("Stopping; what is finished is kept ...")
+
+    def _on_resume(self) -> None:
+        self._show_buttons()
+        if not self._resume.isHidden():
+            self.resumed.emit(self._job)
 
     def _on_event(self, event: Event) -> None:
         self._show(event)
@@ -98,7 +111,8 @@ class JobView(QWidget):
     def _show(self, event: Event) -> None:
         match event:
             case Started():
-                self._line.setText("Reading the image and the labels ..." if event.verb == "train" else "Reading ...")
+                then = "the labels" if event.verb == "train" else "computing the first tile"
+                self._line.setText(f"Reading the image and {then} ...")
             case Progress(done, total):
                 self._bar.setRange(0, total)
                 self._bar.setValue(done)
@@ -114,10 +128,6 @@ class JobView(QWidget):
                 learned = f"{pixels:,} pixels in {counted(sections, 'section')}"
                 self._joined.setText(f"Your last strokes joined at step {step:,}. It learns from {learned} now.")
                 self._joined.show()
-            case Finished(_, detail, stopped):
-                self._line.setText(f"{'Stopped' if stopped else 'Done'}: {for_window(detail)}.")
-            case Failed(text):
-                self._line.setText(text)
 
     def _say(self, text: str) -> None:
         """Add a paragraph; what was said before comes last again."""
@@ -133,7 +143,7 @@ class JobView(QWidget):
         notice.show()
 
     def event(self, event: QEvent) -> bool:
-        """Offer anew what can be done when the user comes back: the folder of the job may be there again, or gone."""
+        """Look anew when the user comes back: the folder of the job may be there again, or gone."""
         if event.type() == QEvent.Type.WindowActivate:
             self._show_buttons()
         return super().event(event)
@@ -150,6 +160,18 @@ class JobView(QWidget):
         self._resume.setVisible(early and job is not None and job.goes_on)
         self._bar.setVisible(running)
         self._line.setVisible(job is not None)
+        if job is not None and outcome is not None:
+            self._line.setText(_how_it_ended(outcome, job.config.out))
+
+
+def _how_it_ended(outcome: Finished | Failed, out: Path) -> str:
+    """Return the line of a job that has ended."""
+    if isinstance(outcome, Failed):
+        return outcome.text
+    if not outcome.stopped:
+        return f"Done: {for_window(outcome.detail)}."
+    gone = "" if out.exists() else f" But {out} is gone. Put it back to go on with it."
+    return f"Stopped: {for_window(outcome.detail)}.{gone}"
 
 
 def _scored(score: Score) -> str:

@@ -127,8 +127,7 @@ class SegmentPanel(Panel):
         preferences.follow(self._form.prefer)
 
     def _connect(self) -> None:
-        self._image.changed.connect(lambda *_: self.say(""))  # it was about the former one
-        self._image.changed.connect(lambda *_: self._on_image())
+        self._image.changed.connect(self._on_other_image)
         self._several.changed.connect(self.updated)
         self._model.changed.connect(self.updated)
         self._part.changed.connect(self.updated)
@@ -176,6 +175,11 @@ class SegmentPanel(Panel):
     @property
     def _running(self) -> bool:
         return self._view.job is not None and self._view.job.running
+
+    def _on_other_image(self, *_: object) -> None:
+        self.say("")  # it was about the former one
+        self._view.stand_back(self._image.value)
+        self._on_image()
 
     def _on_image(self) -> None:
         offered = self._several.offered()
