@@ -28,6 +28,8 @@ from napari_unet.grey import Grey, measure
 from napari_unet.layout import Chunk
 from napari_unet.log import LOG, read
 from napari_unet.model import load
+from napari_unet.newzarr import create_stack
+from napari_unet.omezarr import metadata, multiscale
 from napari_unet.predict import logits
 from napari_unet.problem import Problem
 from napari_unet.requests import Look
@@ -105,6 +107,26 @@ def test_the_result_knows_what_made_it(stack: Path, tmp_path: Path) -> None:
     assert np.abs(probabilities.sum(0) - 255).max() <= 1
     apart = np.abs(probabilities[0] - probabilities[1]) > 1
     assert (classes[apart] == 1 + probabilities.argmax(0)[apart]).all()
+
+
+def test_a_result_lies_where_its_image_does_between_two_voxels_too(tmp_path: Path) -> None:
+    image = tmp_path / "image.zarr"
+    array = create_stack(image, (2, 64, 64), 64, np.uint8, (50, 4, 4), (3, 10.5, 20.25))
+    array[:] = np.random.default_rng(0).integers(0, 256, array.shape, np.uint8)
+    finish(SegmentConfig(model=SMALL, image=image, out=tmp_path / "out.zarr", region="1:2,:,8:"))
+    found = multiscale(metadata(tmp_path / "out.zarr")["attributes"])
+    assert found is not None
+    assert found.levels[0].translation == (4 * 50, 10.5 * 4, 28.25 * 4)
+
+
+def test_stop_does_not_wait_for_the_network(stack: Path, tmp_path: Path) -> None:
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "stopped.zarr")
+    layers = 3
+    asked = iter(range(layers))
+    *_, last = segment(config, lambda: next(asked, None) is None)
+    assert last == Finished(str(config.out), "0 of 5 chunks are kept", stopped=True)
+    assert next(asked, None) is None
+    assert finish(config).detail.startswith("5 sections segmented")
 
 
 def test_progress_counts_up_to_the_end(stack: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from napari_unet.config import SegmentConfig, TrainConfig
 from napari_unet.crops import Batch
 from napari_unet.device import choose
-from napari_unet.events import Event, Failed, Finished, Loss, Notice, Previewed, Progress, Score
+from napari_unet.events import Event, Failed, Finished, Loss, Notice, Previewed, Progress, Score, Started
 from napari_unet.grey import measure
 from napari_unet.kept import labels_of
 from napari_unet.learner import Learner
@@ -89,7 +89,7 @@ def test_previews_and_random_draws_elsewhere_change_nothing(painted: tuple[Path,
         np.random.default_rng().random()
         if isinstance(event, Previewed):
             seen.append(event.step)
-    assert seen == list(range(1, 7))
+    assert seen == list(range(7))
     assert_same_weights(tmp_path / "a", tmp_path / "b")
     states = [load_file(tmp_path / name / "checkpoint.safetensors") for name in "ab"]
     assert states[0].keys() == states[1].keys()
@@ -118,8 +118,40 @@ def previewed(config: TrainConfig, asked: Preview) -> list[Event]:
     once = iter([asked])
     events = list(train(config, asked=lambda: next(once, None)))
     assert isinstance(events[-1], Finished)
-    after = next(i for i, event in enumerate(events) if isinstance(event, Score)) + 1
-    return [event for event in events[after:] if isinstance(event, Previewed | Notice)]
+    said = [event for event in events if isinstance(event, Previewed | Notice)]
+    assert isinstance(said[0], Notice)  # what is painted
+    return said[1:]
+
+
+def test_a_model_that_knows_the_classes_is_previewed_before_steps_are_timed(
+    painted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config = small(painted, tmp_path / "run", steps=0, minutes=0.01, precision="float32")
+    events = train(config, asked=lambda: Preview(2, 0, 96, 0, 96))
+    assert isinstance(next(events), Started)
+    assert isinstance(next(events), Notice)  # what is painted
+    assert next(events) == Previewed(0, str(config.out / "preview.safetensors"))
+    image = np.asarray(open_volume(painted[0]).section(2))
+    start, compute = load("em-membrane-small"), choose(config)
+    channels = logits(start.net, image, measure(image, ""), Box(2, 3, 0, 96, 0, 96), 96, compute).argmax(0).numpy()
+    values = np.array([each.value for each in start.card.classes], np.uint8)
+    np.testing.assert_array_equal(load_preview(config.out / "preview.safetensors").classes, values[channels])
+    events.close()  # as a kill would
+    assert finish(config).path == str(config.out / "model.safetensors")
+
+
+def test_a_preview_does_not_keep_who_stops(painted: tuple[Path, Path], tmp_path: Path) -> None:
+    asked: list[object] = []
+
+    def stop() -> bool:
+        asked.append(None)
+        return len(asked) > 2
+
+    config = small(painted, tmp_path / "run")
+    *said, last = train(config, stop, lambda: Preview(2, 0, 96, 0, 96))
+    assert isinstance(last, Finished)
+    assert last.stopped
+    assert not any(isinstance(event, Previewed) for event in said)
 
 
 def test_a_preview_is_what_the_model_of_its_step_says(painted: tuple[Path, Path], tmp_path: Path) -> None:

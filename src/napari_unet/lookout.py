@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from napari_unet.classes import PixelClass
 from napari_unet.device import Compute, memory_problems
 from napari_unet.events import Notice, Previewed
 from napari_unet.grey import measure
+from napari_unet.interrupt import interruptible
 from napari_unet.predict import logits
 from napari_unet.preview import NONE, Preview, save_preview
 from napari_unet.problem import Problem
@@ -29,8 +30,13 @@ class Lookout:
         self._image, self._compute, self._path = image, compute, path
         self._values = np.array([c.value for c in classes], np.uint8)
 
-    def preview(self, net: UNet, step: int, asked: requests.Preview | None) -> Previewed | Notice | None:
-        """Write the part that is asked for, if any, without what lies beyond the image, or say why there is none."""
+    def preview(
+        self, net: UNet, step: int, asked: requests.Preview | None, should_stop: Callable[[], bool]
+    ) -> Previewed | Notice | None:
+        """Write the part that is asked for, if any, without what lies beyond the image, or say why there is none.
+
+        When it should stop, there is none, and nothing to say.
+        """
         depth, height, width = self._image.shape
         if asked is None or not 0 <= asked.z < depth:
             return None
@@ -40,9 +46,10 @@ class Lookout:
         try:
             section = self._image.section(box.z0)
             grey = measure(section, f"Section {box.z0} of {self._image.name}")
-            with memory_problems("Zoom in to preview a smaller part."):
+            with memory_problems("Zoom in to preview a smaller part."), interruptible(net, should_stop):
                 channels = logits(net, section, grey, box, _TILE, self._compute).argmax(0).cpu().numpy()
-            save_preview(self._path, Preview(self._values[channels], box.z0, box.y0, box.x0))
+                save_preview(self._path, Preview(self._values[channels], box.z0, box.y0, box.x0))
+                return Previewed(step, str(self._path))
         except Problem as problem:  # of a section that no training needs, or of a file that is being read
             return Notice(f"{NONE} {problem}")
-        return Previewed(step, str(self._path))
+        return None

@@ -76,6 +76,8 @@ class Predictor:
 
     Attributes
     ----------
+    net : UNet
+        On the device.
     compute : Compute
         What it computes on now.
     tile : int
@@ -85,7 +87,7 @@ class Predictor:
     def __init__(
         self, net: UNet, classes: Sequence[PixelClass], compute: Compute, tile: int, best_quality: bool
     ) -> None:
-        self._net = net.to(compute.kind, memory_format=torch.channels_last)
+        self.net = net.to(compute.kind, memory_format=torch.channels_last)
         self._values = torch.tensor([each.value for each in classes], dtype=torch.uint8, device=compute.kind)
         self.compute, self.tile, self._best_quality = compute, tile, best_quality
         self._tries = _TRIES
@@ -113,7 +115,7 @@ class Predictor:
 
     def once(self, section: Section, grey: Grey, box: Box, tile: int) -> Tensor:
         """Return the logits of a box in tiles of at most a side, or fail."""
-        return logits(self._net, section, grey, box, tile, self.compute, self._best_quality)
+        return logits(self.net, section, grey, box, tile, self.compute, self._best_quality)
 
     def kept(self, found: Tensor, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
         """Return what a result keeps of logits: class values, and where wanted probabilities, 255 = 1; both uint8."""
@@ -132,7 +134,7 @@ class Predictor:
     def _made_to_fit(self) -> Iterator[Notice]:
         """Take smaller tiles than wished where the first would not fit; later, what is free does not tell."""
         wished = self.tile
-        while self.tile > _SMALLEST and not fits(self.compute, self._net.head.in_channels, self.tile):
+        while self.tile > _SMALLEST and not fits(self.compute, self.net.head.in_channels, self.tile):
             self.tile = _smaller(self.tile)
         if self.tile < wished:
             yield self._smaller_tiles()
@@ -146,7 +148,7 @@ class Predictor:
             self.tile = _smaller(self.tile)
             return self._smaller_tiles()
         self.compute = replace(self.compute, kind="cpu", name="processor")
-        self._net, self._values = self._net.to("cpu"), self._values.to("cpu")
+        self.net, self._values = self.net.to("cpu"), self._values.to("cpu")
         self._tries = _TRIES
         what = f"The memory of the GPU is too small, so the processor goes on in tiles of {self.tile} pixels"
         return Notice(f"{what}. {self._rounded()}")

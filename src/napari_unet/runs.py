@@ -33,13 +33,15 @@ from napari_unet.holdout import Strips
 from napari_unet.kept import PAINTED, labels_of
 from napari_unet.log import ERROR, LOG
 from napari_unet.newzarr import refuse_inside
+from napari_unet.preview import PREVIEW
 from napari_unet.problem import Problem
 
 CONFIG, INPUTS = "config.json", "inputs.json"
 HELD, LOCK, ORIGIN = "held.json", "training.lock", "origin.json"
 STEPS = "steps"  # folder of the models on the way
 # What a run killed before its settings were written may hold.
-_BEFORE_BEGIN = {INPUTS, HELD, LOG, ERROR, PAINTED, LOCK, *(f"{name}.partial" for name in (INPUTS, HELD, CONFIG))}
+_BEFORE_BEGIN = {INPUTS, HELD, LOG, ERROR, PAINTED, LOCK, PREVIEW}
+_BEFORE_BEGIN |= {f"{name}.partial" for name in (INPUTS, HELD, CONFIG, PREVIEW)}
 _CHECKED_BY_CONTENT = {"inputs", "out", "start_from"}  # files may have moved; `inputs.json` knows what they hold
 _LEFT_TO_PROGRAM = {"steps": 0, "threads": 0, "device": "auto", "precision": "auto", "learning_rate": 0.0}
 

@@ -19,6 +19,7 @@ from napari_unet.edited import Comparison
 from napari_unet.events import Event, Finished, Notice, Progress, Started
 from napari_unet.finished import NOT_FINISHED
 from napari_unet.formats import in_words
+from napari_unet.interrupt import interruptible
 from napari_unet.layout import CONFIG, Layout, read_layout
 from napari_unet.log import LOG, record
 from napari_unet.model import Model, load
@@ -54,7 +55,7 @@ def segment(
     ----------
     config : SegmentConfig
     should_stop : callable
-        Asked between two chunks; when it returns True, what is done is made safe and the job ends.
+        Asked before each layer of the network; when it returns True, what is done is made safe and the job ends.
     looked_at : callable
         Asked before each chunk what part of the image somebody looks at, if any: what is near comes first.
 
@@ -216,13 +217,12 @@ class _Job:
     def _here(self, order: Iterator[Block], should_stop: Callable[[], bool]) -> Iterator[Notice | Block]:
         """Compute blocks in this process; one thread reads ahead, one writes behind."""
         with Behind() as writer:
-            for seen in ahead(self._blockwise.read, order):
-                if should_stop():
-                    break
-                for each in (yield from self._blockwise.compute(seen)):
-                    writer.do(self._store.write, each.chunk, each.classes, each.probabilities, each.seen)
-                self._note(seen.block, self._blockwise.predictor.tile, seen.blank)
-                yield seen.block
+            with interruptible(self._blockwise.predictor.net, should_stop):
+                for seen in ahead(self._blockwise.read, order):
+                    for each in (yield from self._blockwise.compute(seen)):
+                        writer.do(self._store.write, each.chunk, each.classes, each.probabilities, each.seen)
+                    self._note(seen.block, self._blockwise.predictor.tile, seen.blank)
+                    yield seen.block
             writer.settle()
 
     def _there(self, order: Iterator[Block], should_stop: Callable[[], bool]) -> Iterator[Notice | Block]:

@@ -51,7 +51,7 @@ def train(
     ----------
     config : TrainConfig
     should_stop : callable
-        Asked between two steps; when it returns True, the training is saved and ends.
+        Asked between two steps, and within a preview; when it returns True, the training is saved and ends.
     asked : callable
         Asked between two steps for a part of the first image to preview, if any. Previews change nothing.
     joins : callable
@@ -108,7 +108,11 @@ def _train(
     def learner(steps: int) -> Learner:
         return Learner(copy.deepcopy(net), compute, steps, peak, config.seed, start is not None, held_to)
 
+    look = Lookout(open_volume(config.pairs[0][0], config.channel), classes, compute, run.folder / PREVIEW)
     if run.config is None:
+        # A network that knows the classes has something to show: who watches does not wait until steps were timed.
+        if known and (shown := look.preview(learner(1).average, 0, asked(), should_stop)):
+            yield shown
         if not config.steps:
             yield Notice("A few steps are timed first, to know how many fit into the time.")
         steps = config.steps or steps_in(
@@ -131,9 +135,8 @@ def _train(
         run.keep_held(before, painted.strips)
         run.begin(config, fingerprints)
     card = _card_of(config, start, classes, meaning, net.head.in_channels)
-    look = Lookout(open_volume(config.pairs[0][0], config.channel), classes, compute, run.folder / PREVIEW)
     loop = Loop(config, run, learner(config.steps), net, painted, card, compute.kind)
-    for event in loop.events(should_stop, lambda step: look.preview(loop.average, step, asked()), joins):
+    for event in loop.events(should_stop, lambda step: look.preview(loop.average, step, asked(), should_stop), joins):
         if isinstance(event, Finished) and start and known and (run.folder / MODEL_FILE).exists():
             kept = load(event.path)
             if said := compare(start, find(config.start_from), kept, loop.painted, config.seed, compute):
