@@ -93,6 +93,11 @@ if what == "broken":
 if what == "refused":
     ring(to_json(Failed("There is nothing painted.")))
     sys.exit(1)
+if what == "locked":
+    time.sleep(0.5)  # what was said so far is heard
+    log.append(out / "log.jsonl", Progress(19, 32, "chunk", 60.0))  # as another job does meanwhile
+    ring(to_json(Failed("Another job is writing.")))
+    sys.exit(1)
 total = 600 if what in ("wait", "hang") else 40 if what == "slow" else 3
 for step in range(1, total + 1):
     say(Progress(step, total, "step", 60.0))
@@ -381,6 +386,15 @@ def test_a_slot_that_lets_qt_go_on_does_not_change_the_order(qtbot, jobs, tmp_pa
     job.happened.connect(slow)
     qtbot.waitUntil(lambda: len(heard) == 9)
     assert heard == job.events
+
+
+def test_why_a_job_was_refused_is_told_though_another_one_writes_the_log_and_a_slot_lets_qt_go_on(
+    qtbot, jobs, tmp_path
+):
+    job = _start(jobs, tmp_path, "locked")
+    job.happened.connect(lambda event: isinstance(event, Progress) and qtbot.wait(500))
+    qtbot.waitUntil(lambda: not job.running)
+    assert job.outcome == Failed("Another job is writing.")
 
 
 def test_a_job_outlives_the_panel_that_started_it(qtbot, window, jobs, tmp_path):

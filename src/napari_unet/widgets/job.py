@@ -111,6 +111,7 @@ class Job(QObject):
         self._in_words = in_words
         self._log = self.config.out / LOG
         self._read_to = 0
+        self._aloud: list[Event] = []
         self._unheard: list[Event] = []
         self._telling = False
         self._bar: Any = None
@@ -168,16 +169,17 @@ class Job(QObject):
 
     @Slot()
     def _read(self) -> None:
-        """Pass on what is new in the log."""
+        """Pass on what is new in the log, then what was said aloud."""
         new, self._read_to = log.read(self._log, self._read_to)
-        self._tell(new)
+        aloud, self._aloud = self._aloud, []
+        self._tell(new + aloud)
 
     @Slot(object)
     def _hear(self, event: Event) -> None:
         """Pass on what the process said aloud, after what it wrote before."""
-        self._read()
         if isinstance(event, Failed | Notice):
-            self._tell([event])
+            self._aloud.append(event)  # first: whoever hears of the log may let Qt go on to the end of the job
+        self._read()
 
     @Slot()
     def _kill(self) -> None:
