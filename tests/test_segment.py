@@ -36,7 +36,7 @@ from napari_unet.requests import Look
 from napari_unet.result import open_result
 from napari_unet.samples import IMAGE
 from napari_unet.seams import SEAMS
-from napari_unet.segment import parse_region, segment
+from napari_unet.segment import segment
 from napari_unet.store import Store
 from napari_unet.tiles import Box, Section
 from napari_unet.unet import UNet, folded
@@ -54,20 +54,6 @@ def trained() -> UNet:
 @pytest.fixture(scope="module")
 def tissue() -> np.ndarray:
     return open_volume(IMAGE).section(0)
-
-
-@pytest.mark.parametrize(
-    ("text", "box"),
-    [("", (0, 5, 0, 60, 0, 70)), ("1:3,0:60,8:70", (1, 3, 0, 60, 8, 70)), ("2:,:30,:", (2, 5, 0, 30, 0, 70))],
-)
-def test_region_text(text: str, box: tuple[int, ...]) -> None:
-    assert parse_region(text, (5, 60, 70)) == Box(*box)
-
-
-@pytest.mark.parametrize("text", ["0:6,:,:", "3:3,:,:", "4:2,:,:", ":,60:,:", ":,:,0:71"])
-def test_region_outside_the_stack(text: str) -> None:
-    with pytest.raises(Problem, match="does not lie inside the stack of 5 sections"):
-        parse_region(text, (5, 60, 70))
 
 
 @pytest.fixture

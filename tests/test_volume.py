@@ -7,10 +7,9 @@ import tifffile
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from napari_unet.problem import Problem
-from napari_unet.volume import View, Volume, open_volume
+from napari_unet.volume import Volume, open_volume
 
 STACK = np.random.default_rng(0).integers(0, 255, (5, 70, 30), dtype=np.uint8)
 
@@ -67,34 +66,6 @@ def test_the_fingerprint_sees_any_change_in_a_small_stack(y: int, x: int) -> Non
     changed = STACK[:1].copy()
     changed[0, y, x] += 1
     assert Volume(changed, "").fingerprint() != Volume(STACK[:1], "").fingerprint()
-
-
-@given(st.data())
-def test_a_view_is_what_numpy_would_show(data: st.DataObject) -> None:
-    array = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
-    order = data.draw(st.permutations(range(4)))
-    count = data.draw(st.integers(1, 4))
-    shown, hidden = order[:count], order[count:]
-    held = {axis: data.draw(st.integers(0, array.shape[axis] - 1)) for axis in hidden}
-    expected = array[tuple(slice(None) if i in shown else held[i] for i in range(4))]
-    expected = expected.transpose([sorted(shown).index(axis) for axis in shown])
-    new = data.draw(st.integers(0, count))
-    expected = np.expand_dims(expected, new)
-    view = View(array, (*shown[:new], None, *shown[new:]), held)
-    assert (view.shape, view.dtype, view.ndim, view.size) == (
-        expected.shape,
-        expected.dtype,
-        expected.ndim,
-        expected.size,
-    )
-    np.testing.assert_array_equal(np.asarray(view), expected)
-    key = data.draw(hnp.basic_indices(view.shape, allow_ellipsis=True, max_dims=view.ndim))
-    np.testing.assert_array_equal(view[key], expected[key])
-
-
-def test_a_view_has_bounds() -> None:
-    with pytest.raises(IndexError):
-        View(STACK, (0, 1, 2))[5]
 
 
 def test_one_image_is_a_stack_of_one_section(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from napari_unet.layout import NOT_COMPUTED, Layout
 from napari_unet.newzarr import refuse_inside
 from napari_unet.problem import Problem
 from napari_unet.result import Result, doubt, open_result
-from napari_unet.volume import View, Volume
+from napari_unet.view import View
+from napari_unet.volume import Volume
 from napari_unet.voxels import OME_CREATOR, damaged
 from napari_unet.words import counted
 

@@ -28,7 +28,7 @@ from napari_unet.omezarr import (
 )
 from napari_unet.part import Part
 from napari_unet.problem import Problem
-from napari_unet.volume import View
+from napari_unet.view import View
 from napari_unet.words import listed
 
 LayerData = tuple[Any, dict[str, Any], str]

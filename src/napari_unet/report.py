@@ -12,7 +12,8 @@ from napari_unet.layout import NOT_COMPUTED, Layout
 from napari_unet.problem import Problem
 from napari_unet.result import Result, open_result
 from napari_unet.scores import best_separation, overlap, separation
-from napari_unet.volume import View, Volume, open_volume
+from napari_unet.view import View
+from napari_unet.volume import Volume, open_volume
 
 _Slices = tuple[slice, slice, slice]
 

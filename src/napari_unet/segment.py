@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -26,6 +25,7 @@ from napari_unet.model import Model, load
 from napari_unet.predict import Predictor
 from napari_unet.preflight import notices
 from napari_unet.problem import Problem
+from napari_unet.region import box_of
 from napari_unet.requests import Look
 from napari_unet.seams import SEAMS, SIDES, certify, places, windows
 from napari_unet.sections import Sections
@@ -71,7 +71,7 @@ def segment(
     """
     with memory_problems(_REMEDY):
         image = open_volume(config.image, config.channel)
-        box = parse_region(config.region, image.shape)
+        box = box_of(config.region, image.shape)
         _refuse_blank(image, box)
         begun = _as_begun(config)
         compute = choose(begun)  # after a whole section was read: from now on, what is freed is kept
@@ -87,28 +87,6 @@ def segment(
             write_json(config.out / CONFIG, config.model_dump(mode="json"))
             with closing(events()) as said:  # if the log fails: nothing writes any more when the store is closed
                 yield from record(config.out / LOG, said)
-
-
-def parse_region(text: str, shape: tuple[int, int, int]) -> Box:
-    """Return the box of "z0:z1,y0:y1,x0:x1" in a stack of `shape`; an empty text or end means all.
-
-    Raises
-    ------
-    Problem
-        If the region does not lie inside the stack.
-    """
-    ends: list[int] = []
-    for part, size in zip(text.split(",") if text else [":"] * 3, shape, strict=True):
-        start, stop = re.split(":", part)
-        ends += [int(start or 0), int(stop or size)]
-    box = Box(*ends)
-    for start, stop, size in zip(box[::2], box[1::2], shape, strict=True):
-        if not 0 <= start < stop <= size:
-            raise Problem(
-                f"The region {text} does not lie inside the stack of {shape[0]} sections of {shape[1]} x {shape[2]} "
-                "pixels. Give it as z0:z1,y0:y1,x0:x1, each end larger than its start."
-            )
-    return box
 
 
 class _Job:

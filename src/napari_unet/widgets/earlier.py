@@ -16,9 +16,10 @@ from napari_unet.finished import LOCK, finished_chunks
 from napari_unet.layout import CONFIG, read_layout
 from napari_unet.library import Library
 from napari_unet.problem import Problem
+from napari_unet.region import start_of
 from napari_unet.result import doubt
 from napari_unet.widgets.prepare import layer_of, with_its_image
-from napari_unet.widgets.result import Growing, start_of
+from napari_unet.widgets.result import Growing
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -103,7 +104,7 @@ def show_earlier(viewer: Viewer, path: Path, image: Image | None) -> str:
     if image is None or config is None:
         viewer.open(str(path), plugin="napari-unet")
     else:
-        Growing(viewer, image, path, start_of(config)).finish()
+        Growing(viewer, image, path, start_of(config.region)).finish()
     done, total = finished_chunks(path)
     if done < total:
         return f"{path.stem} is not finished: {done:,} of {total:,} tiles are done. Earlier results > Resume goes on."

@@ -23,7 +23,8 @@ from napari_unet.part import Part
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS
 from napari_unet.slabs import Slabs
-from napari_unet.volume import View, Volume, open_volume
+from napari_unet.view import View
+from napari_unet.volume import Volume, open_volume
 from napari_unet.widgets.place import voxel_size
 from napari_unet.words import size
 

@@ -9,7 +9,7 @@ from napari.layers import Image
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.part import Part
-from napari_unet.volume import View
+from napari_unet.view import View
 from napari_unet.widgets.elide import elided
 from napari_unet.widgets.place import matrix, voxel_at
 from napari_unet.widgets.rows import side_by_side

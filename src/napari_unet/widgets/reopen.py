@@ -17,7 +17,8 @@ from napari_unet import reader
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS, LayerData
 from napari_unet.session import Shown
-from napari_unet.volume import View, open_volume
+from napari_unet.view import View
+from napari_unet.volume import open_volume
 from napari_unet.widgets.salvage import salvage
 from napari_unet.widgets.snapshot import PLACE, kind_of
 from napari_unet.widgets.strokes import is_strokes

@@ -15,10 +15,10 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, QTimer
 
 from napari_unet.classes import PixelClass
-from napari_unet.config import SegmentConfig
 from napari_unet.events import Event, Failed, Finished
 from napari_unet.finished import DONE
 from napari_unet.reader import OURS, class_look, read
+from napari_unet.region import start_of
 from napari_unet.widgets.place import placed
 from napari_unet.widgets.strokes import is_strokes
 
@@ -133,7 +133,7 @@ class Growing(QObject):
 
 def show_growing(viewer: ViewerModel, image: Image, job: Job) -> None:
     """Show the result of a segmentation as it grows, as long as the job lives."""
-    growing = Growing(viewer, image, job.config.out, start_of(job.config), job)
+    growing = Growing(viewer, image, job.config.out, start_of(job.config.region), job)
 
     def look(event: Event) -> None:
         if isinstance(event, Finished | Failed):
@@ -142,14 +142,6 @@ def show_growing(viewer: ViewerModel, image: Image, job: Job) -> None:
             growing.look()
 
     job.happened.connect(look)
-
-
-def start_of(config: SegmentConfig) -> tuple[int, int, int]:
-    """Return the voxel (Z, Y, X) of its image on which the result of a segmentation begins."""
-    if not config.region:
-        return 0, 0, 0
-    z, y, x = (int(part.split(":")[0] or 0) for part in config.region.split(","))
-    return z, y, x
 
 
 def show_preview(
