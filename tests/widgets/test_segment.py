@@ -289,6 +289,23 @@ def test_what_the_widgets_show_is_what_is_asked(session, home):
     assert session.find(QComboBox, "image").count() == 1
 
 
+def test_what_lies_over_a_flat_image_comes_into_view_beside_a_stack(session):
+    session.fake.does("finish")
+    session.viewer.add_image(grey(), name="stack")
+    session.viewer.add_image(grey()[0], name="flat")
+    session.pick("image", "flat")
+    for _ in range(2):
+        session.driver.show_section(2)
+        session.press("preview")
+        session.driver.wait(lambda: session.viewer.dims.current_step[0] == 0, 10)
+        assert "U-Net preview" in session.viewer.layers
+    session.driver.show_section(2)
+    session.press("segment")
+    session.result()
+    assert session.viewer.dims.current_step[0] == 0
+    session.done()
+
+
 def test_what_is_in_view(session):
     session.fake.does("finish")
     image = session.viewer.add_image(grey((4, 600, 800)), name="stack")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QPushButton, QSlider
 
-from napari_unet.card import MODEL_FILE
+from napari_unet.card import MODEL_FILE, find
 from napari_unet.events import Finished
 from napari_unet.library import UNDONE
 from napari_unet.naming import name_of
@@ -183,3 +185,8 @@ def test_nothing_is_undone_while_it_trains(driver, fake) -> None:
     job = panel.jobs.latest("train")
     driver.wait(lambda: job.progress is not None and job.progress.done == 10, 10)
     assert not _button(panel, "undo").isEnabled() or not panel.findChild(Timeline).isVisible()
+    shutil.copy(find("em-membrane-small"), job.config.out / MODEL_FILE)
+    job._worker.kill()
+    driver.wait(lambda: not job.running, 10)
+    assert panel.findChild(Timeline).isVisible()
+    assert _button(panel, "undo").isEnabled()

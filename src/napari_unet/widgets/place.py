@@ -104,6 +104,12 @@ def show_section(viewer: Viewer, layer: Layer, z: int) -> None:
         dims.set_point(dims.ndim - 3, layer.data_to_world((z, *corner[-2:]))[-3] / ratio[-3])
 
 
+def show_over_flat(viewer: Viewer, image: Layer, layer: Layer) -> None:
+    """Go to the one section of a layer over a 2-D image: beside a stack, such an image shows in all sections."""
+    if image.ndim == 2:
+        show_section(viewer, layer, 0)
+
+
 def show_part(viewer: Viewer, layer: Layer, part: InView) -> None:
     """Put a part of a section of `layer` into the middle of the view, which leaves 3-D for it.
 

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QSlider, QWidget
 
 from napari_unet.card import MODEL_FILE, find, read_card
 from napari_unet.config import SegmentConfig
-from napari_unet.events import Event, Finished, Score
+from napari_unet.events import Event, Failed, Finished, Score
 from napari_unet.library import UNDONE, Library, free, undo
 from napari_unet.naming import name_of
 from napari_unet.problem import Problem
@@ -123,7 +123,7 @@ class Timeline(QWidget):
     def _on_event(self, event: Event) -> None:
         assert self._job is not None
         run = self._job.config.out
-        if isinstance(event, Score | Finished):
+        if isinstance(event, Score | Finished | Failed):
             self.show_run(run)
         if isinstance(event, Finished) and not (run / MODEL_FILE).exists():  # stopped before its first step
             self.hide()
