@@ -24,7 +24,7 @@ class AJob(QObject):
         self.outcome = self.progress = None
         self.stops = 0
         self.goes_on = True
-        self.config, self.image = SimpleNamespace(out=Path.cwd()), object()
+        self.config = SimpleNamespace(out=Path.cwd())
 
     @property
     def running(self) -> bool:
@@ -196,22 +196,6 @@ def test_what_was_moved_while_the_window_was_in_front_cannot_go_on_and_it_is_sai
     job.goes_on = True
     QApplication.sendEvent(view.window(), QEvent(QEvent.Type.WindowActivate))
     assert seen(view) == ("Stopped: 15 of 32 tiles are kept.", "Continue")
-
-
-def test_what_was_said_of_another_image_stands_back_when_its_job_has_ended(view):
-    job = AJob()
-    view.watch(job)
-    job.say(Notice("Membranes look bright here."))
-    view.stand_back(object())
-    assert view.isVisible()
-    job.say(Finished("path", "6 sections segmented"))
-    view.stand_back(object())
-    assert not view.isVisible()
-    view.stand_back(job.image)
-    assert seen(view) == ("Done: 6 sections segmented.", "Membranes look bright here.")
-    view.stand_back(None)
-    view.watch(AJob())
-    assert view.isVisible()
 
 
 def test_what_failed_before_it_was_begun_cannot_go_on(view):

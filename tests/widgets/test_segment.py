@@ -436,6 +436,25 @@ def test_stop_and_resume(session):
     assert not resume.isVisible()
 
 
+def test_resume_takes_from_the_panel_what_computes(session):
+    session.viewer.add_image(grey(), name="stack")
+    session.driver.click(session.find(QToolButton, "fold"))
+    scheduler = session.find(QLineEdit, "scheduler")
+    session.driver.type(scheduler, "tcp://nobody:1")
+    session.press("segment")
+    session.result()
+    session.press("stop")
+    session.driver.wait(lambda: session.says("progress").startswith("Stopped: "), 10)
+    session.driver.type(scheduler, "tcp://somebody:1")
+    session.driver.type(session.find(QWidget, "threads").findChild(QLineEdit), "3")
+    session.fake.does("finish")
+    session.press("resume")
+    session.done()
+    first, second = session.begun(2)
+    assert first.scheduler == "tcp://nobody:1"
+    assert second == first.model_copy(update={"scheduler": "tcp://somebody:1", "threads": 3})
+
+
 def test_a_segmentation_goes_on_when_its_image_was_closed_and_opened_again(session):
     session.viewer.add_image(grey(), name="stack")
     session.press("segment")

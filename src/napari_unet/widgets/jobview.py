@@ -85,11 +85,6 @@ class JobView(QWidget):
         self._show_buttons()
         self.show()
 
-    def stand_back(self, image: object) -> None:
-        """Hide what was said in a job that has ended, if that was about another image than this one."""
-        about = self._job.image if self._job is not None and not self._job.running else None
-        self.setVisible(about is None or about is image)
-
     def _on_stop(self) -> None:
         if self._job is not None:
             self._job.stop()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 _ADVANCED = ("best_quality", "tile", "device", "precision", "threads", "scheduler")
+_WHERE = ("device", "threads", "scheduler")  # what computes changes no pixel, and may be gone when a result goes on
 _FLAT_FIRST = "Go back to the 2-D view of rows and columns first."
 
 
@@ -178,7 +179,9 @@ class SegmentPanel(Panel):
 
     def _on_other_image(self, *_: object) -> None:
         self.say("")  # it was about the former one
-        self._view.stand_back(self._image.value)
+        job = self._view.job
+        about = self.image_of(job) if job is not None and not job.running else None
+        self._view.setVisible(about is None or about is self._image.value)  # nor that, unless it is still open
         self._on_image()
 
     def _on_image(self) -> None:
@@ -268,9 +271,10 @@ class SegmentPanel(Panel):
             self.prepare(work, lambda found: self._go_on(*found))
 
     def _go_on(self, config: SegmentConfig, image: Image) -> None:
-        """Go on with a segmentation, and let the panel name its image."""
+        """Go on with a segmentation where the panel says, and let it name its image."""
         self._image.choose(image)
-        self._begin(config, image)
+        shown = self._form.asdict()
+        self._begin(SegmentConfig(**config.model_dump() | {name: shown[name] for name in _WHERE}), image)
 
     def _on_open(self, path: Path) -> None:
         if not self.preparing:
