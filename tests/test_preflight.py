@@ -66,6 +66,11 @@ def test_a_good_stack_gets_its_size_and_nothing_else(tissue: np.ndarray, tmp_pat
     assert size.endswith(" are free.")
 
 
+def test_best_quality_says_why_the_first_tile_takes_long(tissue: np.ndarray, tmp_path: Path) -> None:
+    (size,) = told(stack(tissue), tmp_path, best_quality=True)
+    assert "24 chunks. Each is computed 8 times, also the first one: until it is done, no time left is known. " in size
+
+
 def test_a_part_counts_as_the_part(tissue: np.ndarray, tmp_path: Path) -> None:
     (size,) = told(stack(tissue), tmp_path, Box(3, 4, 0, 200, 10, 210))
     assert size.startswith("1 section of 200 x 200 pixels (less than 1 MB), 1 chunk. The result takes at most 1 MB; ")
