@@ -219,6 +219,12 @@ def test_a_region_that_is_none(region):
         segmentation(region=region)
 
 
+@pytest.mark.parametrize("place", ["1", "1,2", "1,2,3,4", "a,b,c", "1e3,0,0", "1,,2", "0x1,0,0"])
+def test_a_place_that_is_none(place):
+    with pytest.raises(ValidationError, match="must look like 0,12.5,-3"):
+        segmentation(place=place)
+
+
 @pytest.mark.parametrize("region", ["", ":,:,:", "0:10,0:512,0:512", "3:,:7,1:2"])
 def test_a_region(region):
     assert segmentation(region=region).region == region

@@ -99,10 +99,12 @@ def test_a_result_lies_where_its_image_does_between_two_voxels_too(tmp_path: Pat
     image = tmp_path / "image.zarr"
     array = create_stack(image, (2, 64, 64), 64, np.uint8, (50, 4, 4), (3, 10.5, 20.25))
     array[:] = np.random.default_rng(0).integers(0, 256, array.shape, np.uint8)
-    finish(SegmentConfig(model=SMALL, image=image, out=tmp_path / "out.zarr", region="1:2,:,8:"))
-    found = multiscale(metadata(tmp_path / "out.zarr")["attributes"])
-    assert found is not None
-    assert found.levels[0].translation == (4 * 50, 10.5 * 4, 28.25 * 4)
+    for place, start in (("", (4, 10.5, 28.25)), ("0,-1.5,0.25", (1, -1.5, 8.25))):
+        out = tmp_path / f"out{place}.zarr"
+        finish(SegmentConfig(model=SMALL, image=image, out=out, region="1:2,:,8:", place=place))
+        found = multiscale(metadata(out)["attributes"])
+        assert found is not None
+        assert found.levels[0].translation == tuple(np.multiply(start, (50, 4, 4)))
 
 
 def test_stop_does_not_wait_for_the_network(stack: Path, tmp_path: Path) -> None:

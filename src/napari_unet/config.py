@@ -38,9 +38,18 @@ def _multiple_of_16(tile: int) -> int:
     return tile
 
 
+_NUMBER = r"-?\d+(\.\d+)?"
+
+
 def _region(text: str) -> str:
     if text and not re.fullmatch(r"(\d*:\d*,){2}\d*:\d*", text):
         raise ValueError("must look like 0:10,0:512,0:512 (sections, rows, columns; an empty end means all)")
+    return text
+
+
+def _place(text: str) -> str:
+    if text and not re.fullmatch(rf"{_NUMBER}(,{_NUMBER}){{2}}", text):
+        raise ValueError("must look like 0,12.5,-3 (section, row and column, in voxels)")
     return text
 
 
@@ -189,6 +198,9 @@ class SegmentSettings(Settings):
     probabilities: bool = Field(False, description="Also write the probability of each class.")
     best_quality: bool = Field(
         False, description="Average over the 8 mirrored and rotated views: a little better, 8 times as long."
+    )
+    place: Annotated[str, AfterValidator(_place)] = Field(
+        "", description="Where the first voxel of the image lies, as z,y,x in voxels. Empty: as its file says."
     )
     scheduler: str = Field(
         "",

@@ -261,7 +261,7 @@ def _layout(config: SegmentConfig, model: Model, image: Volume, box: Box) -> Lay
         "tile": config.tile,
         "best_quality": config.best_quality,
     }
-    z, y, x = image.offset or (0, 0, 0)
+    z, y, x = map(float, config.place.split(",")) if config.place else image.offset or (0, 0, 0)
     return Layout(
         shape=(box.z1 - box.z0, box.y1 - box.y0, box.x1 - box.x0),
         classes=model.card.classes,

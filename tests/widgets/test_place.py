@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Image, Labels
 
-from napari_unet.widgets.place import InView, around, in_view, placed, show_part, voxel_size
+from napari_unet.widgets.place import InView, around, first_voxel, in_view, placed, show_part, voxel_size
 
 # napari takes a shear below 1e-8 for none in one place and for one in another.
 small = st.integers(-3_000_000, 3_000_000).map(lambda millionths: millionths / 1e6)
@@ -47,6 +47,24 @@ def test_a_voxel_lies_on_the_voxel_of_the_image(image: Image, offset: Any, voxel
     np.testing.assert_allclose(world[-image.ndim :], expected, rtol=1e-9, atol=1e-6)
     if image.ndim == 2:
         assert world[0] == voxel[0]
+
+
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [
+        ({}, ""),
+        ({"scale": (50, 4, 4)}, ""),
+        ({"scale": (50, 4, 4), "translate": (25, 2, -6)}, "0.5,0.5,-1.5"),
+        ({"scale": (0.05, 0.004, 0.004), "translate": (0.1, 0, 4e6 * 0.004), "units": "um"}, "2,0,4000000"),
+        ({"translate": (1, 1, 1), "affine": np.diag([2, 2, 2, 1])}, "1,1,1"),
+    ],
+)
+def test_the_first_voxel(where: dict[str, Any], place: str) -> None:
+    assert first_voxel(Image(np.zeros((2, 3, 4)), **where)) == place
+
+
+def test_the_first_voxel_of_a_flat_image() -> None:
+    assert first_voxel(Image(np.zeros((3, 4)), scale=(4, 4), translate=(2, -6))) == "0,0.5,-1.5"
 
 
 def test_units_and_labels_are_those_of_the_image() -> None:

@@ -253,6 +253,19 @@ def test_a_preview_of_an_image_that_was_removed_is_not_shown(session):
     session.driver.wait(lambda: "U-Net preview" in session.viewer.layers, 10)
 
 
+def test_the_file_of_a_result_tells_where_a_copied_image_lies(session):
+    session.fake.does("finish")
+    session.viewer.add_image(grey(), name="stack", scale=(50, 4, 4), translate=(25, 2, -6), units="nm")
+    session.pick("part", "some sections")
+    session.driver.type(session.find(QSpinBox, "first"), "1")
+    session.press("segment")
+    result = session.result()
+    session.done()
+    (config,) = session.begun()
+    assert (config.place, config.region) == ("0.5,0.5,-1.5", "1:4,:,:")
+    np.testing.assert_allclose(result.translate, (75, 2, -6))
+
+
 def test_what_the_widgets_show_is_what_is_asked(session, home):
     session.fake.does("finish")
     session.viewer.add_image(grey(), name="stack")

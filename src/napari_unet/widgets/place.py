@@ -87,6 +87,19 @@ def voxel_size(layer: Layer) -> tuple[float, float, float] | None:
     return (y if layer.ndim == 2 else z), y, x
 
 
+def first_voxel(layer: Layer) -> str:
+    """Return where the first voxel of `layer` lies in the world, in its voxels, as `SegmentConfig.place` has it.
+
+    It is empty at the origin.
+    """
+    place = placed(layer)
+    local = Affine(scale=place["scale"], rotate=place["rotate"], shear=place["shear"]).linear_matrix
+    edges = np.linalg.norm(place["affine"][:3, :3] @ local, axis=0)
+    start = place["affine"] @ (*place["translate"], 1)
+    z, y, x = (f"{at:.6f}".rstrip("0").rstrip(".") for at in np.round(start[:3] / edges, 6) + 0.0)
+    return "" if (z, y, x) == ("0", "0", "0") else f"{z},{y},{x}"
+
+
 def onto(layer: Layer, other: Layer) -> np.ndarray:
     """Return the matrix (4, 4) from voxels (Z, Y, X, 1) of a layer to voxels of another one, at their finest levels."""
     known = None not in [nanometres(str(unit)) for each in (layer, other) for unit in each.units]

@@ -19,6 +19,7 @@ from napari_unet.problem import Problem
 from napari_unet.volume import open_volume
 from napari_unet.widgets.alignment import corner_on, not_on
 from napari_unet.widgets.handover import Sections, copied, on_disk, section_copied, volume_of
+from napari_unet.widgets.place import first_voxel
 from napari_unet.widgets.strokes import is_strokes, moved_to_disk, path_of
 from napari_unet.words import duration, size
 
@@ -38,11 +39,14 @@ class Prepared:
         In the order of the layers.
     moved : tuple of (Labels, Path)
         Layers that were not kept on disk while they are painted, and the files that they are kept in from now on.
+    place : str
+        Where the image lies, as in `SegmentConfig`, if `image` is a copy, which does not tell; else empty.
     """
 
     image: Path
     labels: tuple[Path, ...] = ()
     moved: Moved = ()
+    place: str = ""
 
 
 def prepare(
@@ -67,7 +71,8 @@ def prepare(
     path = there or (yield from _copied(image, library.copies))
     moved = yield from keep(image, labels, library, classes)
     files = {layer.unique_id: file for layer, file in moved}
-    return Prepared(path, tuple(files.get(each.unique_id) or path_of(each) for each in labels), moved)
+    painted = tuple(files.get(each.unique_id) or path_of(each) for each in labels)
+    return Prepared(path, painted, moved, "" if there else first_voxel(image))
 
 
 def keep(

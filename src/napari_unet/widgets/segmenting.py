@@ -38,7 +38,7 @@ def named(settings: partial[SegmentConfig], folder: Path, region: str) -> Settin
         # As models trained on it are by themselves, in full or shortened.
         named_after = model.startswith(file_name(image.name)[:_LONG])
         out = free(folder, image.name, ".zarr", "segmented" if named_after else model)
-        return settings(image=files.image, out=out, region=region)
+        return settings(image=files.image, out=out, region=region, place=files.place)
 
     return configured
 
