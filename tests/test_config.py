@@ -221,7 +221,7 @@ def test_a_region_that_is_none(region):
 
 @pytest.mark.parametrize("place", ["1", "1,2", "1,2,3,4", "a,b,c", "1e3,0,0", "1,,2", "0x1,0,0"])
 def test_a_place_that_is_none(place):
-    with pytest.raises(ValidationError, match="must look like 0,12.5,-3"):
+    with pytest.raises(ValidationError, match=r"must look like 0,12\.5,-3"):
         segmentation(place=place)
 
 

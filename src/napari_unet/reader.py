@@ -151,9 +151,10 @@ def _beside(labels: Iterable[LayerData], image: LayerData) -> Iterator[LayerData
 def class_look(classes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the colormap and features of a Labels that shows classes, each with value, name and color (`#rrggbb`).
 
-    255, not computed yet, is transparent.
+    255, not computed yet, is transparent, and so is the background, 0: else it would darken the image.
     """
-    return paint_look([*classes, _NOT_COMPUTED])
+    shown = [each if each["value"] else {**each, "color": "transparent"} for each in classes]
+    return paint_look([*shown, _NOT_COMPUTED])
 
 
 def paint_look(classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

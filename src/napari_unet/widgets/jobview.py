@@ -32,6 +32,7 @@ class JobView(QWidget):
 
     def __init__(self, verb: str, resume_word: str) -> None:
         super().__init__(objectName=job_view(verb))
+        self._verb = verb
         self._job: Job | None = None
         self._score = ""
         self._stopping = False
@@ -119,6 +120,8 @@ class JobView(QWidget):
                     self._line.setText(f"Taking the first steps ...{self._score}")
             case Notice(text):
                 self._say(text)
+                if self._verb == "train" and self._job is not None and not (self._job.progress or self._stopping):
+                    self._line.setText("Taking the first steps ...")  # all is read
             case Joined(step, sections, pixels):
                 learned = f"{pixels:,} pixels in {counted(sections, 'section')}"
                 self._joined.setText(f"Your last strokes joined at step {step:,}. It learns from {learned} now.")
