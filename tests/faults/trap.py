@@ -8,6 +8,7 @@ The calls are those that this program, Python and zarr 3.1 use to change a disk:
 from __future__ import annotations
 
 import builtins
+import contextlib
 import errno
 import io
 import os
@@ -97,7 +98,8 @@ class Trap:
             result.rename(result.with_name("aside.zarr"))
         if what == "protect":
             for path in (result, *result.rglob("*")):
-                path.chmod(0o555 if path.is_dir() else 0o444)
+                with contextlib.suppress(FileNotFoundError):  # another thread has just renamed it
+                    path.chmod(0o555 if path.is_dir() else 0o444)
         if what == "cut":
             file = Path(self._root, name)
             with file.open("r+b") as opened:
