@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ import tifffile
 import zarr
 
 from napari_unet import cli
+from napari_unet.config import SegmentConfig
 from napari_unet.events import Event, Failed, Finding, Finished, Notice, Progress, Started, from_json
+from napari_unet.result import open_result
 from napari_unet.samples import IMAGE, STROKES, TRUTH
 from napari_unet.volume import open_volume
 
@@ -213,6 +216,19 @@ def test_a_list_that_nobody_reads_leaves_no_traceback() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+def test_the_command_of_a_place_below_zero_is_understood(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = SegmentConfig(model=SMALL, image=IMAGE, out=tmp_path / "out.zarr", region="3:4,:,:", place="-0.5,0,3")
+    assert cli.main([*shlex.split(config.command())[1:], *QUICK]) == 0
+    assert open_result(config.out).layout.offset == (2.5, 0, 3)
+
+
+@pytest.mark.skipif(not Path("/bin/sh").exists(), reason="needs a shell that can close standard output")
+def test_a_command_without_standard_output_ends_as_any() -> None:
+    closed = ["/bin/sh", "-c", '"$0" -m napari_unet.cli models >&-', sys.executable]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_of_a_damaged_chunk_among_many_one_line_is_said(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ def test_the_name_of_a_training_that_failed_before_it_began_is_free(tmp_path):
     assert free(tmp_path, "cells") == folder
     (folder / "training.lock").touch()
     (folder / "log.jsonl").touch()
+    (folder / "preview.safetensors").touch()  # of the start model, before steps were timed
     assert free(tmp_path, "cells") == folder
     with lock(folder / "training.lock"):
         assert free(tmp_path, "cells") == tmp_path / "cells-2"

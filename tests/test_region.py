@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from napari_unet.problem import Problem
-from napari_unet.region import box_of, start_of
+from napari_unet.region import box_of, place_of, start_of
 from napari_unet.tiles import Box
 
 
@@ -22,3 +22,8 @@ def test_region_text(text: str, box: tuple[int, ...]) -> None:
 def test_region_outside_the_stack(text: str) -> None:
     with pytest.raises(Problem, match="does not lie inside the stack of 5 sections"):
         box_of(text, (5, 60, 70))
+
+
+def test_a_place() -> None:
+    assert place_of("") is None
+    assert place_of("0,12.5,-3") == (0, 12.5, -3)

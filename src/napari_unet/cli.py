@@ -222,7 +222,7 @@ def run() -> None:
     """
     status = main()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # nobody reads it any more
+        with contextlib.suppress(OSError, AttributeError):  # nobody reads it any more; it was closed from the start
             stream.flush()
     os._exit(status)
 

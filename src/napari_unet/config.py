@@ -248,5 +248,9 @@ def _command(words: list[str], config: Settings, flags: Set[str]) -> str:
         value = getattr(config, name)
         if name in flags and value != field.default:
             text = ",".join(value) if isinstance(value, tuple) else str(value)
-            words += ["--" + name.replace("_", "-")] + ([text] if value is not True else [])
+            flag = "--" + name.replace("_", "-")
+            if value is True:
+                words.append(flag)
+            else:  # a text that begins with a minus would be taken for a flag
+                words += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)

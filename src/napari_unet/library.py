@@ -13,6 +13,7 @@ from napari_unet.card import MODEL_FILE, Card, bundled, find, read_card
 from napari_unet.disk import disk_problems, locked
 from napari_unet.log import ERROR, LOG
 from napari_unet.naming import named
+from napari_unet.preview import PREVIEW
 from napari_unet.problem import Problem
 from napari_unet.runs import LOCK
 
@@ -167,7 +168,7 @@ def _is_free(path: Path) -> bool:
     if not path.is_dir():
         return not path.exists()
     names = {each.name for each in path.iterdir()}
-    if LOCK not in names or names - {LOCK, LOG, ERROR}:
+    if LOCK not in names or names - {LOCK, LOG, ERROR, PREVIEW}:
         return not names
     return not locked(path / LOCK)
 

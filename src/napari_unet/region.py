@@ -1,4 +1,4 @@
-"""A part of a stack as text, such as "2:5,:,0:512": sections, rows and columns from each start to before each end."""
+"""Text on where things lie: a region, such as "2:5,:,0:512", from starts to before ends; a place, "0,12.5,-3"."""
 
 from __future__ import annotations
 
@@ -33,4 +33,12 @@ def box_of(text: str, shape: tuple[int, int, int]) -> Box:
 def start_of(text: str) -> tuple[int, int, int]:
     """Return the first voxel (Z, Y, X) of a region; that of the stack for an empty text."""
     z, y, x = (int(part.partition(":")[0] or 0) for part in (text or _ALL).split(","))
+    return z, y, x
+
+
+def place_of(text: str) -> tuple[float, float, float] | None:
+    """Return (Z, Y, X) of a place in voxels, None for an empty text."""
+    if not text:
+        return None
+    z, y, x = map(float, text.split(","))
     return z, y, x

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from napari_unet.model import Model, load
 from napari_unet.predict import Predictor
 from napari_unet.preflight import notices
 from napari_unet.problem import Problem
-from napari_unet.region import box_of
+from napari_unet.region import box_of, place_of
 from napari_unet.requests import Look
 from napari_unet.seams import SEAMS, SIDES, certify, places, windows
 from napari_unet.sections import Sections
@@ -251,7 +252,7 @@ def _as_begun(config: SegmentConfig) -> SegmentConfig:
 
 def _layout(config: SegmentConfig, model: Model, image: Volume, box: Box) -> Layout:
     """Say what the result will be and what makes it: all that changes a pixel, and nothing else."""
-    provenance = {
+    provenance: dict[str, Any] = {
         "model": model.card.name,
         "model_sha256": model.sha256,
         "image": in_words(config.image),
@@ -261,7 +262,9 @@ def _layout(config: SegmentConfig, model: Model, image: Volume, box: Box) -> Lay
         "tile": config.tile,
         "best_quality": config.best_quality,
     }
-    z, y, x = map(float, config.place.split(",")) if config.place else image.offset or (0, 0, 0)
+    if config.place:
+        provenance["place"] = config.place
+    z, y, x = place_of(config.place) or image.offset or (0, 0, 0)
     return Layout(
         shape=(box.z1 - box.z0, box.y1 - box.y0, box.x1 - box.x0),
         classes=model.card.classes,

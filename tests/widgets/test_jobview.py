@@ -180,24 +180,33 @@ def test_a_folder_that_was_moved_back_can_go_on_when_the_user_is_back(view):
     assert "Continue" in seen(view)
 
 
-def test_what_was_moved_while_the_window_was_in_front_cannot_go_on_and_it_is_said(view, qtbot, tmp_path):
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (Finished("path", "15 of 32 chunks are kept", stopped=True), "Stopped: 15 of 32 tiles are kept."),
+        (Failed("The disk is full. Free some space."), "The disk is full. Free some space."),
+    ],
+)
+def test_what_was_moved_while_the_window_was_in_front_cannot_go_on_and_it_is_said(
+    view, qtbot, tmp_path, outcome, words
+):
     job, resumed = AJob(), []
     job.config.out = tmp_path / "out.zarr"
     job.config.out.mkdir()
     view.resumed.connect(resumed.append)
     view.watch(job)
-    job.say(Finished("path", "15 of 32 chunks are kept", stopped=True))
-    assert seen(view) == ("Stopped: 15 of 32 tiles are kept.", "Continue")
+    job.say(outcome)
+    assert seen(view) == (words, "Continue")
     job.config.out.rename(tmp_path / "other.zarr")
     job.goes_on = False
     qtbot.mouseClick(view.findChild(QPushButton, "resume"), Qt.MouseButton.LeftButton)
     gone = f"But {job.config.out} is gone. Put it back to go on with it."
-    assert seen(view) == (f"Stopped: 15 of 32 tiles are kept. {gone}",)
+    assert seen(view) == (f"{words} {gone}",)
     assert resumed == []
     job.config.out.mkdir()
     job.goes_on = True
     QApplication.sendEvent(view.window(), QEvent(QEvent.Type.WindowActivate))
-    assert seen(view) == ("Stopped: 15 of 32 tiles are kept.", "Continue")
+    assert seen(view) == (words, "Continue")
 
 
 def test_what_failed_before_it_was_begun_cannot_go_on(view):

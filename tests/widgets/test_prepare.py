@@ -37,6 +37,8 @@ def test_a_file_that_holds_the_image_is_taken_as_it_is(tmp_path, home):
     assert run(prepare(image, (), home)) == (["Looking for the image on disk ..."], Prepared(tmp_path / "stack.tif"))
     assert run(prepare_section(image, 2, home.copies))[1] == (tmp_path / "stack.tif", 2)
     assert not home.root.exists()
+    image.translate = (1, 0, 0)
+    assert run(prepare(image, (), home))[1].place == "1,0,0"
 
 
 def test_an_image_in_memory_is_copied_once_and_says_how_far_it_is(home, monkeypatch):

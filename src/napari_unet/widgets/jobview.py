@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from qtpy.QtCore import QEvent, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
@@ -36,6 +34,7 @@ class JobView(QWidget):
         self._job: Job | None = None
         self._score = ""
         self._stopping = False
+        self._was_there = False  # the folder of a job that has ended
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
@@ -73,7 +72,7 @@ class JobView(QWidget):
         if self._job is not None:
             self._job.happened.disconnect(self._on_event)
         self._job = job
-        self._score, self._stopping = "", False
+        self._score, self._stopping, self._was_there = "", False, False
         self._bar.setRange(0, 0)
         self._line.setText("Starting ...")
         self._joined.hide()
@@ -159,17 +158,17 @@ class JobView(QWidget):
         self._bar.setVisible(running)
         self._line.setVisible(job is not None)
         if job is not None and outcome is not None:
-            self._line.setText(_how_it_ended(outcome, job.config.out))
+            self._was_there |= job.config.out.exists()
+            gone = early and self._was_there and not job.config.out.exists()
+            more = f" But {job.config.out} is gone. Put it back to go on with it." if gone else ""
+            self._line.setText(_how_it_ended(outcome) + more)
 
 
-def _how_it_ended(outcome: Finished | Failed, out: Path) -> str:
+def _how_it_ended(outcome: Finished | Failed) -> str:
     """Return the line of a job that has ended."""
     if isinstance(outcome, Failed):
         return outcome.text
-    if not outcome.stopped:
-        return f"Done: {for_window(outcome.detail)}."
-    gone = "" if out.exists() else f" But {out} is gone. Put it back to go on with it."
-    return f"Stopped: {for_window(outcome.detail)}.{gone}"
+    return f"{'Stopped' if outcome.stopped else 'Done'}: {for_window(outcome.detail)}."
 
 
 def _scored(score: Score) -> str:

@@ -40,7 +40,7 @@ class Prepared:
     moved : tuple of (Labels, Path)
         Layers that were not kept on disk while they are painted, and the files that they are kept in from now on.
     place : str
-        Where the image lies, as in `SegmentConfig`, if `image` is a copy, which does not tell; else empty.
+        Where the image lies, as in `SegmentConfig`; empty if `image` tells it, which a copy does not.
     """
 
     image: Path
@@ -72,7 +72,8 @@ def prepare(
     moved = yield from keep(image, labels, library, classes)
     files = {layer.unique_id: file for layer, file in moved}
     painted = tuple(files.get(each.unique_id) or path_of(each) for each in labels)
-    return Prepared(path, painted, moved, "" if there else first_voxel(image))
+    tells = path.parent != library.copies and open_volume(path).offset is not None
+    return Prepared(path, painted, moved, "" if tells else first_voxel(image))
 
 
 def keep(

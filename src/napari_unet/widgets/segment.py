@@ -6,7 +6,7 @@ import contextlib
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.QtGui import QGuiApplication
@@ -262,19 +262,23 @@ class SegmentPanel(Panel):
         if image is None:
             self._on_earlier(config)
         elif not self.preparing:
-            self.prepare(with_its_image(config, image, self._library), lambda config: self._go_on(config, image))
+            work = with_its_image(config, image, self._library)
+            self.prepare(work, lambda config: self._go_on(config, image, self._form.asdict()))
 
     def _on_earlier(self, config: SegmentConfig) -> None:
         """Go on with a segmentation that was left unfinished, over its image."""
         if not self.preparing:
             work = left_unfinished(config, self.layers(Image), self._library)
-            self.prepare(work, lambda found: self._go_on(*found))
+            self.prepare(work, lambda found: self._go_on(*found, self._form.chosen()))
 
-    def _go_on(self, config: SegmentConfig, image: Image) -> None:
-        """Go on with a segmentation where the panel says, and let it name its image."""
+    def _go_on(self, config: SegmentConfig, image: Image, shown: dict[str, Any]) -> None:
+        """Go on with a segmentation, where the panel says as far as that is `shown`, and let it name its image."""
         self._image.choose(image)
-        shown = self._form.asdict()
-        self._begin(SegmentConfig(**config.model_dump() | {name: shown[name] for name in _WHERE}), image)
+        if problem := self._form.problem():
+            self.say(problem)
+            return
+        where = {name: shown[name] for name in _WHERE if name in shown}
+        self._begin(SegmentConfig(**config.model_dump() | where), image)
 
     def _on_open(self, path: Path) -> None:
         if not self.preparing:
