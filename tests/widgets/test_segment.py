@@ -227,16 +227,19 @@ def test_layers_may_be_removed_while_the_job_runs(session):
     assert session.results() == []
 
 
-def test_the_end_of_a_job_is_not_said_beside_another_image(session):
+def test_the_end_of_a_job_is_said_with_its_name_where_another_image_is_chosen(session):
     session.viewer.add_image(grey(), name="stack")
-    session.fake.does("finish")
+    session.fake.does("wait")
     session.press("segment")
-    session.done()
+    session.result()
     session.viewer.add_image(grey()[::-1], name="other")
     session.pick("image", "other")
-    assert session.says("progress") == ""
+    session.fake.does("finish")
+    session.driver.wait(lambda: session.says("progress").startswith("stack: Done: "), 10)
     session.pick("image", "stack")
-    assert session.says("progress").startswith("Done")
+    assert session.says("progress").startswith("Done: ")
+    session.pick("image", "other")
+    assert session.says("progress").startswith("stack: Done: ")
 
 
 def test_a_preview_of_an_image_that_was_removed_is_not_shown(session):

@@ -35,6 +35,7 @@ class JobView(QWidget):
         self._score = ""
         self._stopping = False
         self._was_there = False  # the folder of a job that has ended
+        self._about = ""
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
@@ -83,7 +84,11 @@ class JobView(QWidget):
             self._show(event)
         job.happened.connect(self._on_event)
         self._show_buttons()
-        self.show()
+
+    def call(self, image: str) -> None:
+        """Say in the end that the job was about an image of this name; empty where that is plain."""
+        self._about = image
+        self._show_buttons()
 
     def _on_stop(self) -> None:
         if self._job is not None:
@@ -161,7 +166,8 @@ class JobView(QWidget):
             self._was_there |= job.config.out.exists()
             gone = early and self._was_there and not job.config.out.exists()
             more = f" But {job.config.out} is gone. Put it back to go on with it." if gone else ""
-            self._line.setText(_how_it_ended(outcome) + more)
+            about = self._about and f"{self._about}: "
+            self._line.setText(about + _how_it_ended(outcome) + more)
 
 
 def _how_it_ended(outcome: Finished | Failed) -> str:

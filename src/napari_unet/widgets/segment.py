@@ -93,6 +93,7 @@ class SegmentPanel(Panel):
         """Show a segmentation that was started in this window."""
         if job.verb == "segment":
             self._view.watch(job)
+            self._name_job()
             self.updated()
 
     def segment_last(self, images: Sequence[Image]) -> None:
@@ -179,10 +180,13 @@ class SegmentPanel(Panel):
 
     def _on_other_image(self, *_: object) -> None:
         self.say("")  # it was about the former one
-        job = self._view.job
-        about = self.image_of(job) if job is not None and not job.running else None
-        self._view.setVisible(about is None or about is self._image.value)  # nor that, unless it is still open
+        self._name_job()
         self._on_image()
+
+    def _name_job(self) -> None:
+        """Let the view of the job say which image it is about, if another one is chosen."""
+        about = self.image_of(self._view.job) if self._view.job is not None else None
+        self._view.call("" if about is None or about is self._image.value else about.name)
 
     def _on_image(self) -> None:
         offered = self._several.offered()
