@@ -23,14 +23,19 @@ def refuse_other_voxels(image: Volume, labels: Volume) -> None:
         )
 
 
+def begins_on(image: Volume, labels: Volume) -> tuple[int, int, int]:
+    """Return the voxel of the image on which labels begin, as both files tell; without a word, at the first voxel."""
+    z, y, x = (round(a - b) for a, b in zip(labels.offset or (0, 0, 0), image.offset or (0, 0, 0), strict=True))
+    return z, y, x
+
+
 def corner_of(image: Volume, labels: Volume) -> tuple[int, int, int]:
     """Return where the labels begin on the image, in voxels.
 
     Labels of the image's very shape without a place of their own belong to it.
     """
     if labels.offset is not None:
-        z, y, x = (round(a - b) for a, b in zip(labels.offset, image.offset or (0, 0, 0), strict=True))
-        return z, y, x
+        return begins_on(image, labels)
     if labels.shape == image.shape:
         return 0, 0, 0
     there, here = (" x ".join(map(str, volume.shape)) for volume in (labels, image))

@@ -81,8 +81,7 @@ def voxel_size(layer: Layer) -> tuple[float, float, float] | None:
     if None in units:
         return None
     place = placed(layer)
-    local = Affine(scale=place["scale"], rotate=place["rotate"], shear=place["shear"]).linear_matrix
-    edges = np.diag([*units[: 3 - layer.ndim], *units]) @ place["affine"][:3, :3] @ local
+    edges = np.diag([*units[: 3 - layer.ndim], *units]) @ _edges(place)
     z, y, x = (float(edge) for edge in np.linalg.norm(edges, axis=0))
     return (y if layer.ndim == 2 else z), y, x
 
@@ -93,10 +92,9 @@ def first_voxel(layer: Layer) -> str:
     It is empty at the origin.
     """
     place = placed(layer)
-    local = Affine(scale=place["scale"], rotate=place["rotate"], shear=place["shear"]).linear_matrix
-    edges = np.linalg.norm(place["affine"][:3, :3] @ local, axis=0)
     start = place["affine"] @ (*place["translate"], 1)
-    z, y, x = (f"{at:.6f}".rstrip("0").rstrip(".") for at in np.round(start[:3] / edges, 6) + 0.0)
+    steps = np.linalg.norm(_edges(place), axis=0)
+    z, y, x = (f"{at:.6f}".rstrip("0").rstrip(".") for at in np.round(start[:3] / steps, 6) + 0.0)
     return "" if (z, y, x) == ("0", "0", "0") else f"{z},{y},{x}"
 
 
@@ -196,6 +194,13 @@ def matrix(shear: np.ndarray) -> np.ndarray:
     full = np.eye(size)
     full[np.triu_indices(size, 1)] = shear
     return full
+
+
+def _edges(place: dict[str, Any]) -> np.ndarray:
+    """Return the edges of a voxel in the world, a column each (3, 3), of what `placed` returned."""
+    local = Affine(scale=place["scale"], rotate=place["rotate"], shear=place["shear"]).linear_matrix
+    edges: np.ndarray = place["affine"][:3, :3] @ local
+    return edges
 
 
 def _to_world(layer: Layer, known: bool) -> np.ndarray:

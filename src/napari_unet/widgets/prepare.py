@@ -15,6 +15,7 @@ from napari_unet.classes import PixelClass
 from napari_unet.config import SegmentConfig, TrainConfig
 from napari_unet.disk import room
 from napari_unet.library import Library
+from napari_unet.placing import begins_on
 from napari_unet.problem import Problem
 from napari_unet.volume import open_volume
 from napari_unet.widgets.alignment import corner_on, not_on
@@ -183,8 +184,7 @@ def _refuse_elsewhere(layer: Labels, image: Image, there: Path | None) -> None:
     """Raise a Problem if strokes on disk lie elsewhere over the image than their file says."""
     if not is_strokes(layer):
         return
-    begins, zero = open_volume(path_of(layer), labels=True).offset, (open_volume(there).offset if there else None)
-    kept = tuple(round(a - b) for a, b in zip(begins or (0, 0, 0), zero or (0, 0, 0), strict=True))
+    kept = begins_on(open_volume(there) if there else volume_of(image), open_volume(path_of(layer), labels=True))
     if corner_on(layer, image) != kept:
         raise not_on(layer, image)
 

@@ -28,6 +28,7 @@ from napari_unet.library import free
 from napari_unet.marks import BY_HAND, KINDS
 from napari_unet.newzarr import create_stack, label_colors
 from napari_unet.omezarr import is_zarr, metadata, ome, open_array
+from napari_unet.placing import begins_on
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS, STROKES, paint_look
 from napari_unet.tiles import Box
@@ -89,7 +90,7 @@ def open_strokes(image_layer: Image, path: Path) -> Labels:
         If they cannot be read, or do not fit on the image.
     """
     labels, image = open_volume(path, labels=True), handed_over(image_layer)
-    start = tuple(round(a - b) for a, b in zip(labels.offset or (0, 0, 0), image.offset or (0, 0, 0), strict=True))
+    start = begins_on(image, labels)
     ends = (a + side for a, side in zip(start, labels.shape, strict=True))
     if min(start) < 0 or any(end > side for end, side in zip(ends, image.shape, strict=True)):
         raise Problem(f"{path.stem} does not fit on {image_layer.name}. Choose the image that it was painted on.")
