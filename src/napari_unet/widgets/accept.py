@@ -101,11 +101,8 @@ class Accept(QWidget):
         if labels is not None and (active != labels or labels not in self._ticked()):
             self._button.setChecked(False)
         on = self._button.isChecked()
-        if on and labels is not None and len(self._accepted):
-            there = bool(labels.data[tuple(self._accepted[0])])
-            if there != self._there:
-                self._there = there
-                self._say_accepted(labels)
+        if on and labels is not None:
+            self._follow_undo(labels)
         reason = "" if on else self._reason()  # a preview that comes late takes nothing out of the hand
         self._button.setEnabled(not reason)
         self._button.setToolTip(plain_tip(reason or _HOW))
@@ -114,6 +111,15 @@ class Accept(QWidget):
             self._selected = selected
             if is_prediction(active):
                 self._say_where_to_paint(active)
+
+    def _follow_undo(self, labels: Labels) -> None:
+        """Say so if the last drag was taken back, or is there again."""
+        if not len(self._accepted):
+            return
+        there = bool(labels.data[tuple(self._accepted[0])])
+        if there != self._there:
+            self._there = there
+            self._say_accepted(labels)
 
     def _say_where_to_paint(self, prediction: Labels) -> None:
         prediction.editable = False  # one from a file may not be so yet
@@ -162,6 +168,7 @@ class Accept(QWidget):
         """Accept along a drag of the left button; all of it is one step to undo."""
         if event.button != 1 or any(key != "Shift" for key in event.modifiers) or not predictions_in_view(self._viewer):
             return
+        self._follow_undo(labels)  # now: said at the next look, it would hide what is said of this drag
         drag = self._in_rectangle if "Shift" in event.modifiers else self._under_brush
         with labels.events.paint.blocker(), labels.block_history():  # nobody paints by hand
             try:
