@@ -68,7 +68,7 @@ def test_a_good_stack_gets_its_size_and_nothing_else(tissue: np.ndarray, tmp_pat
 
 def test_best_quality_says_why_the_first_tile_takes_long(tissue: np.ndarray, tmp_path: Path) -> None:
     (size,) = told(stack(tissue), tmp_path, best_quality=True)
-    assert "24 chunks. Each is computed 8 times, also the first one: until it is done, no time left is known. " in size
+    assert "24 chunks. Each is computed 8 times; the time left is known when the first one is done. " in size
 
 
 def test_a_part_counts_as_the_part(tissue: np.ndarray, tmp_path: Path) -> None:

@@ -39,11 +39,10 @@ def write_result(
     offset: tuple[int, int, int] = (0, 0, 0),
     classes: tuple[PixelClass, ...] = (INTERIOR, MEMBRANE),
     leave_out: int = 0,
-    place: str = "",
+    place: tuple[int, int, int] = (0, 0, 0),
 ) -> Path:
     """Write a segmentation, but for its last `leave_out` sections, of an image at a `place`."""
-    made = {"place": place} if place else {}
-    layout = Layout(predicted.shape, classes, None, offset, probabilities is not None, made)
+    layout = Layout(predicted.shape, classes, None, offset, probabilities is not None, {"place": place})
     with open_store(path, layout) as store:
         for chunk in store.pending[: len(predicted) - leave_out]:
             store.write(chunk, predicted[chunk.z], None if probabilities is None else probabilities[:, chunk.z])
@@ -214,7 +213,7 @@ def test_a_damaged_result_is_a_problem(tmp_path: Path, part: str) -> None:
 
 def test_a_truth_without_a_place_belongs_to_the_image_wherever_that_lies(tmp_path: Path) -> None:
     truth = cells()
-    result = write_result(tmp_path / "out.zarr", truth[:, 4:, 10:], offset=(-1, 54, 35), place="-1,50,25")
+    result = write_result(tmp_path / "out.zarr", truth[:, 4:, 10:], offset=(-1, 54, 35), place=(-1, 50, 25))
     found = report(result, write_truth(tmp_path / "truth.tif", truth))
     assert found["classes"]["membrane"]["iou"] == 1
     assert found["classes"]["membrane"]["pixels"] == int((truth[:, 4:, 10:] == 2).sum())

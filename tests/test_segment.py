@@ -105,6 +105,7 @@ def test_a_result_lies_where_its_image_does_between_two_voxels_too(tmp_path: Pat
         found = multiscale(metadata(out)["attributes"])
         assert found is not None
         assert found.levels[0].translation == tuple(np.multiply(start, (50, 4, 4)))
+        assert open_result(out).layout.provenance["place"] == np.subtract(start, (1, 0, 8)).tolist()
 
 
 def test_stop_does_not_wait_for_the_network(stack: Path, tmp_path: Path) -> None:

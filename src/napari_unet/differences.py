@@ -14,7 +14,8 @@ _REMEDY = "Choose another output name, or delete that folder first."
 _GO_ON = (
     "To go on with it, ask for the same as before; otherwise choose another output name, or delete that folder first."
 )
-_NOT_NAMED = {"image", "image_fingerprint", "model_sha256"}  # files may move; checksums tell nobody anything
+# Files may move, checksums tell nobody anything, and the offset of a result tells the place of its image.
+_NOT_NAMED = {"image", "image_fingerprint", "model_sha256", "place"}
 _IN_WORDS: dict[str, Callable[[Any], str]] = {
     "shape": lambda size: f"of {counted(size[0], 'section')} of {size[1]} x {size[2]} pixels",
     "offset": lambda first: "from section {:.9g}, row {:.9g} and column {:.9g} on".format(*first),
@@ -34,7 +35,8 @@ _IN_WORDS: dict[str, Callable[[Any], str]] = {
 def refuse_another(path: Path, layout: Layout) -> None:
     """Raise Problem unless `path` holds a whole result of just this layout; it says in words where they differ."""
     there, now = (_all_of(each) for each in (read_layout(path), layout))
-    there.setdefault("tile", now.get("tile"))  # results have not always known it
+    for key in ("tile", "place"):  # results have not always known them
+        there.setdefault(key, now.get(key))
     differ = [key for key in {**there, **now} if there.get(key) != now.get(key)]
     if "model_sha256" in differ and "model" not in differ:
         raise Problem(f"{path} was made with {now['model']} before that was trained further. {_REMEDY}")

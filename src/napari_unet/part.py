@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_unet.problem import Problem
+
 
 class Part:
     """A look at an array; indexing it gives a smaller one and reads nothing, numpy.asarray reads just what is left.
@@ -20,10 +22,13 @@ class Part:
         What is looked at; anything with shape and dtype that can be indexed by integers and slices.
     held
         For each axis of `array` the indices that are looked at, an integer for an axis that is gone; all by default.
+    damaged
+        The Problem that is raised if it cannot be read; what `array` raises if there is nothing to say.
     """
 
-    def __init__(self, array: Any, held: tuple[int | range, ...] | None = None) -> None:
+    def __init__(self, array: Any, held: tuple[int | range, ...] | None = None, damaged: str = "") -> None:
         self._array = array
+        self._damaged = damaged
         self._held = tuple(map(range, array.shape)) if held is None else held
         self.shape = tuple(len(each) for each in self._held if isinstance(each, range))
         self.dtype = np.dtype(array.dtype)
@@ -39,8 +44,14 @@ class Part:
         if len(keys) != self.ndim:
             raise IndexError(f"{len(keys)} indices for {self.ndim} axes")
         each = iter(keys)
-        return Part(self._array, tuple(h[next(each)] if isinstance(h, range) else h for h in self._held))
+        held = tuple(h[next(each)] if isinstance(h, range) else h for h in self._held)
+        return Part(self._array, held, self._damaged)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         box = tuple(slice(h.start, h.stop, h.step) if isinstance(h, range) else h for h in self._held)
-        return np.asarray(self._array[box], dtype)
+        try:
+            return np.asarray(self._array[box], dtype)
+        except Exception as error:  # zarr tells a damaged chunk by many kinds of error
+            if self._damaged and not isinstance(error, MemoryError):
+                raise Problem(self._damaged) from error
+            raise

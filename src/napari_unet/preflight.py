@@ -179,7 +179,7 @@ def _size(config: SegmentConfig, image: Volume, layout: Layout) -> Notice:
     chunks = depth * math.ceil(height / CHUNK) * math.ceil(width / CHUNK)
     what = f"{stack} ({size}), {words.counted(chunks, 'chunk')}."
     if config.best_quality:
-        what += " Each is computed 8 times, also the first one: until it is done, no time left is known."
+        what += " Each is computed 8 times; the time left is known when the first one is done."
     most = max(needed(layout), 10**6)  # metadata and log included
     free = room(config.out)
     if free is None:

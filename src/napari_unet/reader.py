@@ -200,7 +200,7 @@ def _coloured(about: Mapping[str, Any]) -> dict[str, Any]:
 def _labels(folder: Path, name: str) -> Iterator[LayerData]:
     """Yield a Labels for each channel, nearly always one, in the colours of the file."""
     attributes = metadata(folder)["attributes"]
-    channels, place = _channels(folder)
+    channels, place = _channels(folder, _damaged(folder) if OURS in attributes else "")
     if channels[0][0].dtype.kind not in "iu":
         remedy = "Save them as whole numbers."
         raise Problem(f"{folder} holds {channels[0][0].dtype} values, which are not labels. {remedy}")
@@ -221,11 +221,19 @@ def _probabilities(folder: Path, attributes: Mapping[str, Any]) -> Iterator[Laye
     below = folder / "probabilities"
     if OURS not in attributes or not is_zarr(below):
         return
-    channels, place = _channels(below)
+    channels, place = _channels(below, _damaged(folder))
     for each, data in zip(attributes[OURS]["classes"], channels, strict=True):
         fields = {"name": f"{each['name']} probability", "visible": False, "blending": "additive"}
         mark = _mark(folder, attributes, probability=each["name"])
         yield _layer(data, {**place, **fields, "contrast_limits": (0, 255), "metadata": mark}, "image")
+
+
+def _damaged(folder: Path) -> str:
+    """Return what to say if a result cannot be read."""
+    return (
+        f"{folder.stem} is damaged here. What is damaged is computed again by Earlier results > Check for damage, in "
+        "the Segment panel, or by the napari-unet segment command that made it."
+    )
 
 
 def _mark(folder: Path, attributes: Mapping[str, Any], **more: str) -> dict[str, Any]:
@@ -233,14 +241,16 @@ def _mark(folder: Path, attributes: Mapping[str, Any], **more: str) -> dict[str,
     return {OURS: {**attributes[OURS], "path": str(folder.resolve()), **more}}
 
 
-def _channels(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
-    """Return the levels of each channel of an image, and where its layers lie."""
+def _channels(folder: Path, damaged: str = "") -> tuple[list[list[Any]], dict[str, Any]]:
+    """Return the levels of each channel of an image, which say `damaged` if they cannot be read, and where they lie."""
     attributes = metadata(folder)["attributes"]
     image = _described(folder)
     if image is None:
         raise Problem(f"{folder} is not an OME-Zarr image. Copy it again from its source.")
     painted = STROKES in attributes and os.access(folder / image.levels[0].path, os.W_OK)
     levels = _levels(folder, image, "r+" if painted else "r")
+    if damaged:
+        levels = [Part(level, damaged=damaged) for level in levels]
     others = [i for i, axis in enumerate(image.axes) if axis not in _STACK and axis != "c" and levels[0].shape[i] > 1]
     shown = [*others, *(image.axes.index(axis) for axis in _STACK if axis in image.axes)]
     start = image.levels[0].translation or (0.0,) * len(image.axes)
@@ -250,7 +260,7 @@ def _channels(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
         "units": [_unit(image.units[i]) for i in shown],
         "axis_labels": [image.axes[i] for i in shown],
     }
-    if shown == list(range(len(image.axes))) and levels[0].dtype.isnative:
+    if not damaged and shown == list(range(len(image.axes))) and levels[0].dtype.isnative:
         return [levels], place
     channel = image.axes.index("c") if "c" in image.axes else None
     held = [{}] if channel is None else [{channel: i} for i in range(levels[0].shape[channel])]

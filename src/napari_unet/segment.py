@@ -124,7 +124,7 @@ class _Job:
             yield Finished(str(self._store.path), "already done")
         else:
             depth = counted(self._box.z1 - self._box.z0, "section")
-            certificate = yield from self._certified()
+            certificate = yield from self._certified(should_stop)
             yield Finished(str(self._store.path), f"{depth} segmented{certificate}")
 
     def _computed(self, should_stop: Callable[[], bool], looked_at: Callable[[], Look | None]) -> Iterator[Event]:
@@ -171,14 +171,16 @@ class _Job:
                 "computed. Put the former image back, or segment the present one into another result."
             )
 
-    def _certified(self) -> Generator[Notice, None, str]:
+    def _certified(self, should_stop: Callable[[], bool]) -> Generator[Notice, None, str]:
         """Look for seams; return what is found, in words. All is computed: only an image that is lost is a Problem."""
         layout, work = self._store.layout, self._blockwise
         at = places(layout, self._box, self._tiled)
         for side in SIDES:
+            certificate = None
             try:
                 boxes, half = windows(layout, at, side), self._config.precision != "float32"
-                certificate = certify(work.logits, work.kept, self._store.stored, boxes, side, half)
+                with interruptible(work.predictor.net, should_stop):
+                    certificate = certify(work.logits, work.kept, self._store.stored, boxes, side, half)
             except Problem as problem:
                 raise Problem(f"{_UNCHECKED}. {problem}") from problem
             except (MemoryError, RuntimeError, OSError, ValueError) as error:  # of device, disk, Zarr
@@ -186,6 +188,9 @@ class _Job:
                 if not lacks_memory(error):
                     break
             else:
+                if certificate is None:
+                    why = "it was stopped"
+                    break
                 self._store.refuse_gone()
                 certificate.save(self._store.path)
                 return f"; {certificate}"
@@ -252,6 +257,7 @@ def _as_begun(config: SegmentConfig) -> SegmentConfig:
 
 def _layout(config: SegmentConfig, model: Model, image: Volume, box: Box) -> Layout:
     """Say what the result will be and what makes it: all that changes a pixel, and nothing else."""
+    z, y, x = place_of(config.place) or image.offset or (0, 0, 0)
     provenance: dict[str, Any] = {
         "model": model.card.name,
         "model_sha256": model.sha256,
@@ -261,10 +267,8 @@ def _layout(config: SegmentConfig, model: Model, image: Volume, box: Box) -> Lay
         "precision": config.precision,
         "tile": config.tile,
         "best_quality": config.best_quality,
+        "place": [z, y, x],
     }
-    if config.place:
-        provenance["place"] = config.place
-    z, y, x = place_of(config.place) or image.offset or (0, 0, 0)
     return Layout(
         shape=(box.z1 - box.z0, box.y1 - box.y0, box.x1 - box.x0),
         classes=model.card.classes,

@@ -59,7 +59,7 @@ def test_what_an_earlier_session_left_is_opened_and_finished(open_window, fake, 
     assert again.translate.tolist() == [80, 0, 0]
     before, after = later.begun(2)
     assert before == after
-    assert entries(later) == ["Open stack-em-membrane"]
+    assert entries(later) == ["Open stack-em-membrane", "Check for damage"]
     for session in (first, later):
         vars(session).clear()
 
@@ -110,7 +110,7 @@ def test_an_earlier_result_is_opened_over_its_image(open_window, fake, home):
     result = session.result()
     session.done()
     session.viewer.layers.remove(result)
-    assert entries(session) == ["Open stack-em-membrane"]
+    assert entries(session) == ["Open stack-em-membrane", "Check for damage"]
     (path,) = home.segmentations.glob("*.zarr")
     append(path / LOG, Failed("Section 3 is not what it was (--out)."))
     assert entries(session)[1:] == ["Resume stack-em-membrane: 4 of 4 tiles are done"]
@@ -125,6 +125,20 @@ def test_an_earlier_result_is_opened_over_its_image(open_window, fake, home):
     session.viewer.add_image(np.zeros((6, 60, 80), np.uint8), name="another")
     session.choose("earlier", "Open")
     assert session.result().translate.tolist() == [2, 0, 0]
+    vars(session).clear()
+
+
+def test_a_finished_result_is_checked(open_window, fake, home):
+    fake.does("finish")
+    session = Session(open_window(), fake)
+    session.viewer.add_image(grey((6, 60, 80)), name="stack")
+    session.press("segment")
+    session.done()
+    session.driver.wait(lambda: len(entries(session)) == 2, 10)
+    session.driver.choose(session.find(QPushButton, "earlier"), "Check for damage", "stack-em-membrane")
+    before, after = session.begun(2)
+    assert before == after
+    session.done()
     vars(session).clear()
 
 

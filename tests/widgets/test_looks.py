@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QLabel, QPushButton, QToolButton
 
 from napari_unet.requests import Begin
@@ -50,6 +51,17 @@ def test_examples_are_shown_in_a_window_and_weights_as_a_layer(driver, fake):
     assert len(set(configs)) == 3
     assert panel.jobs.latest("examples") is None  # nobody is asked to resume them
     assert panel.jobs.latest("train") is None
+
+
+def test_weights_move_nobody_in_the_midst_of_a_stroke(driver, fake, qtbot):
+    panel = _panel(driver)
+    driver.show_section(1)
+    canvas = driver.viewer.window._qt_viewer.canvas.native
+    driver.click(panel.findChild(QPushButton, "weights"))
+    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=canvas.rect().center())
+    driver.wait(lambda: WEIGHTS_NAME in driver.viewer.layers and said(panel).endswith(MEANING), 15)
+    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=canvas.rect().center())
+    assert driver.viewer.dims.current_step[0] == 1
 
 
 def test_looks_that_fail_or_whose_panel_is_closed_do_no_harm(driver, fake):

@@ -16,6 +16,7 @@ from napari_unet.classes import PixelClass
 from napari_unet.layout import Chunk, Layout
 from napari_unet.reader import read
 from napari_unet.store import Store, open_store
+from napari_unet.view import View
 from napari_unet.widgets.result import Growing, show_preview
 
 CLASSES = (PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00"))
@@ -74,7 +75,7 @@ def test_it_fills_in(make_napari_viewer: Callable[..., Viewer], qtbot: Any, tmp_
         growing.look()
         image, layer = viewer.layers
         assert layer.name == "cells"
-        assert isinstance(layer.data, zarr.Array)
+        assert isinstance(layer.data, View)
         assert not layer.multiscale
         assert not layer.editable
         assert layer.opacity == 0.5

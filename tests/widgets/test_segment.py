@@ -240,6 +240,9 @@ def test_the_end_of_a_job_is_said_with_its_name_where_another_image_is_chosen(se
     assert session.says("progress").startswith("Done: ")
     session.pick("image", "other")
     assert session.says("progress").startswith("stack: Done: ")
+    session.pick("image", "stack")
+    session.viewer.layers.remove("stack")  # then the other one is chosen
+    assert session.says("progress").startswith("stack: Done: ")
 
 
 def test_a_preview_of_an_image_that_was_removed_is_not_shown(session):
@@ -313,13 +316,25 @@ def test_what_lies_over_a_flat_image_comes_into_view_beside_a_stack(session):
     for _ in range(2):
         session.driver.show_section(2)
         session.press("preview")
-        session.driver.wait(lambda: session.viewer.dims.current_step[0] == 0, 10)
-        assert "U-Net preview" in session.viewer.layers
+        assert session.viewer.dims.current_step[0] == 0
+        session.driver.wait(lambda: "U-Net preview" in session.viewer.layers, 10)
+        session.driver.wait(lambda: session.find(QPushButton, "preview").text() == "Preview section", 10)
     session.driver.show_section(2)
     session.press("segment")
-    session.result()
     assert session.viewer.dims.current_step[0] == 0
-    session.done()
+
+
+@pytest.mark.parametrize("button", ["preview", "segment"])
+def test_what_comes_over_a_flat_image_leaves_who_paints_on_a_stack_where_he_is(session, button):
+    session.fake.does("finish")
+    session.viewer.add_image(grey(), name="stack")
+    session.viewer.add_image(grey()[0], name="flat")
+    session.pick("image", "flat")
+    session.press(button)
+    session.driver.show_section(2)
+    count = len(session.viewer.layers)
+    session.driver.wait(lambda: len(session.viewer.layers) > count, 10)
+    assert session.viewer.dims.current_step[0] == 2
 
 
 def test_what_is_in_view(session):

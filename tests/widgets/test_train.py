@@ -303,6 +303,7 @@ def test_an_undone_training_that_goes_on_is_no_longer_undone(driver, fake, home)
     driver.click(_button(panel, "resume"))
     _begun(driver, fake, 2)
     assert not (job.config.out / UNDONE).exists()
+    assert "(undone)" not in said(panel, "stop-title")
     fake.does("finish")
     driver.wait(lambda: not panel.jobs.latest("train").running, 20)
     assert _button(panel, "undo").text() == "Undo training"

@@ -1,4 +1,4 @@
-"""Segmentations of earlier days: to open, and to go on with where they were left."""
+"""Segmentations of earlier days: to open, to go on with where they were left, and to check."""
 
 from __future__ import annotations
 
@@ -31,14 +31,17 @@ class EarlierResults(QPushButton):
     """A button with a menu of the results in the library, the newest first."""
 
     opened = Signal(object)  # the path of a result
-    resumed = Signal(object)  # the configuration of one that is not finished
+    resumed = Signal(object)  # the configuration of one to go on with, or to check
 
     def __init__(self, library: Library) -> None:
         super().__init__()
         self._library = library
         self.setObjectName("earlier")
         self.setText("Earlier results")
-        self.setToolTip("Opens a segmentation of an earlier day, or goes on with one that was left unfinished.")
+        self.setToolTip(
+            "Opens a segmentation of an earlier day, goes on with one that was left unfinished, or checks one that is "
+            "finished and computes again what is damaged."
+        )
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._list)
         self.setMenu(self._menu)
@@ -46,6 +49,7 @@ class EarlierResults(QPushButton):
     def _list(self) -> None:
         """Fill the menu with what is there now."""
         self._menu.clear()
+        checks = QMenu("Check for damage", self._menu)
         folders = self._library.segmentations.glob("*.zarr")
         for path in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)[:_MOST]:
             try:
@@ -53,14 +57,15 @@ class EarlierResults(QPushButton):
             except Problem:  # it is being created, or no result
                 continue
             self._menu.addAction(f"Open {path.stem}", lambda path=path: self.opened.emit(path))
-            if done == total and not doubt(path):
-                continue
+            good = done == total and not doubt(path)
             if locked(path / LOCK):
                 text = f"{path.stem} is being made: {done:,} of {total:,} tiles"
                 self._menu.addAction(text).setEnabled(False)
             elif config := settings_of(path):
-                text = f"Resume {path.stem}: {done:,} of {total:,} tiles are done"
-                self._menu.addAction(text, lambda config=config: self.resumed.emit(config))
+                text = path.stem if good else f"Resume {path.stem}: {done:,} of {total:,} tiles are done"
+                (checks if good else self._menu).addAction(text, lambda config=config: self.resumed.emit(config))
+        if not checks.isEmpty():
+            self._menu.addMenu(checks)
         if self._menu.isEmpty():
             self._menu.addAction("There are none yet").setEnabled(False)
 

@@ -102,6 +102,7 @@ class Job(QObject):
         """Note what was ordered; nothing has happened yet."""
         self.verb, self.title, self.kept = order.verb, order.title, order.kept
         self._image = layer_ref(order.image)
+        self.image_name: str = getattr(order.image, "name", "")  # as it was when the job began
         self.config: Any = order.config
         self.events: list[Event] = []
         self.outcome: Finished | Failed | None = None

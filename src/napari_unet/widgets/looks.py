@@ -18,7 +18,7 @@ from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.livepreview import classes_in
 from napari_unet.widgets.mosaic import show_mosaic
-from napari_unet.widgets.place import in_view, placed, show_section
+from napari_unet.widgets.place import in_view, painting, placed, show_section
 from napari_unet.widgets.result import selection_kept
 
 if TYPE_CHECKING:
@@ -136,6 +136,6 @@ def _show_weights(viewer: Viewer, shown: str, config: TrainConfig) -> str:
             **placed(image),
         )
     view, painted = in_view(viewer, image), np.array(weights.attrs["painted"], int)
-    if view is not None and view.z not in painted:  # the layer is black there
+    if view is not None and view.z not in painted and not painting():  # the layer is black there
         show_section(viewer, image, painted[np.abs(painted - view.z).argmin()])
     return "The brighter a pixel, the more it counts. Strokes that stay dark are held out to judge the training by."

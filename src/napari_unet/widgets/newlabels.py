@@ -12,7 +12,7 @@ from napari_unet.classes import PixelClass
 from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.tiles import Box
-from napari_unet.widgets.place import in_view, show_over_flat
+from napari_unet.widgets.place import in_view, show_flat
 from napari_unet.widgets.salvage import salvage
 from napari_unet.widgets.strokes import is_strokes, new_strokes, open_strokes, path_of, set_classes
 
@@ -46,7 +46,7 @@ def add_strokes(
     layer = new_strokes(image, library.labels, image.name, box, "labels")
     set_classes(layer, classes)
     viewer.add_layer(layer)
-    show_over_flat(viewer, image, layer)
+    show_flat(viewer, image)
     start_painting(viewer, layer, classes[0].value)
     return layer
 
@@ -67,6 +67,7 @@ def reopen_strokes(viewer: Viewer, image: Image, path: Path) -> Labels:
         for damage in salvage(path):
             show_warning(damage)
         layer = viewer.add_layer(open_strokes(image, path))
+    show_flat(viewer, image)
     start_painting(viewer, layer, 1)
     return layer
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from app_model.types import KeyBinding
 from napari.layers import Image
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.card import MODEL_FILE
 from napari_unet.config import SuggestJob
@@ -21,7 +21,7 @@ from napari_unet.widgets.job import Job
 from napari_unet.widgets.models import SCRATCH
 from napari_unet.widgets.outline import corners, outline
 from napari_unet.widgets.panel import OPEN_FIRST, Panel
-from napari_unet.widgets.place import InView, show_part
+from napari_unet.widgets.place import InView, painting, show_part
 from napari_unet.widgets.prepare import Prepared
 from napari_unet.widgets.rows import Sentences
 from napari_unet.words import duration
@@ -150,7 +150,7 @@ class NextPlace(QWidget):
             self._go_on()
 
     def _on_key(self, _viewer: object) -> None:
-        if self._button.isEnabled() and not self._searching and not _pressed():
+        if self._button.isEnabled() and not self._searching and not painting():
             self._go_on()
 
     def _go_on(self) -> None:
@@ -200,7 +200,7 @@ class NextPlace(QWidget):
 
     def _on_searched(self, finished: Finished) -> None:
         """Go to the first place, but never in the midst of a stroke: it would go through all sections between."""
-        if _pressed():
+        if painting():
             QTimer.singleShot(_PAUSE, partial(self._on_searched, finished))
         elif self._left:
             self._show_next()
@@ -227,8 +227,3 @@ class NextPlace(QWidget):
     def _say(self, text: str) -> None:
         self._why.setText(text)
         self._why.show()
-
-
-def _pressed() -> bool:
-    """Tell whether a mouse button is down, as it is while something is painted."""
-    return QApplication.mouseButtons() != Qt.MouseButton.NoButton

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.transforms import Affine
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
 
 from napari_unet.voxels import nanometres
 
@@ -115,10 +117,19 @@ def show_section(viewer: Viewer, layer: Layer, z: int) -> None:
         dims.set_point(dims.ndim - 3, layer.data_to_world((z, *corner[-2:]))[-3] / ratio[-3])
 
 
-def show_over_flat(viewer: Viewer, image: Layer, layer: Layer) -> None:
-    """Go to the one section of a layer over a 2-D image: beside a stack, such an image shows in all sections."""
-    if image.ndim == 2:
-        show_section(viewer, layer, 0)
+def show_flat(viewer: Viewer, image: Layer) -> None:
+    """Go to where layers over a 2-D image lie; beside a stack, the image itself shows in all sections.
+
+    Call it on what the user does, not when the layers are there: by then somebody may be painting.
+    """
+    dims = viewer.dims
+    if image.ndim == 2 < dims.ndim and sorted(dims.displayed) == [dims.ndim - 2, dims.ndim - 1]:
+        dims.set_point(dims.ndim - 3, 0)
+
+
+def painting() -> bool:
+    """Tell whether a mouse button is down: a stroke would go through all sections between, if the view went on."""
+    return QApplication.mouseButtons() != Qt.MouseButton.NoButton
 
 
 def show_part(viewer: Viewer, layer: Layer, part: InView) -> None:
@@ -134,6 +145,8 @@ def show_part(viewer: Viewer, layer: Layer, part: InView) -> None:
         return
     if layer.ndim > 2:
         show_section(viewer, layer, part.z)
+    else:
+        show_flat(viewer, layer)
     corners = product((part.y0 - 0.5, part.y1 - 0.5), (part.x0 - 0.5, part.x1 - 0.5))
     ratio = _units(viewer, layer)
     world = np.array([layer.data_to_world((part.z, *corner)[-layer.ndim :]) / ratio for corner in corners])

@@ -19,7 +19,7 @@ from napari_unet.events import Event, Failed, Finished
 from napari_unet.finished import DONE
 from napari_unet.reader import OURS, class_look, read
 from napari_unet.region import start_of
-from napari_unet.widgets.place import placed, show_over_flat
+from napari_unet.widgets.place import placed
 from napari_unet.widgets.strokes import is_strokes
 
 if TYPE_CHECKING:
@@ -216,7 +216,6 @@ def _add_above(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
         place += 1
     with selection_kept(viewer):
         viewer.layers.insert(place, layer)
-    show_over_flat(viewer, image_layer, layer)
 
 
 def raise_above(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:

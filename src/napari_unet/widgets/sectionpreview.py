@@ -15,7 +15,7 @@ from napari_unet.result import open_result
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.livepreview import NAME as LIVE
-from napari_unet.widgets.place import InView, show_over_flat
+from napari_unet.widgets.place import InView
 from napari_unet.widgets.result import hide_preview, show_preview
 
 if TYPE_CHECKING:
@@ -95,7 +95,6 @@ class SectionPreview(QObject):
         hidden = hide_preview(self._viewer)  # it would shine through
         layer = show_preview(self._viewer, image, pixels, result.layout.classes, *self._place, name=self._name)
         layer.visible = True  # it may have been hidden since the last one
-        show_over_flat(self._viewer, image, layer)
         more = f" {LIVE} is hidden now; its eye in the layer list shows it again." if LIVE in hidden else ""
         return f"Previewed with {self._called}.{more}"
 

@@ -24,7 +24,7 @@ from napari_unet.widgets.jobview import JobView
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.part import Part
-from napari_unet.widgets.place import InView, in_view
+from napari_unet.widgets.place import InView, in_view, show_flat
 from napari_unet.widgets.prepare import prepare, prepare_section, with_its_image
 from napari_unet.widgets.remembered import recall, remember
 from napari_unet.widgets.rows import Fold, plain_tip, side_by_side
@@ -73,6 +73,7 @@ class SegmentPanel(Panel):
         self.last_row()
         self._fill()
         self._connect()
+        self._asked = self._form.asdict()  # what it showed when the last segmentation began
         self.reset_choices()
 
     def reset_choices(self, *_: object) -> None:
@@ -92,6 +93,7 @@ class SegmentPanel(Panel):
     def began(self, job: Job) -> None:
         """Show a segmentation that was started in this window."""
         if job.verb == "segment":
+            self._asked = self._form.asdict()
             self._view.watch(job)
             self._name_job()
             self.updated()
@@ -143,7 +145,7 @@ class SegmentPanel(Panel):
         self._view.resumed.connect(lambda job: self._resume(job.config, self.image_of(job)))
         self._view.ended.connect(lambda _: self.show_end(self._view))
         self._earlier.opened.connect(self._on_open)
-        self._earlier.resumed.connect(self._on_earlier)
+        self._earlier.resumed.connect(lambda config: self._on_earlier(config, self._form.chosen()))
 
     # ---- what can be done now
 
@@ -185,8 +187,12 @@ class SegmentPanel(Panel):
 
     def _name_job(self) -> None:
         """Let the view of the job say which image it is about, if another one is chosen."""
-        about = self.image_of(self._view.job) if self._view.job is not None else None
-        self._view.call("" if about is None or about is self._image.value else about.name)
+        job, chosen = self._view.job, self._image.value
+        about = self.image_of(job) if job is not None else None
+        if job is None or chosen is None or about is chosen:
+            self._view.call("")
+        else:
+            self._view.call(job.image_name if about is None else about.name)
 
     def _on_image(self) -> None:
         offered = self._several.offered()
@@ -231,6 +237,7 @@ class SegmentPanel(Panel):
         if self._several.offered():
             self._several.begin(named(self._settings(), self._library.segmentations, ""))
             return
+        show_flat(self.viewer, image)
         self._prepare(lambda config: self._begin(config, image))
 
     def _on_command(self) -> None:
@@ -263,17 +270,18 @@ class SegmentPanel(Panel):
 
     def _resume(self, config: SegmentConfig, image: Image | None) -> None:
         """Go on with the segmentation that was in view, over whichever layer shows its image now."""
+        changed = {name: value for name, value in self._form.asdict().items() if value != self._asked[name]}
         if image is None:
-            self._on_earlier(config)
+            self._on_earlier(config, changed)
         elif not self.preparing:
             work = with_its_image(config, image, self._library)
-            self.prepare(work, lambda config: self._go_on(config, image, self._form.asdict()))
+            self.prepare(work, lambda config: self._go_on(config, image, changed))
 
-    def _on_earlier(self, config: SegmentConfig) -> None:
+    def _on_earlier(self, config: SegmentConfig, shown: dict[str, Any]) -> None:
         """Go on with a segmentation that was left unfinished, over its image."""
         if not self.preparing:
             work = left_unfinished(config, self.layers(Image), self._library)
-            self.prepare(work, lambda found: self._go_on(*found, self._form.chosen()))
+            self.prepare(work, lambda found: self._go_on(*found, shown))
 
     def _go_on(self, config: SegmentConfig, image: Image, shown: dict[str, Any]) -> None:
         """Go on with a segmentation, where the panel says as far as that is `shown`, and let it name its image."""
@@ -300,6 +308,7 @@ class SegmentPanel(Panel):
         if view is None:
             return
         self._remember()
+        show_flat(self.viewer, image)
 
         def begin(file: tuple[Path, int]) -> None:
             assert self.jobs is not None

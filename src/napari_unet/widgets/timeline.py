@@ -23,7 +23,7 @@ from napari_unet.timeline import adopt, kept
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.models import SCRATCH
 from napari_unet.widgets.panel import Panel
-from napari_unet.widgets.place import in_view
+from napari_unet.widgets.place import in_view, show_flat
 from napari_unet.widgets.preferences import machine
 from napari_unet.widgets.prepare import prepare_section
 from napari_unet.widgets.remembered import remember
@@ -156,6 +156,7 @@ class Timeline(QWidget):
         if image is None or view is None or jobs is None:
             self._panel.say("The image is not in view. Show a section of it first.")
             return
+        show_flat(self._panel.viewer, image)
 
         def begin(file: tuple[Path, int]) -> None:
             path, z = file

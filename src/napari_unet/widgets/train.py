@@ -30,6 +30,7 @@ from napari_unet.widgets.minutes import Minutes
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.nextplace import NextPlace
 from napari_unet.widgets.panel import Panel
+from napari_unet.widgets.place import show_flat
 from napari_unet.widgets.prepare import Moved, Prepared, keep, prepare, to_go_on
 from napari_unet.widgets.remembered import recall, remember
 from napari_unet.widgets.rows import Fold, plain_tip, side_by_side
@@ -191,6 +192,7 @@ class TrainPanel(Panel):
             return
         name = self._advanced.name.text().strip() or self._painted.chosen()[0].name
         image, settings = self._image.value, self._settings()
+        show_flat(self.viewer, image)
 
         def begin(files: Prepared) -> None:
             config = _config(files, free(self._library.runs, name), settings)
@@ -252,6 +254,7 @@ class TrainPanel(Panel):
         """Go on with a training, and let the panel name its image."""
         self._image.choose(image)
         self._begin(lambda trainings: trainings.go_on(config, image))
+        self._timeline.show_run(config.out)  # it is undone no longer
 
     def began(self, job: Job) -> None:
         """Show a training that was started in this window."""
