@@ -199,6 +199,20 @@ def test_a_changed_image_is_refused(stack: Path, tmp_path: Path) -> None:
         finish(config)
 
 
+def test_stop_does_not_wait_for_seams_to_be_looked_for(stack: Path, tmp_path: Path) -> None:
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", tile=16)
+    done: list[Event] = []
+    for event in segment(config, lambda: any(isinstance(each, Progress) and each.done == each.total for each in done)):
+        done.append(event)
+    told = "The segmentation is complete, but it was not checked for seams: it was stopped. To check it, run the same"
+    assert done[-2] == Notice(f"{told} command again.")
+    assert isinstance(done[-1], Finished)
+    assert not done[-1].stopped
+    before = files_of(config.out)
+    assert "no seam at " in finish(config).detail
+    assert files_of(config.out) == before
+
+
 @pytest.mark.parametrize("finished", [False, True])
 def test_an_image_edited_where_the_fingerprint_does_not_look_is_refused(tmp_path: Path, finished: bool) -> None:
     sections = np.random.default_rng(0).integers(0, 255, (9, 300, 40), np.uint8)

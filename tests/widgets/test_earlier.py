@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QPushButton, QSpinBox
+from qtpy.QtWidgets import QComboBox, QLineEdit, QPushButton, QSpinBox, QToolButton
 
 from napari_unet.events import Failed
 from napari_unet.log import LOG, append
@@ -126,6 +126,28 @@ def test_an_earlier_result_is_opened_over_its_image(open_window, fake, home):
     session.choose("earlier", "Open")
     assert session.result().translate.tolist() == [2, 0, 0]
     vars(session).clear()
+
+
+def test_what_computes_is_kept_however_often_an_earlier_result_goes_on(open_window, fake, home):
+    first = Session(open_window(), fake)
+    image = first.viewer.add_image(grey((6, 60, 80)), name="stack")
+    first.driver.click(first.find(QToolButton, "fold"))
+    first.driver.type(first.find(QLineEdit, "scheduler"), "tcp://one:1")
+    first.press("segment")
+    first.result()
+    first.press("stop")
+    first.driver.wait(lambda: first.says("progress").startswith("Stopped"), 10)
+    later = Session(open_window(), fake)
+    later.viewer.add_image(image.data, name="stack")
+    later.choose("earlier", "Resume")
+    for _ in range(2):
+        later.driver.wait(lambda: later.find(QPushButton, "stop").isVisible(), 10)
+        later.press("stop")
+        later.driver.wait(lambda: later.says("progress").startswith("Stopped"), 10)
+        later.press("resume")
+    assert [config.scheduler for config in later.begun(4)] == ["tcp://one:1"] * 4
+    for each in (first, later):
+        vars(each).clear()
 
 
 def test_a_finished_result_is_checked(open_window, fake, home):

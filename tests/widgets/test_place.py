@@ -231,6 +231,15 @@ def test_a_part_comes_into_the_middle_of_the_view(make_napari_viewer: Any, kind:
     assert viewer.scene.camera.zoom == zoomed
 
 
+def test_a_part_of_a_flat_image_is_looked_at_where_labels_over_it_lie(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    viewer.add_image(np.zeros((6, 40, 60), np.uint8))
+    flat = viewer.add_image(np.zeros((40, 60), np.uint8))
+    viewer.dims.set_current_step(0, 4)
+    show_part(viewer, flat, InView(0, 10, 20, 30, 40))
+    assert viewer.dims.current_step[0] == 0
+
+
 def test_a_part_is_looked_at_in_its_section_also_from_3d(make_napari_viewer: Any) -> None:
     viewer = make_napari_viewer()
     image = viewer.add_image(np.zeros((6, 40, 60), np.uint8))
