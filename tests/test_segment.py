@@ -30,6 +30,7 @@ from napari_unet.log import LOG, read
 from napari_unet.model import load
 from napari_unet.newzarr import create_stack
 from napari_unet.omezarr import metadata, multiscale
+from napari_unet.placing import begins_on
 from napari_unet.predict import logits
 from napari_unet.problem import Problem
 from napari_unet.requests import Look
@@ -106,6 +107,19 @@ def test_a_result_lies_where_its_image_does_between_two_voxels_too(tmp_path: Pat
         assert found is not None
         assert found.levels[0].translation == tuple(np.multiply(start, (50, 4, 4)))
         assert open_result(out).layout.provenance["place"] == np.subtract(start, (1, 0, 8)).tolist()
+
+
+@pytest.mark.parametrize(("place", "told"), [("3,20.5,-7", None), ("", (3, 10, 20))])
+def test_a_result_serves_as_labels_on_its_image_wherever_that_lies(tmp_path: Path, place: str, told: Any) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64), np.uint8)
+    image = tmp_path / ("image.zarr" if told else "image.tif")
+    if told:
+        create_stack(image, pixels.shape, 64, np.uint8, (50, 4, 4), told)[:] = pixels
+    else:
+        tifffile.imwrite(image, pixels, metadata={"axes": "ZYX"})
+    out = tmp_path / "out.zarr"
+    finish(SegmentConfig(model=SMALL, image=image, out=out, region="1:2,8:,4:", place=place))
+    assert begins_on(open_volume(image), open_volume(out, labels=True)) == (1, 8, 4)
 
 
 def test_stop_does_not_wait_for_the_network(stack: Path, tmp_path: Path) -> None:

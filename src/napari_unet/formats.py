@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import weakref
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -234,4 +235,11 @@ def _open_zarr(folder: Path) -> Source:
             raise Problem(f"{folder} holds {len(images)} images. Name one: {names}.")
         raise Problem(f"{folder} is a Zarr group that is not an OME-Zarr image. Open one of the arrays inside it.")
     array = omezarr.open_level(folder, image)
-    return Source(array, letters(image.axes, array.ndim), of_multiscale(image))
+    return Source(array, letters(image.axes, array.ndim), of_multiscale(image), _made_at(metadata["attributes"]))
+
+
+def _made_at(attributes: Mapping[str, Any]) -> Sequence[float] | None:
+    """Return where the image lies that a result was computed from, None if it is no result or does not tell."""
+    with suppress(KeyError, TypeError):
+        return omezarr.numbers(attributes["napari-unet"]["provenance"]["place"], 3)
+    return None

@@ -24,8 +24,12 @@ def refuse_other_voxels(image: Volume, labels: Volume) -> None:
 
 
 def begins_on(image: Volume, labels: Volume) -> tuple[int, int, int]:
-    """Return the voxel of the image on which labels begin, as both files tell; without a word, at the first voxel."""
-    z, y, x = (round(a - b) for a, b in zip(labels.offset or (0, 0, 0), image.offset or (0, 0, 0), strict=True))
+    """Return the voxel of the image on which labels begin, as both files tell; without a word, at the first voxel.
+
+    An image that does not tell where it lies is taken to lie where it did when labels that are a result were computed.
+    """
+    start, origin = labels.offset or (0, 0, 0), image.offset or labels.made_at or (0, 0, 0)
+    z, y, x = (round(a - b) for a, b in zip(start, origin, strict=True))
     return z, y, x
 
 

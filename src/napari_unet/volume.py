@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,15 @@ class Volume:
         Nanometres (Z, Y, X), None if unknown.
     offset
         Where its first voxel lies, in voxels (Z, Y, X), None if unknown.
+    made_at
+        Of a result: where the first voxel of its image lies, in voxels (Z, Y, X), None if unknown.
     """
 
     array: Any
     name: str
     voxel_size: tuple[float, float, float] | None = None
     offset: tuple[float, float, float] | None = None
+    made_at: Sequence[float] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -168,7 +171,7 @@ def open_volume(path: str | Path, channel: int | None = None, labels: bool = Fal
         step.setdefault("Z", step["Y"])  # the thickness of a single section does not matter
     size = (step["Z"], step["Y"], step["X"]) if len(step.keys() & {*"ZYX"}) == 3 else None
     offset = (start.get("Z", 0.0), start.get("Y", 0.0), start.get("X", 0.0)) if start else None
-    return Volume(array, name, size, offset)
+    return Volume(array, name, size, offset, source.made_at)
 
 
 def _stack(source: Source, name: str, channel: int | None, labels: bool) -> Any:

@@ -60,11 +60,14 @@ class Source:
         A letter for each dimension: Z, Y, X, T time, C channel, S colour sample, any other unknown.
     voxels
         Size and position of a voxel, where the metadata tells.
+    made_at
+        Of a result: where its image lies, in voxels (Z, Y, X); None if that is unknown.
     """
 
     array: Any
     axes: str
     voxels: Voxels = field(default_factory=Voxels)
+    made_at: Sequence[float] | None = None
 
 
 def letters(names: Sequence[str | None], ndim: int) -> str:

@@ -109,6 +109,17 @@ class Driver:
         _send(canvas, QEvent.Type.MouseButtonRelease, path[-1], LEFT, none, keys)
         QApplication.processEvents()
 
+    def swift(self, layer, start: tuple[float, float], end: tuple[float, float], keys: Qt.KeyboardModifier) -> None:
+        """Drag as `stroke` does, so swiftly that the canvas hears of no way but its first pixel."""
+        first, last = (self._on_canvas(layer, *point) for point in (start, end))
+        canvas, none = self.viewer.window._qt_viewer.canvas.native, Qt.MouseButton.NoButton
+        _send(canvas, QEvent.Type.MouseMove, first, none, none, keys)
+        _send(canvas, QEvent.Type.MouseButtonPress, first, LEFT, LEFT, keys)
+        self.qtbot.wait(_EVERY)
+        _send(canvas, QEvent.Type.MouseMove, first, none, LEFT, keys)
+        _send(canvas, QEvent.Type.MouseButtonRelease, last, LEFT, none, keys)
+        QApplication.processEvents()
+
     def press(self, keys: str) -> None:
         """Press keys such as "Ctrl+Z" over the canvas."""
         self.activate()

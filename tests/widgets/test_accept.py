@@ -211,6 +211,14 @@ def test_shift_and_drag_accepts_a_rectangle(scene) -> None:
     assert said(scene.panel).startswith("Nothing is accepted")
 
 
+def test_a_rectangle_ends_where_the_button_is_released(scene) -> None:
+    scene.predict()
+    scene.driver.click(scene.button)
+    scene.driver.swift(scene.labels, (40, 50), (60, 80), SHIFT)
+    rows, columns = np.nonzero(scene.painted()[Z])
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (40, 60, 50, 80)
+
+
 @pytest.mark.parametrize("keys", [SHIFT, Qt.KeyboardModifier.NoModifier])
 def test_nothing_is_accepted_any_more_when_another_section_comes_into_view(scene, monkeypatch, keys) -> None:
     monkeypatch.setattr(

@@ -22,6 +22,7 @@ from napari_unet.omezarr import open_array
 from napari_unet.requests import Begin, Join, Preview
 from napari_unet.runs import as_begun
 from napari_unet.volume import open_volume
+from napari_unet.widgets.classes import ClassList
 from napari_unet.widgets.curve import Curve
 from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.models import ModelChoice
@@ -577,6 +578,17 @@ def test_classes_are_renamed_and_coloured_in_the_layer_and_on_disk(driver, home)
     driver.viewer.add_points(name="dots")  # a layer that comes while a name is typed
     assert said(panel, "reason") == "A class has no name."
     assert classes_of(strokes) == now
+
+
+def test_classes_that_were_named_by_hand_stay_when_another_model_is_chosen(driver, home):
+    driver.viewer.add_image(np.zeros((3, 40, 60), np.uint8), name="stack")
+    driver.viewer.add_labels(np.ones((3, 40, 60), np.uint8), name="in memory")
+    panel = panel_of(driver, "Train")
+    name = panel.findChild(ClassList).findChild(QLineEdit)
+    before = name.text()
+    driver.type(name, "mitochondrion")
+    panel.findChild(ModelChoice).choose("em-membrane-small")
+    assert name.text() == "mitochondrion" != before
 
 
 def test_labels_with_other_classes_keep_them(driver, home):

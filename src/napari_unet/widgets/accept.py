@@ -208,11 +208,11 @@ class Accept(QWidget):
         frame = viewer.canvas.overlays._zoom_box  # that of napari's own Alt and drag
         frame.position, frame.visible = (corner, corner), True
         yield
-        last = first
         while event.type == "mouse_move":
-            frame.position, last = (corner, event.pos[::-1]), self._voxel(labels, event)
+            frame.position = corner, event.pos[::-1]
             yield
         frame.visible = False
+        last = self._voxel(labels, event)  # where the button is released: Qt may leave out moves
         if self._viewer.dims.current_step != section:
             self.said.emit("Nothing is accepted: another section came into view. Drag in one section.")
             return None

@@ -48,6 +48,7 @@ class Annotation(QObject):
         super().__init__(panel)
         self._panel, self._library, self._image = panel, library, image
         self._ticked: set[str] = set()  # the labels whose classes are shown
+        self._given: tuple[PixelClass, ...] = ()  # the classes as they came from a model or from labels
         labels = LabelsChoice(library.painted)
         self._labels = panel.row("Labels", labels, "Painted layers: a few strokes of each class are enough.")
         self._zero = panel.row("0 means", ZeroMeaning(), "What an unpainted pixel on a painted section is.")
@@ -108,9 +109,10 @@ class Annotation(QObject):
         return self._classes.classes()
 
     def offer_classes(self, classes: Sequence[PixelClass]) -> None:
-        """Show classes, unless the ticked labels have their own."""
-        if not self._labels.kept_classes():
+        """Show classes, unless the ticked labels have their own, or somebody changed those that are shown."""
+        if not self._labels.kept_classes() and self._classes.classes() == self._given:
             self._classes.set_classes(classes)
+            self._given = self._classes.classes()
 
     def _on_labels(self) -> None:
         """Take the classes of the labels that were ticked, if they have some."""
@@ -134,6 +136,7 @@ class Annotation(QObject):
             try:
                 for layer in self._labels.strokes():
                     set_classes(layer, self._classes.classes())
+                    self._given = self._classes.classes()  # they have them
             except Problem as problem:
                 self._panel.say(str(problem))
         self.changed.emit()
