@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pint
-from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.notifications import show_warning
 
+from napari_unet.colours import class_look, file_look, paint_look
 from napari_unet.omezarr import (
     Multiscale,
     images_in,
@@ -37,7 +37,6 @@ OURS = "napari-unet"  # the attribute of our results, and the key in the metadat
 READ = "napari-unet-read"  # the key in the metadata of other images and labels that the reader opened
 STROKES = "napari-unet-labels"  # the attribute of labels made to be painted on, with their classes
 _STACK = ("z", "y", "x")  # the axes of a stack, in napari's order
-_NOT_COMPUTED = {"value": 255, "name": "not computed yet", "color": "transparent"}
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
@@ -148,23 +147,6 @@ def _beside(labels: Iterable[LayerData], image: LayerData) -> Iterator[LayerData
         yield data, dict(fields, units=image[1]["units"]) if unknown else fields, kind
 
 
-def class_look(classes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the colormap and features of a Labels that shows classes, each with value, name and color (`#rrggbb`).
-
-    255, not computed yet, is transparent, and so is the background, 0: else it would darken the image.
-    """
-    shown = [each if each["value"] else {**each, "color": "transparent"} for each in classes]
-    return paint_look([*shown, _NOT_COMPUTED])
-
-
-def paint_look(classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the same for a Labels to paint classes on, where 255 is a value like any other."""
-    return {
-        "colormap": _colormap({each["value"]: each["color"] for each in classes}),
-        "features": {"index": [each["value"] for each in classes], "class": [each["name"] for each in classes]},
-    }
-
-
 def _images(folder: Path, name: str) -> Iterator[LayerData]:
     """Yield an Image for each channel, with the name, colour and grey values that the microscope gave it."""
     channels, place = _channels(folder)
@@ -205,13 +187,12 @@ def _labels(folder: Path, name: str) -> Iterator[LayerData]:
         remedy = "Save them as whole numbers."
         raise Problem(f"{folder} holds {channels[0][0].dtype} values, which are not labels. {remedy}")
     fields = dict(place, name=name, metadata={READ: str(folder.resolve())})
-    colours = _colours(attributes)
     if OURS in attributes:
         fields.update(class_look(attributes[OURS].get("classes", ())), metadata=_mark(folder, attributes))
     elif STROKES in attributes:
         fields.update(paint_look(attributes[STROKES]["classes"]), metadata={OURS: {"path": str(folder.resolve())}})
-    elif colours:
-        fields["colormap"] = _colormap(colours)
+    else:
+        fields.update(file_look(attributes))
     for data in channels:
         yield _layer(data, fields, "labels")
 
@@ -290,11 +271,6 @@ def _layer(levels: list[Any], fields: Mapping[str, Any], kind: str) -> LayerData
     return [Part(level) for level in levels] if several else levels[0], {**fields, "multiscale": several}, kind
 
 
-def _colormap(colours: Mapping[int | None, Any]) -> DirectLabelColormap:
-    """Return a colormap in which a value without a colour of its own is grey rather than invisible."""
-    return DirectLabelColormap(color_dict={None: "gray", 0: "transparent", **colours})
-
-
 def _unit(name: str | None) -> str:
     """Return a unit that napari knows, pixels for any other."""
     try:
@@ -302,15 +278,3 @@ def _unit(name: str | None) -> str:
     except (pint.PintError, ValueError, TypeError):
         return "pixel"
     return name or "pixel"
-
-
-def _colours(attributes: Mapping[str, Any]) -> dict[int | None, Any]:
-    """Return red, green, blue and alpha in [0, 1] for each label that has a colour."""
-    about = ome(attributes).get("image-label")
-    found: dict[int | None, Any] = {}
-    colours = about.get("colors") if isinstance(about, dict) else None
-    for each in colours if isinstance(colours, list) else ():
-        value = each.get("label-value") if isinstance(each, dict) else None
-        if isinstance(value, int) and (rgba := numbers(each.get("rgba"), 4)):
-            found[value] = [min(max(part / 255, 0), 1) for part in rgba]
-    return found
