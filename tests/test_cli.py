@@ -264,6 +264,14 @@ def test_a_job_goes_on_when_what_it_prints_finds_a_full_disk(tmp_path: Path) -> 
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_an_answer_that_a_full_disk_refuses_is_a_failure() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*COMMAND, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    told = "Error: The answer cannot be written (No space left on device). Write it to another place.\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 def test_ctrl_c_before_a_job_leaves_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

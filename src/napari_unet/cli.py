@@ -29,7 +29,7 @@ from napari_unet.config import (
     TrainConfig,
     TrainSettings,
 )
-from napari_unet.console import print_events, say
+from napari_unet.console import answer, print_events, say
 from napari_unet.events import Event
 from napari_unet.problem import Problem
 
@@ -149,7 +149,7 @@ def score(result: Path, truth: Path, *, boundary: str = "") -> int:
     """
     from napari_unet.report import report
 
-    say(json.dumps(report(result, truth, boundary), indent=1))
+    answer(json.dumps(report(result, truth, boundary), indent=1))
     return 0
 
 
@@ -160,9 +160,9 @@ def models(*, as_json: Annotated[bool, Parameter(name="--json", help="Print the 
 
     cards = {name: read_card(find(name)) for name in bundled()}
     if as_json:
-        say(json.dumps({name: asdict(card) for name, card in cards.items()}, indent=1))
+        answer(json.dumps({name: asdict(card) for name, card in cards.items()}, indent=1))
     else:
-        say("\n\n".join(_in_words(name, card) for name, card in cards.items()))
+        answer("\n\n".join(_in_words(name, card) for name, card in cards.items()))
     return 0
 
 
@@ -172,7 +172,7 @@ def doctor() -> int:
     from napari_unet.doctor import findings
 
     for name, value in findings():
-        say(f"{name:12} {value}")
+        answer(f"{name:12} {value}")
     return 0
 
 

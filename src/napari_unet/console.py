@@ -66,10 +66,31 @@ def say(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
     try:
         print(text, end=end, file=stream, flush=True)
     except OSError:  # a pipe without a reader, a terminal that is gone, a full disk: the job goes on
-        # From here on, and when Python flushes at its end, it goes nowhere instead.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        _drop(stream)
+
+
+def answer(text: str) -> None:
+    """Print to stdout what a command was asked for; what nobody reads (`| head`) is dropped.
+
+    Raises
+    ------
+    Problem
+        If it cannot be written: nobody would know that it is missing.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _drop(sys.stdout)
+    except OSError as error:
+        _drop(sys.stdout)
+        raise Problem(f"The answer cannot be written ({error.strerror}). Write it to another place.") from error
+
+
+def _drop(stream: TextIO) -> None:
+    """Let go nowhere what is printed to a stream from here on, also when Python flushes it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 class _Line:
