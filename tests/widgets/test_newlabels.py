@@ -45,7 +45,7 @@ def test_new_labels_for_the_stack_are_ready_to_paint_on(driver, home):
     assert [each.name for each in classes_of(labels)] == ["interior", "membrane"]
     assert path_of(labels).parent == home.labels
     assert _ticked(panel) == [labels.name]
-    driver.show_section(4)
+    driver.show_section(80 + 4 * 40)  # the others have steps of 1, and begin at 0
     driver.stroke(labels, [(100, 100), (100, 130)])
     assert open_array(path_of(labels) / "0")[4, 100, 115] == 1
 

@@ -12,7 +12,7 @@ from napari_unet.classes import PixelClass
 from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.tiles import Box
-from napari_unet.widgets.place import in_view, show_flat
+from napari_unet.widgets.place import in_view, show_nearest
 from napari_unet.widgets.salvage import salvage
 from napari_unet.widgets.strokes import is_strokes, new_strokes, open_strokes, path_of, set_classes
 
@@ -46,7 +46,6 @@ def add_strokes(
     layer = new_strokes(image, library.labels, image.name, box, "labels")
     set_classes(layer, classes)
     viewer.add_layer(layer)
-    show_flat(viewer, image)
     start_painting(viewer, layer, classes[0].value)
     return layer
 
@@ -67,7 +66,6 @@ def reopen_strokes(viewer: Viewer, image: Image, path: Path) -> Labels:
         for damage in salvage(path):
             show_warning(damage)
         layer = viewer.add_layer(open_strokes(image, path))
-    show_flat(viewer, image)
     start_painting(viewer, layer, 1)
     return layer
 
@@ -87,8 +85,10 @@ def box_in_view(viewer: Viewer, image: Image) -> Box:
 
 
 def start_painting(viewer: Viewer, layer: Labels, value: int) -> None:
-    """Select a labels layer and take its brush in hand, with the class `value`."""
+    """Select a labels layer, go to where it lies, and take its brush in hand, with the class `value`."""
     viewer.layers.selection.active = layer
     layer.visible = True
     layer.selected_label = value
     layer.mode = "paint"
+    if layer.ndim == 3:
+        show_nearest(viewer, layer)

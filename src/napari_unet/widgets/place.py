@@ -117,6 +117,13 @@ def show_section(viewer: Viewer, layer: Layer, z: int) -> None:
         dims.set_point(dims.ndim - 3, layer.data_to_world((z, *corner[-2:]))[-3] / ratio[-3])
 
 
+def show_nearest(viewer: Viewer, layer: Layer) -> None:
+    """Go to the section of a 3-D layer that is nearest to the view, if that shows none of it."""
+    z, depth = math.floor(voxel_at(viewer, layer, np.array(viewer.dims.point))[0] + 0.5), layer.level_shapes[0][0]
+    if not 0 <= z < depth and not painting():
+        show_section(viewer, layer, 0 if z < 0 else depth - 1)
+
+
 def show_flat(viewer: Viewer, image: Layer) -> None:
     """Go to where layers over a 2-D image lie; beside a stack, the image itself shows in all sections.
 

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import QPushButton
+
+from napari_unet.classes import PixelClass
+from napari_unet.tiles import Box
+from napari_unet.widgets.classes import ClassList
+from napari_unet.widgets.newlabels import add_strokes
+from napari_unet.widgets.strokes import path_of
+
+from .conftest import panel_of
+
+CLASSES = (PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00"))
+TOLD = "Nothing is painted: {} does not reach this section. Press the number of a class to go where it lies."
+
+
+@pytest.mark.parametrize("tool", ["paint", "fill"])
+@pytest.mark.parametrize("z", [2, 5])
+def test_nothing_is_painted_in_a_section_that_labels_do_not_reach(driver, home, z, tool) -> None:
+    viewer = driver.viewer
+    image = viewer.add_image(np.zeros((6, 120, 160), np.uint8), name="stack", scale=(40, 4, 4))
+    panel = panel_of(driver, "Train")
+    labels = add_strokes(viewer, image, CLASSES, home, Box(3, 5, 0, 120, 0, 160))
+    labels.mode = tool
+    driver.show_section(z)
+    driver.stroke(labels, [(50, 60), (60, 80)])
+    assert not np.asarray(labels.data).any()
+    assert labels.mode == tool
+    assert notification_manager.records[-1].message == TOLD.format(labels.name)
+    driver.wait(lambda: path_of(labels) is not None and bool(panel.findChild(ClassList).findChildren(QPushButton)), 5)
+    driver.click(panel.findChild(ClassList).findChildren(QPushButton)[0])
+    assert viewer.dims.current_step[0] == (3 if z == 2 else 4)
+    driver.stroke(labels, [(50, 60), (60, 80)])
+    assert np.asarray(labels.data).any(axis=(1, 2)).tolist() == [z == 2, z == 5]
