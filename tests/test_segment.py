@@ -44,6 +44,7 @@ from napari_unet.unet import UNet, folded
 from napari_unet.volume import open_volume
 
 SMALL = "em-membrane-small"
+DONE_BEFORE = "already done, and nothing of it is damaged"
 CPU = Compute("cpu", "processor", "float32", 1)
 
 
@@ -151,7 +152,7 @@ def test_a_stopped_job_goes_on_and_gives_the_same_bytes(stack: Path, tmp_path: P
     assert [e.text for e in events if isinstance(e, Notice)] == ["2 of 5 chunks were finished before and are kept."]
     assert len([e for e in events if isinstance(e, Progress)]) == 3
     assert files_of(tmp_path / "stopped.zarr") == files_of(tmp_path / "whole.zarr")
-    assert finish(config).detail == "already done"
+    assert finish(config).detail == DONE_BEFORE
 
 
 def test_a_killed_job_goes_on_and_gives_the_same_bytes(stack: Path, tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_an_image_edited_where_the_fingerprint_does_not_look_is_refused(tmp_path
         done.append(event)
     before, same = files_of(config.out), open_volume(image).fingerprint()
     image.touch()
-    assert not finished or finish(config).detail == "already done"  # a new date alone is no change
+    assert not finished or finish(config).detail == DONE_BEFORE  # a new date alone is no change
     sections[5, 280, 20] ^= 255
     tifffile.imwrite(image, sections, metadata={"axes": "ZYX"})
     assert open_volume(image).fingerprint() == same
@@ -338,7 +339,7 @@ def test_a_comparison_with_the_image_can_be_stopped(
     said, last = list(segment(config, lambda: True))[1:]
     assert said == Notice("Comparing the image with what it was under 5 chunks that were kept.")
     assert last == Finished(str(config.out), "5 of 5 chunks are kept", True)
-    assert finish(config).detail == "already done"
+    assert finish(config).detail == DONE_BEFORE
 
 
 def test_a_blank_section_is_said_and_a_blank_stack_refused(stack: Path, tmp_path: Path) -> None:
@@ -401,7 +402,7 @@ def test_log_and_settings_lie_beside_the_result_and_a_second_job_appends(stack: 
     assert read(config.out / LOG)[0] == first
     assert SegmentConfig.model_validate_json((config.out / "config.json").read_text()) == config
     again = list(segment(config))
-    assert again[-1] == Finished(str(config.out), "already done")
+    assert again[-1] == Finished(str(config.out), DONE_BEFORE)
     assert read(config.out / LOG)[0] == first + again
 
 

@@ -23,6 +23,7 @@ from napari_unet.kept import Kept, joined_in, keep_joined
 from napari_unet.learner import Learner
 from napari_unet.model import save
 from napari_unet.painted import Painted
+from napari_unet.painting import UnknownValue
 from napari_unet.plan import JUDGEMENTS, crops_of
 from napari_unet.problem import Problem
 from napari_unet.runs import Run, held_in
@@ -134,7 +135,13 @@ class Loop:
             try:
                 new = self._painted.on_image(pair, Path(labels), strokes) | later
                 painted = self._painted.joined(pair, Path(labels), new)
-            except Problem as problem:  # a class without a name: what was there before is still learned
+            except UnknownValue as unknown:  # what was there before is still learned
+                remedy = (
+                    "A training keeps the classes that it began with. Stop it and train again, or erase what is new."
+                )
+                yield Notice(f"Not learned: what you painted since. {unknown.what}. {remedy}")
+                continue
+            except Problem as problem:
                 yield Notice(f"Not learned: what you painted since. {problem}")
                 continue
             if _same_labels(painted, self._painted):

@@ -16,6 +16,14 @@ CORRECTION = 3.0  # weight of a corrected pixel: it shows where the model errs, 
 _REACH = 6  # in sigmas: where d1 + d2 is larger, the border term is zero
 
 
+class UnknownValue(Problem):
+    """Labels hold a value that is no class; `what` says which, without what to do."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}. {remedy}")
+        self.what = what
+
+
 @dataclass(frozen=True)
 class Meaning:
     """What the values of a labels layer stand for.
@@ -56,7 +64,7 @@ def targets(labels: np.ndarray, meaning: Meaning, name: str = "The painting") ->
 
     Raises
     ------
-    Problem
+    UnknownValue
         If `labels` holds a value that `meaning` does not know.
     """
     result = np.full(labels.shape, UNCOUNTED, np.uint8)
@@ -70,14 +78,14 @@ def targets(labels: np.ndarray, meaning: Meaning, name: str = "The painting") ->
     if unknown.size:
         classes = f"not one of the {len(meaning.values)} named classes ({', '.join(map(str, meaning.values))})"
         if unknown.size >= _MANY:
-            raise Problem(
-                f"{name} holds {unknown.size} values, such as {unknown[0]}, each of which is {classes}. "
+            raise UnknownValue(
+                f"{name} holds {unknown.size} values, such as {unknown[0]}, each of which is {classes}",
                 "Check the order of the files: did you swap image and labels? If the values are ids of objects, "
-                "say so (--objects)."
+                "say so (--objects).",
             )
-        raise Problem(
-            f"{name} holds the value {unknown[0]}, which is {classes}. Name it among the classes, or erase it; "
-            "if the values are ids of objects, say so (--objects)."
+        raise UnknownValue(
+            f"{name} holds the value {unknown[0]}, which is {classes}",
+            "Name it among the classes, or erase it; if the values are ids of objects, say so (--objects).",
         )
     return result
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
-from napari_unet.problem import Problem
 
 
 class Part:
@@ -23,10 +22,13 @@ class Part:
     held
         For each axis of `array` the indices that are looked at, an integer for an axis that is gone; all by default.
     damaged
-        The Problem that is raised if it cannot be read; what `array` raises if there is nothing to say.
+        For a Zarr array: called where it cannot be read. Then what is asked for counts as never written: napari does
+        not recover from an error in a layer that is just added.
     """
 
-    def __init__(self, array: Any, held: tuple[int | range, ...] | None = None, damaged: str = "") -> None:
+    def __init__(
+        self, array: Any, held: tuple[int | range, ...] | None = None, damaged: Callable[[], None] | None = None
+    ) -> None:
         self._array = array
         self._damaged = damaged
         self._held = tuple(map(range, array.shape)) if held is None else held
@@ -52,6 +54,7 @@ class Part:
         try:
             return np.asarray(self._array[box], dtype)
         except Exception as error:  # zarr tells a damaged chunk by many kinds of error
-            if self._damaged and not isinstance(error, MemoryError):
-                raise Problem(self._damaged) from error
-            raise
+            if self._damaged is None or isinstance(error, MemoryError):
+                raise
+            self._damaged()
+            return np.full(self.shape, self._array.fill_value, dtype or self.dtype)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,6 +38,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 OURS = "napari-unet"  # the attribute of our results, and the key in the metadata of the layers of what it made
 READ = "napari-unet-read"  # the key in the metadata of other images and labels that the reader opened
 STROKES = "napari-unet-labels"  # the attribute of labels made to be painted on, with their classes
+_PAUSE = 10  # seconds between two warnings of one result
 _STACK = ("z", "y", "x")  # the axes of a stack, in napari's order
 
 
@@ -182,7 +185,7 @@ def _coloured(about: Mapping[str, Any]) -> dict[str, Any]:
 def _labels(folder: Path, name: str) -> Iterator[LayerData]:
     """Yield a Labels for each channel, nearly always one, in the colours of the file."""
     attributes = metadata(folder)["attributes"]
-    channels, place = _channels(folder, _damaged(folder) if OURS in attributes else "")
+    channels, place = _channels(folder, _damaged(folder) if OURS in attributes else None)
     if channels[0][0].dtype.kind not in "iu":
         remedy = "Save them as whole numbers."
         raise Problem(f"{folder} holds {channels[0][0].dtype} values, which are not labels. {remedy}")
@@ -209,12 +212,20 @@ def _probabilities(folder: Path, attributes: Mapping[str, Any]) -> Iterator[Laye
         yield _layer(data, {**place, **fields, "contrast_limits": (0, 255), "metadata": mark}, "image")
 
 
-def _damaged(folder: Path) -> str:
-    """Return what to say if a result cannot be read."""
-    return (
-        f"{folder.stem} is damaged here. What is damaged is computed again by Earlier results > Check for damage, in "
-        "the Segment panel, or by the napari-unet segment command that made it."
-    )
+def _damaged(folder: Path) -> Callable[[], None]:
+    """Return what says that a result cannot be read, once a while."""
+    said = -math.inf
+
+    def tell() -> None:
+        nonlocal said
+        if time.monotonic() > said + _PAUSE:
+            said = time.monotonic()
+            show_warning(
+                f"{folder.stem} is damaged here. What is damaged is computed again by Earlier results > Check for "
+                "damage, in the Segment panel, or by the napari-unet segment command that made it."
+            )
+
+    return tell
 
 
 def _mark(folder: Path, attributes: Mapping[str, Any], **more: str) -> dict[str, Any]:
@@ -222,15 +233,15 @@ def _mark(folder: Path, attributes: Mapping[str, Any], **more: str) -> dict[str,
     return {OURS: {**attributes[OURS], "path": str(folder.resolve()), **more}}
 
 
-def _channels(folder: Path, damaged: str = "") -> tuple[list[list[Any]], dict[str, Any]]:
-    """Return the levels of each channel of an image, which say `damaged` if they cannot be read, and where they lie."""
+def _channels(folder: Path, damaged: Callable[[], None] | None = None) -> tuple[list[list[Any]], dict[str, Any]]:
+    """Return the levels of each channel of an image, which call `damaged` where they cannot be read; where they lie."""
     attributes = metadata(folder)["attributes"]
     image = _described(folder)
     if image is None:
         raise Problem(f"{folder} is not an OME-Zarr image. Copy it again from its source.")
     painted = STROKES in attributes and os.access(folder / image.levels[0].path, os.W_OK)
     levels = _levels(folder, image, "r+" if painted else "r")
-    if damaged:
+    if damaged is not None:
         levels = [Part(level, damaged=damaged) for level in levels]
     others = [i for i, axis in enumerate(image.axes) if axis not in _STACK and axis != "c" and levels[0].shape[i] > 1]
     shown = [*others, *(image.axes.index(axis) for axis in _STACK if axis in image.axes)]
@@ -241,7 +252,7 @@ def _channels(folder: Path, damaged: str = "") -> tuple[list[list[Any]], dict[st
         "units": [_unit(image.units[i]) for i in shown],
         "axis_labels": [image.axes[i] for i in shown],
     }
-    if not damaged and shown == list(range(len(image.axes))) and levels[0].dtype.isnative:
+    if damaged is None and shown == list(range(len(image.axes))) and levels[0].dtype.isnative:
         return [levels], place
     channel = image.axes.index("c") if "c" in image.axes else None
     held = [{}] if channel is None else [{channel: i} for i in range(levels[0].shape[channel])]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_unet.layout import NOT_COMPUTED, Layout
+from napari_unet.omezarr import numbers
 from napari_unet.problem import Problem
 from napari_unet.result import Result, open_result
 from napari_unet.scores import best_separation, overlap, separation
@@ -118,7 +119,7 @@ def _shared_box(layout: Layout, truth: Volume) -> tuple[_Slices, _Slices]:
 
     A truth of the region's very shape without a place of its own belongs to the region, any other to the image.
     """
-    image = layout.provenance.get("place", (0, 0, 0))
+    image = numbers(layout.provenance.get("place"), 3) or (0, 0, 0)
     offset = truth.offset or (layout.offset if truth.shape == layout.shape else image)
     here, there = [], []
     for a, n, b, m in zip(layout.offset, layout.shape, offset, truth.shape, strict=True):

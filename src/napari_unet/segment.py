@@ -121,7 +121,7 @@ class _Job:
         if self._store.done < total or self._compared.left:
             yield Finished(str(self._store.path), f"{self._store.done:,} of {total:,} chunks are kept", True)
         elif already:
-            yield Finished(str(self._store.path), "already done")
+            yield Finished(str(self._store.path), "already done, and nothing of it is damaged")
         else:
             depth = counted(self._box.z1 - self._box.z0, "section")
             certificate = yield from self._certified(should_stop)

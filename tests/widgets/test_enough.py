@@ -49,16 +49,17 @@ def test_a_large_change_among_the_last_three_is_not_enough(changes):
     assert not corrections.enough
 
 
-def test_a_correction_is_judged_when_it_had_its_effect_or_the_next_one_joins():
+@pytest.mark.parametrize("previews", [0, 1, 2])
+def test_corrections_that_follow_each_other_swiftly_are_judged_together(previews):
     corrections = Corrections()
-    corrected(corrections, LITTLE, LITTLE, LITTLE, previews=2)
-    assert not corrections.enough  # the third may have more effect
-    corrections.joined()
-    assert corrections.enough
-
-    corrections = Corrections()
-    corrected(corrections, LITTLE, LITTLE, LITTLE, previews=1)
-    corrections.settle()
+    corrected(corrections, *[LITTLE] * 9, previews=previews)
+    for _ in range(3):
+        corrections.previewed(view(9 * LITTLE))
+    for count in (1, 2, 3):
+        assert not corrections.enough  # together, those before changed much
+        corrections.joined()
+        for _ in range(3):
+            corrections.previewed(view((9 + count) * LITTLE))
     assert corrections.enough
 
 

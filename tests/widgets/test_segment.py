@@ -325,16 +325,29 @@ def test_what_lies_over_a_flat_image_comes_into_view_beside_a_stack(session):
 
 
 @pytest.mark.parametrize("button", ["preview", "segment"])
-def test_what_comes_over_a_flat_image_leaves_who_paints_on_a_stack_where_he_is(session, button):
+@pytest.mark.parametrize("start", [0, 1000])
+def test_what_comes_over_a_flat_image_leaves_who_paints_on_a_stack_where_he_is(session, button, start):
     session.fake.does("finish")
-    session.viewer.add_image(grey(), name="stack")
+    session.viewer.add_image(grey(), name="stack", translate=(start, 0, 0))
     session.viewer.add_image(grey()[0], name="flat")
     session.pick("image", "flat")
     session.press(button)
     session.driver.show_section(2)
-    count = len(session.viewer.layers)
+    count, here = len(session.viewer.layers), session.viewer.dims.point
     session.driver.wait(lambda: len(session.viewer.layers) > count, 10)
-    assert session.viewer.dims.current_step[0] == 2
+    assert session.viewer.dims.point == here
+
+
+@pytest.mark.parametrize("button", ["preview", "segment"])
+def test_what_lies_over_a_flat_image_comes_into_view_beside_a_stack_that_begins_elsewhere(session, button):
+    session.fake.does("finish")
+    session.viewer.add_image(grey(), name="stack", translate=(1000, 0, 0))
+    session.viewer.add_image(grey()[0], name="flat")
+    session.pick("image", "flat")
+    count = len(session.viewer.layers)
+    session.press(button)
+    session.driver.wait(lambda: len(session.viewer.layers) > count, 10)
+    assert session.viewer.dims.point[0] == 0
 
 
 def test_what_is_in_view(session):

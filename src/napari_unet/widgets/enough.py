@@ -21,7 +21,8 @@ class Corrections:
     """How much of the view each correction changed, from the previews before and after it joined.
 
     A correction is judged in the view it was made in, by the last preview before it joined and the third one of that
-    view after it, or the last one before the next correction. One whose effect nobody saw counts as a large one.
+    view after it. Corrections that join before that are judged together. One whose effect nobody saw counts as a large
+    one.
     """
 
     def __init__(self) -> None:
@@ -39,8 +40,11 @@ class Corrections:
 
     def joined(self) -> None:
         """Take note that a correction is learned from now on."""
-        self.settle()
-        self._open, self._before, self._after, self._seen = True, self._latest, None, 0
+        if self._latest is None or self._before is None or not _same_view(self._latest, self._before):
+            self.settle()
+        if not self._open:
+            self._before = self._latest
+        self._open, self._after, self._seen = True, None, 0
 
     def previewed(self, preview: Preview) -> None:
         """Take note of what is in view now."""

@@ -127,11 +127,24 @@ def show_nearest(viewer: Viewer, layer: Layer) -> None:
 def show_flat(viewer: Viewer, image: Layer) -> None:
     """Go to where layers over a 2-D image lie; beside a stack, the image itself shows in all sections.
 
-    Call it on what the user does, not when the layers are there: by then somebody may be painting.
+    Call it on what the user does, not when the layers are there: by then somebody may be painting. Where no layer
+    reaches there yet, the view follows the next one that is added, unless it moves before.
     """
     dims = viewer.dims
-    if image.ndim == 2 < dims.ndim and sorted(dims.displayed) == [dims.ndim - 2, dims.ndim - 1]:
-        dims.set_point(dims.ndim - 3, 0)
+    axis = dims.ndim - 3
+    if image.ndim > 2 or axis < 0 or sorted(dims.displayed) != [axis + 1, axis + 2]:
+        return
+    dims.set_point(axis, 0)
+    reached = dims.point
+    if reached[axis] == 0:
+        return
+
+    def follow(_: Any) -> None:
+        viewer.layers.events.inserted.disconnect(follow)
+        if dims.point == reached and not painting():
+            dims.set_point(axis, 0)
+
+    viewer.layers.events.inserted.connect(follow)
 
 
 def painting() -> bool:
