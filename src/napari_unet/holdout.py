@@ -64,7 +64,8 @@ def choose(sections: Sequence[int], painted: Sequence[np.ndarray], strips: Mappi
     """Choose the strip of each section painted on one image.
 
     A section that has a strip keeps it, so that judgements stay comparable while more is painted. One that comes
-    near others takes the strip of the nearest, painted now or not. Sections that are linked share a strip.
+    near others takes the strip of the nearest, painted now or not, but none between different ones: it would take from
+    what is judged and learned there. Sections that are linked share a strip.
 
     Parameters
     ----------
@@ -86,6 +87,8 @@ def choose(sections: Sequence[int], painted: Sequence[np.ndarray], strips: Mappi
         new = [z for z in group if z not in strips]
         strip = None if fixed else _strip([target for z, target in zip(sections, painted, strict=True) if z in new])
         for z in new:
+            if len({strips[other] for other in fixed if abs(other - z) <= LINKED}) > 1:
+                continue
             nearest = strips[min(fixed, key=lambda other: abs(other - z))] if fixed else strip
             if nearest is not None:
                 chosen[z] = nearest
@@ -98,7 +101,6 @@ def split(
     """Split the targets painted on one image into a part to learn from and a part to judge by.
 
     Nothing is learned at a held-out place, nor within 32 pixels of it, in the section itself and at most 3 beside it.
-    Where two strips meet, nothing is judged.
 
     Parameters
     ----------
@@ -117,7 +119,7 @@ def split(
         learn, held = target.copy(), np.full_like(target, UNCOUNTED)
         for strip in near:
             learn[strip.mask(target.shape, GAP)] = UNCOUNTED
-        if len(near) == 1 and z in strips:
+        if z in strips:
             inside = strips[z].mask(target.shape)
             held[inside] = target[inside]
         yield learn, held

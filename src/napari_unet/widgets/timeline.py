@@ -184,7 +184,9 @@ class Timeline(QWidget):
             other = next((layer for layer in there if not layer.visible), there[0])
             hide_preview(self._panel.viewer)
             other.visible = True
-            self._panel.say(f"In view: {other.name}.")
+            shown = f"In view: {other.name}."
+            elsewhere = f"{other.name} was shown elsewhere. Move the slider to its model and press Show to see it here."
+            self._panel.say(shown if in_view(self._panel.viewer, other) else elsewhere)
 
     def _there(self) -> list[Labels]:
         """Return the layers of the models that were shown last, but for those that were stopped or removed."""
