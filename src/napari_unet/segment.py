@@ -125,7 +125,10 @@ class _Job:
         else:
             depth = counted(self._box.z1 - self._box.z0, "section")
             certificate = yield from self._certified(should_stop)
-            yield Finished(str(self._store.path), f"{depth} segmented{certificate}")
+            if certificate is None:
+                yield Finished(str(self._store.path), f"{depth} segmented, but not checked for seams", True)
+            else:
+                yield Finished(str(self._store.path), f"{depth} segmented{certificate}")
 
     def _computed(self, should_stop: Callable[[], bool], looked_at: Callable[[], Look | None]) -> Iterator[Event]:
         """Compute what is pending until it should stop; say what is worth knowing, and how far it is."""
@@ -171,8 +174,11 @@ class _Job:
                 "computed. Put the former image back, or segment the present one into another result."
             )
 
-    def _certified(self, should_stop: Callable[[], bool]) -> Generator[Notice, None, str]:
-        """Look for seams; return what is found, in words. All is computed: only an image that is lost is a Problem."""
+    def _certified(self, should_stop: Callable[[], bool]) -> Generator[Notice, None, str | None]:
+        """Look for seams; return what is found, in words, None if it should stop.
+
+        All is computed: only an image that is lost is a Problem.
+        """
         layout, work = self._store.layout, self._blockwise
         at = places(layout, self._box, self._tiled)
         for side in SIDES:
@@ -189,8 +195,7 @@ class _Job:
                     break
             else:
                 if certificate is None:
-                    why = "it was stopped"
-                    break
+                    return None
                 self._store.refuse_gone()
                 certificate.save(self._store.path)
                 return f"; {certificate}"

@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QComboBox, QLineEdit, QPushButton, QSpinBox, QToolButton
 
 from napari_unet.events import Failed
@@ -146,6 +148,15 @@ def test_what_computes_is_kept_however_often_an_earlier_result_goes_on(open_wind
         later.driver.wait(lambda: later.says("progress").startswith("Stopped"), 10)
         later.press("resume")
     assert [config.scheduler for config in later.begun(4)] == ["tcp://one:1"] * 4
+    later.press("stop")
+    later.driver.wait(lambda: later.says("progress").startswith("Stopped"), 10)
+    later.driver.click(later.find(QToolButton, "fold"))
+    scheduler = later.find(QLineEdit, "scheduler")
+    scheduler.setFocus()
+    scheduler.selectAll()
+    QTest.keyClick(scheduler, Qt.Key.Key_Backspace)
+    later.press("resume")
+    assert later.begun(5)[4].scheduler == ""
     for each in (first, later):
         vars(each).clear()
 

@@ -6,13 +6,14 @@ import contextlib
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QCheckBox, QPushButton
 
 from napari_unet.config import SegmentConfig
+from napari_unet.events import Finished
 from napari_unet.library import free
 from napari_unet.problem import Problem
 from napari_unet.widgets import preferences
@@ -73,7 +74,6 @@ class SegmentPanel(Panel):
         self.last_row()
         self._fill()
         self._connect()
-        self._asked = self._form.asdict()  # what it showed when the last segmentation began
         self.reset_choices()
 
     def reset_choices(self, *_: object) -> None:
@@ -88,12 +88,13 @@ class SegmentPanel(Panel):
         self._several.watch(Stacks.of(self.viewer, self.jobs, self._library))
         if job := self.jobs.latest("segment"):
             self.began(job)
+            if not isinstance(job.outcome, Finished) or job.outcome.stopped:
+                self._compute_as(job.config)
         self.updated()
 
     def began(self, job: Job) -> None:
         """Show a segmentation that was started in this window."""
         if job.verb == "segment":
-            self._asked = self._form.asdict()
             self._view.watch(job)
             self._name_job()
             self.updated()
@@ -145,7 +146,7 @@ class SegmentPanel(Panel):
         self._view.resumed.connect(lambda job: self._resume(job.config, self.image_of(job)))
         self._view.ended.connect(lambda _: self.show_end(self._view))
         self._earlier.opened.connect(self._on_open)
-        self._earlier.resumed.connect(lambda config: self._on_earlier(config, self._form.chosen()))
+        self._earlier.resumed.connect(self._on_earlier)
 
     # ---- what can be done now
 
@@ -269,27 +270,33 @@ class SegmentPanel(Panel):
             self.say(str(problem))
 
     def _resume(self, config: SegmentConfig, image: Image | None) -> None:
-        """Go on with the segmentation that was in view, over whichever layer shows its image now."""
-        changed = {name: value for name, value in self._form.asdict().items() if value != self._asked[name]}
+        """Go on with a segmentation, over whichever layer shows its image now."""
+        if self.preparing:
+            return
         if image is None:
-            self._on_earlier(config, changed)
-        elif not self.preparing:
-            work = with_its_image(config, image, self._library)
-            self.prepare(work, lambda config: self._go_on(config, image, changed))
-
-    def _on_earlier(self, config: SegmentConfig, shown: dict[str, Any]) -> None:
-        """Go on with a segmentation that was left unfinished, over its image."""
-        if not self.preparing:
             work = left_unfinished(config, self.layers(Image), self._library)
-            self.prepare(work, lambda found: self._go_on(*found, shown))
+            self.prepare(work, lambda found: self._go_on(*found))
+        else:
+            self.prepare(with_its_image(config, image, self._library), lambda config: self._go_on(config, image))
 
-    def _go_on(self, config: SegmentConfig, image: Image, shown: dict[str, Any]) -> None:
-        """Go on with a segmentation, where the panel says as far as that is `shown`, and let it name its image."""
+    def _on_earlier(self, config: SegmentConfig) -> None:
+        """Go on with a segmentation of another day, on what it was begun on if the panel shows nothing else."""
+        self._compute_as(config)
+        self._resume(config, None)
+
+    def _compute_as(self, config: SegmentConfig) -> None:
+        """Show on what a segmentation computes, but for what somebody chose already."""
+        chosen = self._form.chosen()
+        self._form.set({name: getattr(config, name) for name in _WHERE if name not in chosen})
+
+    def _go_on(self, config: SegmentConfig, image: Image) -> None:
+        """Go on with a segmentation, where the panel says, and let that name its image."""
         self._image.choose(image)
         if problem := self._form.problem():
             self.say(problem)
             return
-        where = {name: shown[name] for name in _WHERE if name in shown}
+        shown = self._form.asdict()
+        where = {name: shown[name] for name in _WHERE}
         self._begin(SegmentConfig(**config.model_dump() | where), image)
 
     def _on_open(self, path: Path) -> None:
