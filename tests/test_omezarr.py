@@ -15,6 +15,7 @@ from napari_unet.omezarr import (
     multiscale,
     numbers,
     open_array,
+    written_sections,
 )
 from napari_unet.problem import Problem
 
@@ -136,3 +137,27 @@ def test_an_unknown_codec(tmp_path: Path) -> None:
     (tmp_path / ".zarray").write_text(json.dumps({**array, "compressor": {"id": "magic"}}))
     with pytest.raises(Problem, match="not a Zarr array that can be read"):
         open_array(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({}, {1, 4}),
+        ({"chunks": (1, 4, 4)}, {1, 4}),
+        ({"chunks": (2, 8, 8)}, None),
+        ({"fill_value": 3}, None),
+        ({"zarr_format": 2}, None),
+        ({"chunks": (1, 4, 4), "shards": (1, 8, 8)}, None),
+        ({"chunk_key_encoding": {"name": "default", "separator": "."}}, None),
+    ],
+)
+def test_the_files_of_an_array_tell_which_sections_are_written(
+    tmp_path: Path, how: dict[str, Any], told: set[int] | None
+) -> None:
+    array = zarr.create_array(
+        tmp_path / "a.zarr", **{"shape": (6, 8, 8), "chunks": (1, 8, 8), "dtype": "uint8", "fill_value": 0} | how
+    )
+    assert written_sections(array) == (set() if told else None)
+    array[1], array[4, 2] = 1, 2
+    assert written_sections(array) == told
+    assert written_sections(array[:]) is None

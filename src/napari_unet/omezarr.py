@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import zarr
+from zarr.storage import LocalStore
 
 from napari_unet.problem import Problem
 
+_KEYS = {"name": "default", "configuration": {"separator": "/"}}  # of chunks: c/Z/Y/X
 _NESTED = 4  # how far below its group the array of a level may lie
 
 
@@ -149,6 +151,17 @@ def open_level(folder: Path, image: Multiscale, number: int = 0, mode: Literal["
             f"{array.ndim}. Open that array by itself."
         )
     return array
+
+
+def written_sections(array: Any) -> set[int] | None:
+    """Return the sections of an array (Z, Y, X) that are not empty, as its files tell; None if they do not."""
+    if not isinstance(array, zarr.Array) or not isinstance(array.store, LocalStore):
+        return None
+    keys = array.metadata.to_dict().get("chunk_key_encoding")
+    if array.fill_value or array.shards or array.chunks[0] != 1 or keys != _KEYS:
+        return None
+    folder = Path(array.store.root) / array.path / "c"
+    return {int(z.name) for z in folder.iterdir() if z.name.isdigit()} if folder.is_dir() else set()
 
 
 def _level(dataset: Mapping[str, Any], entry: Mapping[str, Any], ndim: int) -> Level:

@@ -11,6 +11,7 @@ import numpy as np
 from napari_unet import painting
 from napari_unet.grey import Grey, measure
 from napari_unet.marks import KINDS, marked
+from napari_unet.omezarr import written_sections
 from napari_unet.painting import UNCOUNTED, Meaning
 from napari_unet.placing import corner_of, laid_on, refuse_other_voxels
 from napari_unet.problem import Problem
@@ -92,9 +93,11 @@ def sections_of(
     labels = open_volume(path, labels=True)
     refuse_other_voxels(image, labels)
     dz, *corner = corner_of(image, labels)
-    looked_at = range(labels.shape[0]) if only is None else sorted({z - dz for z in only} & set(range(labels.shape[0])))
-    section = Slabs(labels).section
-    found = [(z, painted.copy()) for z in looked_at if (painted := section(z)).any()]
+    looked_at = set(range(labels.shape[0])) if only is None else {z - dz for z in only} & set(range(labels.shape[0]))
+    section, written = Slabs(labels).section, written_sections(labels.array)
+    if written is not None:  # to read all of a large stack with a few strokes would take a minute
+        looked_at &= written
+    found = [(z, painted.copy()) for z in sorted(looked_at) if (painted := section(z)).any()]
     if not found:
         return []
     if found[0][1].dtype.kind not in "iu":

@@ -211,6 +211,15 @@ def test_shift_and_drag_accepts_a_rectangle(scene) -> None:
     assert said(scene.panel).startswith("Nothing is accepted")
 
 
+def test_a_drag_where_no_prediction_is_in_view_says_so(scene) -> None:
+    scene.predict()
+    scene.driver.click(scene.button)
+    scene.driver.show_section(0)
+    scene.driver.stroke(scene.labels, [(40, 50), (60, 80)])
+    assert said(scene.panel) == "Nothing is accepted: no prediction is in view."
+    assert not scene.painted().any()
+
+
 def test_a_rectangle_ends_where_the_button_is_released(scene) -> None:
     scene.predict()
     scene.driver.click(scene.button)

@@ -166,7 +166,10 @@ class Accept(QWidget):
 
     def _drag(self, labels: Labels, event: Any) -> Generator[None, None, None]:
         """Accept along a drag of the left button; all of it is one step to undo."""
-        if event.button != 1 or any(key != "Shift" for key in event.modifiers) or not predictions_in_view(self._viewer):
+        if event.button != 1 or any(key != "Shift" for key in event.modifiers):
+            return
+        if not predictions_in_view(self._viewer):
+            self.said.emit("Nothing is accepted: no prediction is in view.")
             return
         self._follow_undo(labels)  # now: said at the next look, it would hide what is said of this drag
         drag = self._in_rectangle if "Shift" in event.modifiers else self._under_brush
