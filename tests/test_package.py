@@ -108,7 +108,7 @@ def test_arrows_point_down(room: Path) -> None:
     names = set(imported(room))
     top = {name.partition(".")[0] for name in names}
     assert "pickle" not in top
-    if inside.parts[0] != "widgets" and inside.name not in ("colours.py", "reader.py", "samples.py"):
+    if inside.parts[0] != "widgets" and inside.name not in ("reader.py", "samples.py"):
         assert not top & {"napari", "qtpy", "magicgui", "pyqtgraph", "superqt"}
     doors = {"cli.py", "worker.py"}
     if inside.parts[0] != "widgets" and inside.name not in doors:

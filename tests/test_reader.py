@@ -14,7 +14,7 @@ from napari.utils.notifications import notification_manager
 from napari_unet.classes import PixelClass
 from napari_unet.layout import Layout, create
 from napari_unet.problem import Problem
-from napari_unet.reader import READ, get_reader, read
+from napari_unet.reader import READ, class_look, get_reader, read
 
 STACK = np.random.default_rng(0).integers(0, 255, (3, 16, 24), dtype=np.uint8)
 CLASSES = (PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00"))
@@ -388,3 +388,10 @@ def test_labels_of_ours_on_a_disk_for_reading_only(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("os.access", lambda *_: False)
     ((data, _, _),) = read(str(tmp_path / "a.zarr"))
     assert data.read_only
+
+
+def test_the_background_of_a_result_does_not_darken_the_image() -> None:
+    classes = [{"value": 0, "name": "background", "color": "#000000"}, {"value": 1, "name": "cell", "color": "#ff0000"}]
+    look = class_look(classes)
+    np.testing.assert_array_equal(look["colormap"].map(np.array([0, 1], np.uint8))[:, 3], [0, 1])
+    assert look["features"] == {"index": [0, 1, 255], "class": ["background", "cell", "not computed yet"]}

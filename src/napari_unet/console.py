@@ -79,10 +79,10 @@ def answer(text: str) -> None:
     """
     try:
         print(text, flush=True)
-    except BrokenPipeError:
-        _drop(sys.stdout)
     except OSError as error:
         _drop(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            return
         raise Problem(f"The answer cannot be written ({error.strerror}). Write it to another place.") from error
 
 

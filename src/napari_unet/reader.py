@@ -6,7 +6,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pint
+from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.notifications import show_warning
 
-from napari_unet.colours import class_look, file_look, paint_look
+from napari_unet.colours import file_colours
 from napari_unet.omezarr import (
     Multiscale,
     images_in,
@@ -38,6 +39,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 OURS = "napari-unet"  # the attribute of our results, and the key in the metadata of the layers of what it made
 READ = "napari-unet-read"  # the key in the metadata of other images and labels that the reader opened
 STROKES = "napari-unet-labels"  # the attribute of labels made to be painted on, with their classes
+_NOT_COMPUTED = {"value": 255, "name": "not computed yet", "color": "transparent"}
 _PAUSE = 10  # seconds between two warnings of one result
 _STACK = ("z", "y", "x")  # the axes of a stack, in napari's order
 
@@ -150,6 +152,23 @@ def _beside(labels: Iterable[LayerData], image: LayerData) -> Iterator[LayerData
         yield data, dict(fields, units=image[1]["units"]) if unknown else fields, kind
 
 
+def class_look(classes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the colormap and features of a Labels that shows classes, each with value, name and color (`#rrggbb`).
+
+    255, not computed yet, is transparent, and so is the background, 0: else it would darken the image.
+    """
+    shown = [each if each["value"] else {**each, "color": "transparent"} for each in classes]
+    return paint_look([*shown, _NOT_COMPUTED])
+
+
+def paint_look(classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the same for a Labels to paint classes on, where 255 is a value like any other."""
+    return {
+        "colormap": _colormap({each["value"]: each["color"] for each in classes}),
+        "features": {"index": [each["value"] for each in classes], "class": [each["name"] for each in classes]},
+    }
+
+
 def _images(folder: Path, name: str) -> Iterator[LayerData]:
     """Yield an Image for each channel, with the name, colour and grey values that the microscope gave it."""
     channels, place = _channels(folder)
@@ -194,8 +213,8 @@ def _labels(folder: Path, name: str) -> Iterator[LayerData]:
         fields.update(class_look(attributes[OURS].get("classes", ())), metadata=_mark(folder, attributes))
     elif STROKES in attributes:
         fields.update(paint_look(attributes[STROKES]["classes"]), metadata={OURS: {"path": str(folder.resolve())}})
-    else:
-        fields.update(file_look(attributes))
+    elif colours := file_colours(attributes):
+        fields["colormap"] = _colormap(colours)
     for data in channels:
         yield _layer(data, fields, "labels")
 
@@ -280,6 +299,11 @@ def _layer(levels: list[Any], fields: Mapping[str, Any], kind: str) -> LayerData
     """Return what napari makes a layer of; one level alone is no list."""
     several = len(levels) > 1
     return [Part(level) for level in levels] if several else levels[0], {**fields, "multiscale": several}, kind
+
+
+def _colormap(colours: Mapping[int | None, Any]) -> DirectLabelColormap:
+    """Return a colormap in which a value without a colour of its own is grey rather than invisible."""
+    return DirectLabelColormap(color_dict={None: "gray", 0: "transparent", **colours})
 
 
 def _unit(name: str | None) -> str:

@@ -15,10 +15,9 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, QTimer
 
 from napari_unet.classes import PixelClass
-from napari_unet.colours import class_look
 from napari_unet.events import Event, Failed, Finished
 from napari_unet.finished import DONE
-from napari_unet.reader import OURS, read
+from napari_unet.reader import OURS, class_look, read
 from napari_unet.region import start_of
 from napari_unet.widgets.place import placed
 from napari_unet.widgets.strokes import is_strokes

@@ -23,7 +23,6 @@ import zarr
 from napari.layers import Image, Labels, Layer
 
 from napari_unet.classes import PixelClass
-from napari_unet.colours import paint_look
 from napari_unet.disk import disk_problems
 from napari_unet.library import free
 from napari_unet.marks import BY_HAND, KINDS
@@ -31,7 +30,7 @@ from napari_unet.newzarr import create_stack, label_colors
 from napari_unet.omezarr import is_zarr, metadata, ome, open_array
 from napari_unet.placing import begins_on
 from napari_unet.problem import Problem
-from napari_unet.reader import OURS, STROKES
+from napari_unet.reader import OURS, STROKES, paint_look
 from napari_unet.tiles import Box
 from napari_unet.volume import Volume, open_volume
 from napari_unet.widgets.alignment import corner_of_copy
