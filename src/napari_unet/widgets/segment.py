@@ -17,8 +17,9 @@ from napari_unet.events import Finished
 from napari_unet.library import free
 from napari_unet.problem import Problem
 from napari_unet.widgets import preferences
-from napari_unet.widgets.earlier import EarlierResults, image_of, left_unfinished, show_earlier
+from napari_unet.widgets.earlier import EarlierResults, image_of, show_earlier
 from napari_unet.widgets.form import Form
+from napari_unet.widgets.goingon import GoingOn
 from napari_unet.widgets.handover import volume_of
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobview import JobView
@@ -26,7 +27,7 @@ from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.part import Part
 from napari_unet.widgets.place import InView, in_view, show_flat
-from napari_unet.widgets.prepare import prepare, prepare_section, with_its_image
+from napari_unet.widgets.prepare import prepare, prepare_section
 from napari_unet.widgets.remembered import recall, remember
 from napari_unet.widgets.rows import Fold, plain_tip, side_by_side
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 _ADVANCED = ("best_quality", "tile", "device", "precision", "threads", "scheduler")
-_WHERE = ("device", "threads", "scheduler")  # what computes changes no pixel, and may be gone when a result goes on
 _FLAT_FIRST = "Go back to the 2-D view of rows and columns first."
 
 
@@ -71,6 +71,7 @@ class SegmentPanel(Panel):
         self._view = self.wide(JobView("segment", "Resume"))
         self._command, self._earlier = QPushButton("Copy as command"), EarlierResults(self._library)
         self.wide(side_by_side(self._command, self._earlier))
+        self._going_on = GoingOn(self, self._library, self._form, self._image, self._begin)
         self.last_row()
         self._fill()
         self._connect()
@@ -89,7 +90,7 @@ class SegmentPanel(Panel):
         if job := self.jobs.latest("segment"):
             self.began(job)
             if not isinstance(job.outcome, Finished) or job.outcome.stopped:
-                self._compute_as(job.config)
+                self._going_on.compute_as(job.config)
         self.updated()
 
     def began(self, job: Job) -> None:
@@ -143,10 +144,10 @@ class SegmentPanel(Panel):
         self._previewing.changed.connect(self.updated)
         self._segment.clicked.connect(self._on_segment)
         self._command.clicked.connect(self._on_command)
-        self._view.resumed.connect(lambda job: self._resume(job.config, self.image_of(job)))
+        self._view.resumed.connect(lambda job: self._going_on.resume(job.config, self.image_of(job)))
         self._view.ended.connect(lambda _: self.show_end(self._view))
         self._earlier.opened.connect(self._on_open)
-        self._earlier.resumed.connect(self._on_earlier)
+        self._earlier.resumed.connect(self._going_on.earlier)
 
     # ---- what can be done now
 
@@ -268,36 +269,6 @@ class SegmentPanel(Panel):
             begin_segmentation(self.viewer, self.jobs, config, image)
         except Problem as problem:
             self.say(str(problem))
-
-    def _resume(self, config: SegmentConfig, image: Image | None) -> None:
-        """Go on with a segmentation, over whichever layer shows its image now."""
-        if self.preparing:
-            return
-        if image is None:
-            work = left_unfinished(config, self.layers(Image), self._library)
-            self.prepare(work, lambda found: self._go_on(*found))
-        else:
-            self.prepare(with_its_image(config, image, self._library), lambda config: self._go_on(config, image))
-
-    def _on_earlier(self, config: SegmentConfig) -> None:
-        """Go on with a segmentation of another day, on what it was begun on if the panel shows nothing else."""
-        self._compute_as(config)
-        self._resume(config, None)
-
-    def _compute_as(self, config: SegmentConfig) -> None:
-        """Show on what a segmentation computes, but for what somebody chose already."""
-        chosen = self._form.chosen()
-        self._form.set({name: getattr(config, name) for name in _WHERE if name not in chosen})
-
-    def _go_on(self, config: SegmentConfig, image: Image) -> None:
-        """Go on with a segmentation, where the panel says, and let that name its image."""
-        self._image.choose(image)
-        if problem := self._form.problem():
-            self.say(problem)
-            return
-        shown = self._form.asdict()
-        where = {name: shown[name] for name in _WHERE}
-        self._begin(SegmentConfig(**config.model_dump() | where), image)
 
     def _on_open(self, path: Path) -> None:
         if not self.preparing:
