@@ -203,7 +203,7 @@ def test_a_spare_that_died_is_not_taken(qtbot, jobs, tmp_path):
         jobs.warm()
     (spare,) = children()
     spare.kill()
-    qtbot.waitUntil(lambda: not children())
+    qtbot.waitUntil(lambda: jobs._spare.returncode is not None)  # the window hears of it a moment later
     job = _start(jobs, tmp_path, "finish")
     qtbot.waitUntil(lambda: isinstance(job.outcome, Finished))
 
