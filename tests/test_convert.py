@@ -64,7 +64,7 @@ def test_the_class_map_and_its_events(tmp_path: Path) -> None:
 
 
 def test_what_other_programs_read(tmp_path: Path) -> None:
-    path, _, probabilities = result(tmp_path)
+    path, _, probabilities = result(tmp_path, replace(LAYOUT, provenance={"model": "cells", "tile": 512}))
     list(convert(path, tmp_path / "a.tif"))
     list(convert(path, tmp_path / "p.tif", probabilities=True))
     for name, axes in (("a.tif", "ZYX"), ("p.tif", "ZCYX")):
@@ -79,6 +79,8 @@ def test_what_other_programs_read(tmp_path: Path) -> None:
         planes = pixels.findall("{*}Plane")
         assert [float(plane.get("PositionZ")) for plane in planes if plane.get("TheC") == "0"] == [350, 400, 450]
         assert {float(plane.get("PositionX")) for plane in planes} == {1033 * 4.6}
+    made = ElementTree.fromstring(xml).find(".//{*}MapAnnotation[@Namespace='napari-unet']/{*}Value")
+    assert {each.get("K"): each.text for each in made} == {"model": "cells", "tile": "512"}
     assert [each.get("Name") for each in pixels.findall("{*}Channel")] == ["interior", "membrane <&>"]
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "p.tif"), probabilities.swapaxes(0, 1))
 
@@ -87,19 +89,23 @@ def test_what_other_programs_read(tmp_path: Path) -> None:
     shape=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
     size=st.none() | st.tuples(*[st.floats(1e-3, 1e6)] * 3),
     offset=st.tuples(*[st.integers(0, 10**6)] * 3),
+    made=st.none() | st.tuples(*[st.floats(-1e6, 1e6)] * 3),
     count=st.integers(1, 6),
     probabilities=st.booleans(),
 )
 @settings(max_examples=40)
-def test_round_trip(tmp_path_factory, shape, size, offset, count, probabilities) -> None:
+def test_round_trip(tmp_path_factory, shape, size, offset, made, count, probabilities) -> None:
     folder = tmp_path_factory.mktemp("convert")
     classes = tuple(PixelClass(i + 1, f"class {i}", f"#00000{i}") for i in range(count))
     layout = replace(LAYOUT, shape=shape, classes=classes, voxel_size=size, offset=offset)
+    if made:
+        layout = replace(layout, provenance={"model": "a <&> ü", "place": list(made)})
     path, map_, channels = result(folder, layout)
     list(convert(path, folder / "a.tif", probabilities))
     for channel in range(count) if probabilities else [None]:
         volume = open_volume(folder / "a.tif", channel)
         assert (volume.shape, volume.voxel_size, volume.offset) == (shape, size, offset)
+        assert volume.made_at == (list(made) if made else None)
         expected = map_ if channel is None else channels[channel]
         for z in range(shape[0]):
             np.testing.assert_array_equal(volume.section(z), expected[z])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +33,8 @@ def convert(
 ) -> Iterator[Event]:
     """Write the class map of a result as OME-TIFF, compressed by zlib, a section at a time.
 
-    Voxel size and offset go with it (`PhysicalSize` and `Position`), so that `open_volume` finds all of it again.
+    Voxel size and offset go with it (`PhysicalSize` and `Position`), and what made it (a `MapAnnotation`), so that
+    `open_volume` finds all of it again.
 
     Parameters
     ----------
@@ -156,7 +158,7 @@ def _section(volume: Volume, z: int, name: str) -> np.ndarray:
 
 
 def _described(layout: Layout, channels: list[str] | None = None) -> bytes | None:
-    """Describe the pages in OME-XML: axes, channels, voxel size in nanometres, position of each page."""
+    """Describe the pages in OME-XML: axes, channels, voxel size in nm, position of each page, what made them."""
     depth, height, width = layout.shape
     count = len(channels or [""])
     values = ", ".join(f"{each.value} {each.name}" for each in layout.classes)
@@ -170,6 +172,8 @@ def _described(layout: Layout, channels: list[str] | None = None) -> bytes | Non
         pages = [z * (axis == "Z") for z in range(depth) for _ in range(count)]
         plane[f"Position{axis}"] = [(at + page) * length for page in pages]
         plane[f"Position{axis}Unit"] = ["nm" if layout.voxel_size else "pixel"] * len(pages)
+    made = {key: value if isinstance(value, str) else json.dumps(value) for key, value in layout.provenance.items()}
+    about["MapAnnotation"] = {"Namespace": OME_CREATOR, "Value": made}
     xml = tifffile.OmeXml(Creator=OME_CREATOR)
     shape, axes = ((depth, count, height, width), "ZCYX") if channels else (layout.shape, "ZYX")
     xml.addimage("uint8", shape, (depth * count, 1, 1, height, width, 1), axes=axes, Plane=plane, **about)

@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 from napari_unet import hdf5, mrc, omezarr
 from napari_unet.inrow import InRow
 from napari_unet.problem import Problem
-from napari_unet.voxels import Source, Voxels, damaged, letters, of_multiscale, of_tiff
+from napari_unet.voxels import Source, Voxels, damaged, letters, made_at_of_tiff, of_multiscale, of_tiff
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what is wrong with a file is said in a sentence
 
@@ -165,15 +165,15 @@ def _open_tiff(path: Path, level: int = 0) -> Source:
         with ExitStack() as files:
             tif = files.enter_context(tifffile.TiffFile(path))
             series = _one_series(tif, path)
-            voxels = of_tiff(tif)
+            voxels, made_at = of_tiff(tif), made_at_of_tiff(tif)
             if level:
                 series, voxels = _level(series, level, voxels, path)
             if series.dataoffset is not None and series.transform is None:
                 dtype = np.dtype(tif.byteorder + series.dtype.char)
-                return Source(InRow(path, dtype, series.dataoffset, series.shape), series.axes, voxels)
+                return Source(InRow(path, dtype, series.dataoffset, series.shape), series.axes, voxels, made_at)
             array = zarr.open_array(series.aszarr(level=0), mode="r")
             weakref.finalize(array, files.pop_all().close)
-            return Source(array, series.axes, voxels)
+            return Source(array, series.axes, voxels, made_at)
     except Problem:
         raise
     except Exception as error:  # tifffile tells a bad file by many kinds of error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,6 +136,15 @@ def of_tiff(tif: tifffile.TiffFile) -> Voxels:
     if tif.imagej_metadata:
         return _of_imagej(tif.imagej_metadata, tif.pages.first.tags)
     return Voxels()
+
+
+def made_at_of_tiff(tif: tifffile.TiffFile) -> Sequence[float] | None:
+    """Return where the image lies that a converted result was computed from, None if it is none or does not tell."""
+    if tif.ome_metadata:
+        made = f".//{{*}}MapAnnotation[@Namespace='{OME_CREATOR}']//{{*}}M[@K='place']"
+        with suppress(ValueError):
+            return numbers(json.loads(ElementTree.fromstring(tif.ome_metadata).findtext(made, "null")), 3)
+    return None
 
 
 def _of_shaped(tags: Mapping[str, Any]) -> Voxels:
