@@ -238,6 +238,15 @@ def test_the_next_one_is_offered_and_dismissing_deletes_nothing_else(open_window
     assert {file for file in home.root.rglob("*") if file.is_relative_to(home.labels)} == kept
 
 
+def test_a_window_in_which_nothing_was_opened_is_not_offered(open_window, home, tiff, qtbot):
+    driver = open_window()
+    panel_of(driver, "Train")
+    qtbot.wait(2500)  # it looks every second
+    assert left_in(home.sessions) == list(home.sessions.glob("*")) == []
+    driver.viewer.open(tiff, plugin="napari")
+    driver.wait(lambda: any(home.sessions.glob("*.json")), 10)
+
+
 def test_a_job_that_had_not_begun_and_a_model_that_is_gone_are_named(open_window, home, tmp_path):
     config = {"image": str(tmp_path / "a.tif"), "out": str(home.segmentations / "new.zarr")}
     panels = {"Train": {"model": "no-such-model", "image": 7, "widgets": {"minutes": "soon", "weather": 1}}}

@@ -591,6 +591,26 @@ def test_classes_that_were_named_by_hand_stay_when_another_model_is_chosen(drive
     assert name.text() == "mitochondrion" != before
 
 
+def test_classes_of_labels_in_memory_come_back_when_they_are_ticked_again(driver, home):
+    image = driver.viewer.add_image(_stack(), name="stack")
+    kept = new_strokes(image, home.labels, "kept")
+    set_classes(kept, CD)
+    driver.viewer.add_layer(kept)
+    driver.viewer.add_labels(np.ones(_stack().shape, np.uint8), name="in memory")
+    panel = panel_of(driver, "Train")
+    boxes = panel.findChild(QWidget, "labels")
+    assert [boxes.item(row).text() for row in range(2)] == ["in memory", "kept"]
+    shown = []
+    boxes.item(0).setCheckState(Qt.CheckState.Checked)
+    driver.type(panel.findChild(ClassList).findChild(QLineEdit), "mitochondrion")
+    for row in (1, 0):
+        boxes.item(row).setCheckState(Qt.CheckState.Checked)
+        boxes.item(1 - row).setCheckState(Qt.CheckState.Unchecked)
+        shown.append(panel.findChild(ClassList).classes()[0].name)
+    assert shown == ["c", "mitochondrion"]
+    assert classes_of(kept) == CD
+
+
 def test_labels_with_other_classes_keep_them(driver, home):
     image = driver.viewer.add_image(_stack(), name="stack")
     layers = [new_strokes(image, home.labels, name) for name in ("first", "second")]

@@ -95,7 +95,8 @@ class Recorder(QObject):
 
     def _look(self) -> None:
         now = self._now()
-        if now != self._written and (self._writing is None or not self._writing.is_alive()):
+        something = now.layers or now.jobs or self._written  # an empty window need not be brought back
+        if something and now != self._written and (self._writing is None or not self._writing.is_alive()):
             self._written = now
             self._writing = threading.Thread(target=self._write, args=(now,), daemon=True)
             self._writing.start()
