@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QListWidget, QPushButton
 
 from napari_unet.omezarr import open_array
 from napari_unet.requests import Begin
-from napari_unet.widgets.place import in_view
+from napari_unet.widgets.sight import in_view
 from napari_unet.widgets.strokes import classes_of, path_of
 
 from .conftest import panel_of, said

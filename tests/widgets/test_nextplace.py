@@ -13,7 +13,7 @@ from napari_unet.reader import OURS
 from napari_unet.requests import Begin
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.nextplace import NAME, NextPlace
-from napari_unet.widgets.place import in_view
+from napari_unet.widgets.sight import in_view
 from napari_unet.widgets.train import TrainPanel
 
 from .conftest import close_panel, panel_of, said

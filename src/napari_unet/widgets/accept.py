@@ -13,9 +13,9 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_unet.problem import Problem
 from napari_unet.widgets.marks import mark_accepted
-from napari_unet.widgets.place import voxel_at
 from napari_unet.widgets.predictions import difference, is_prediction, predicted, predictions_in_view
 from napari_unet.widgets.rows import plain_tip
+from napari_unet.widgets.sight import voxel_at
 from napari_unet.widgets.strokes import is_strokes
 
 if TYPE_CHECKING:

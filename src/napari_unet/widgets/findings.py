@@ -19,10 +19,10 @@ from napari_unet.widgets.alignment import corner_on
 from napari_unet.widgets.handover import volume_of
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.panel import Panel
-from napari_unet.widgets.place import around, show_part
 from napari_unet.widgets.prepare import Prepared
 from napari_unet.widgets.proofreader import Proofreader
 from napari_unet.widgets.rows import Sentences
+from napari_unet.widgets.sight import around, show_part
 from napari_unet.words import for_window
 
 if TYPE_CHECKING:

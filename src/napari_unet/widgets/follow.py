@@ -10,7 +10,7 @@ from napari_unet.events import Event, Failed, Finished
 from napari_unet.requests import Look
 from napari_unet.widgets.companion import Companion
 from napari_unet.widgets.job import Job
-from napari_unet.widgets.place import in_view
+from napari_unet.widgets.sight import in_view
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -17,8 +17,8 @@ from napari_unet.problem import Problem
 from napari_unet.requests import Preview
 from napari_unet.widgets.companion import Companion
 from napari_unet.widgets.job import Job
-from napari_unet.widgets.place import InView, in_view
 from napari_unet.widgets.result import hide_preview, show_preview
+from napari_unet.widgets.sight import InView, in_view
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -18,8 +18,9 @@ from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.livepreview import classes_in
 from napari_unet.widgets.mosaic import show_mosaic
-from napari_unet.widgets.place import in_view, painting, placed, show_section
+from napari_unet.widgets.place import placed
 from napari_unet.widgets.result import selection_kept
+from napari_unet.widgets.sight import in_view, painting, show_section
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -12,8 +12,8 @@ from napari_unet.classes import PixelClass
 from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.tiles import Box
-from napari_unet.widgets.place import in_view, show_nearest
 from napari_unet.widgets.salvage import salvage
+from napari_unet.widgets.sight import in_view, show_nearest
 from napari_unet.widgets.strokes import is_strokes, new_strokes, open_strokes, path_of, set_classes
 
 if TYPE_CHECKING:

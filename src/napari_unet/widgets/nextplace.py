@@ -21,9 +21,9 @@ from napari_unet.widgets.job import Job
 from napari_unet.widgets.models import SCRATCH
 from napari_unet.widgets.outline import corners, outline
 from napari_unet.widgets.panel import OPEN_FIRST, Panel
-from napari_unet.widgets.place import InView, painting, show_part
 from napari_unet.widgets.prepare import Prepared
 from napari_unet.widgets.rows import Sentences
+from napari_unet.widgets.sight import InView, painting, show_part
 from napari_unet.words import duration
 
 KEY = "N"

@@ -11,8 +11,9 @@ from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
 from napari_unet.part import Part
 from napari_unet.view import View
 from napari_unet.widgets.elide import elided
-from napari_unet.widgets.place import matrix, voxel_at
+from napari_unet.widgets.place import matrix
 from napari_unet.widgets.rows import side_by_side
+from napari_unet.widgets.sight import voxel_at
 from napari_unet.widgets.wheel import only_with_focus
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from napari import Viewer
 from napari.utils.notifications import show_warning
 
-from napari_unet.widgets.place import voxel_at
+from napari_unet.widgets.sight import voxel_at
 from napari_unet.widgets.strokes import is_strokes
 
 _TOOLS = "paint", "erase", "fill", "polygon"

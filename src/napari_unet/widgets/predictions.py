@@ -10,7 +10,8 @@ from napari.layers import Image, Labels, Layer
 from napari_unet.layout import NOT_COMPUTED
 from napari_unet.reader import OURS
 from napari_unet.widgets.handover import finest
-from napari_unet.widgets.place import in_view, onto
+from napari_unet.widgets.place import onto
+from napari_unet.widgets.sight import in_view
 from napari_unet.widgets.strokes import classes_of
 
 if TYPE_CHECKING:

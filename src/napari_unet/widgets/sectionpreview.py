@@ -15,8 +15,8 @@ from napari_unet.result import open_result
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.livepreview import NAME as LIVE
-from napari_unet.widgets.place import InView
 from napari_unet.widgets.result import hide_preview, show_preview
+from napari_unet.widgets.sight import InView
 
 if TYPE_CHECKING:
     from napari import Viewer

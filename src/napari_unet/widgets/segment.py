@@ -26,12 +26,12 @@ from napari_unet.widgets.jobview import JobView
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.part import Part
-from napari_unet.widgets.place import InView, in_view, show_flat
 from napari_unet.widgets.prepare import prepare, prepare_section
 from napari_unet.widgets.remembered import recall, remember
 from napari_unet.widgets.rows import Fold, plain_tip, side_by_side
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
 from napari_unet.widgets.segmenting import begin_segmentation, named
+from napari_unet.widgets.sight import InView, in_view, show_flat, shows_sections
 from napari_unet.widgets.stacks import Stacks, StacksLine
 
 if TYPE_CHECKING:
@@ -221,10 +221,9 @@ class SegmentPanel(Panel):
 
     def _in_view(self, remedy: str, largest: int = 1024) -> InView | None:
         """Return the part of the image in view, or None if there is none, which is then said."""
-        view, dims = in_view(self.viewer, self._image.value, largest), self.viewer.dims
+        view = in_view(self.viewer, self._image.value, largest)
         if view is None:
-            flat = sorted(dims.displayed) == [dims.ndim - 2, dims.ndim - 1]
-            self.say(f"The image is not in view. {remedy}" if flat else _FLAT_FIRST)
+            self.say(f"The image is not in view. {remedy}" if shows_sections(self.viewer) else _FLAT_FIRST)
         return view
 
     # ---- segmenting

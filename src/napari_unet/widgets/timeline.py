@@ -23,13 +23,13 @@ from napari_unet.timeline import adopt, kept
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.models import SCRATCH
 from napari_unet.widgets.panel import Panel
-from napari_unet.widgets.place import in_view, show_flat
 from napari_unet.widgets.preferences import machine
 from napari_unet.widgets.prepare import prepare_section
 from napari_unet.widgets.remembered import remember
 from napari_unet.widgets.result import hide_preview, preview_called
 from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
+from napari_unet.widgets.sight import in_view, show_flat
 
 
 @dataclass(frozen=True)

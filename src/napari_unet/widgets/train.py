@@ -30,11 +30,11 @@ from napari_unet.widgets.minutes import Minutes
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.nextplace import NextPlace
 from napari_unet.widgets.panel import Panel
-from napari_unet.widgets.place import show_flat
 from napari_unet.widgets.prepare import Moved, Prepared, keep, prepare, to_go_on
 from napari_unet.widgets.remembered import recall, remember
 from napari_unet.widgets.rows import Fold, plain_tip, side_by_side
 from napari_unet.widgets.shortcuts import Shortcuts
+from napari_unet.widgets.sight import show_flat
 from napari_unet.widgets.strokes import is_strokes, take_over
 from napari_unet.widgets.timeline import Timeline
 from napari_unet.widgets.training import Trainings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.widgets.marks import taken_back
-from napari_unet.widgets.place import show_section
+from napari_unet.widgets.sight import show_section
 from napari_unet.widgets.strokes import is_strokes
 
 if TYPE_CHECKING:
