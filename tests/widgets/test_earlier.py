@@ -161,6 +161,36 @@ def test_what_computes_is_kept_however_often_an_earlier_result_goes_on(open_wind
         vars(each).clear()
 
 
+def test_where_an_earlier_result_is_computed_is_for_that_one_alone(open_window, fake, home):
+    first = Session(open_window(), fake)
+    first.driver.click(first.find(QToolButton, "fold"))
+    for name, cluster in (("plain", ""), ("far", "tcp://one:1")):
+        first.viewer.add_image(grey((6, 60, 80)), name=name)
+        first.pick("image", name)
+        first.driver.type(first.find(QLineEdit, "scheduler"), cluster)
+        first.press("segment")
+        first.driver.wait(lambda: first.find(QPushButton, "stop").isVisible(), 10)
+        first.press("stop")
+        first.driver.wait(lambda: first.says("progress").startswith("Stopped"), 10)
+    later = Session(open_window(), fake)
+    for layer in first.viewer.layers[:]:
+        if layer.name in ("plain", "far"):
+            later.viewer.add_image(layer.data, name=layer.name)
+    later.choose("earlier", "Resume far")
+    later.driver.wait(lambda: later.find(QPushButton, "stop").isVisible(), 10)
+    later.press("stop")
+    later.driver.wait(lambda: later.says("progress").startswith("Stopped"), 10)
+    assert later.says("device") == "Computes on: the cluster tcp://one:1"
+    fake.does("finish")
+    for count, (name, cluster) in enumerate([("plain", ""), ("far", "tcp://one:1")], start=4):
+        later.choose("earlier", f"Resume {name}")
+        assert later.begun(count)[-1].scheduler == cluster
+        later.done()
+        assert later.find(QLineEdit, "scheduler").text() == ""
+    for each in (first, later):
+        vars(each).clear()
+
+
 def test_a_finished_result_is_checked(open_window, fake, home):
     fake.does("finish")
     session = Session(open_window(), fake)

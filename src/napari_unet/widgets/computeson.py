@@ -15,6 +15,7 @@ class ComputesOn(Sentences):
     def __init__(self) -> None:
         super().__init__()
         self._jobs: Jobs | None = None
+        self._cluster = ""
         self.setObjectName("device")
         self.setText("Computes on: looking ...")
 
@@ -27,6 +28,12 @@ class ComputesOn(Sentences):
         for job in jobs.running():
             self._follow(job)
         self._show()
+
+    def lead_to(self, cluster: str) -> None:
+        """Name the cluster that the next job asks for, if it asks for one."""
+        self._cluster = cluster
+        if self._jobs is not None:
+            self._show()
 
     def _follow(self, job: Job) -> None:
         job.happened.connect(self._on_event)
@@ -42,7 +49,9 @@ class ComputesOn(Sentences):
         devices = [each.device for job in self._jobs.running() for each in job.events if isinstance(each, Started)]
         if not devices and ready is not None and ready.device:
             devices = [ready.device]
-        if devices:
+        if self._cluster and not self._jobs.running():
+            self.setText(f"Computes on: the cluster {self._cluster}")
+        elif devices:
             advice = f"\nNo GPU is used: {ready.advice}" if ready and ready.advice else ""
             self.setText(f"Computes on: {' and '.join(dict.fromkeys(devices))}{advice}")
         elif ready is not None:

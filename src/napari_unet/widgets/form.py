@@ -67,6 +67,10 @@ class Form(QWidget):
         for name in self._rows.keys() & values.keys():
             self._rows[name].set(values[name])
 
+    def take_back(self, values: Mapping[str, Any]) -> None:
+        """Show the default again in the fields that still show one of these `values`."""
+        self.set({name: self._defaults[name] for name, value in values.items() if self._rows[name].get() == value})
+
     def reset(self) -> None:
         """Show the defaults; a field without one is empty."""
         self.set(self._defaults)

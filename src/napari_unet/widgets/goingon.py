@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from napari.layers import Image
 
@@ -41,6 +42,7 @@ class GoingOn:
         begin: Callable[[SegmentConfig, Image], None],
     ) -> None:
         self._panel, self._library, self._form, self._image, self._begin = panel, library, form, image, begin
+        self._brought: dict[str, Any] = {}  # what the form shows because a segmentation was begun on it
 
     def resume(self, config: SegmentConfig, image: Image | None) -> None:
         """Go on with a segmentation, over whichever layer shows its image now."""
@@ -59,9 +61,16 @@ class GoingOn:
         self.resume(config, None)
 
     def compute_as(self, config: SegmentConfig) -> None:
-        """Show on what a segmentation computes, but for what somebody chose already."""
+        """Show on what a segmentation computes until it is done, but for what somebody chose already."""
+        self.done()
         chosen = self._form.chosen()
-        self._form.set({name: getattr(config, name) for name in _WHERE if name not in chosen})
+        self._brought = {name: getattr(config, name) for name in _WHERE if name not in chosen}
+        self._form.set(self._brought)
+
+    def done(self) -> None:
+        """Let what follows compute on what the form showed before."""
+        self._form.take_back(self._brought)
+        self._brought = {}
 
     def _go_on(self, config: SegmentConfig, image: Image) -> None:
         """Go on with a segmentation, where the panel says, and let that name its image."""

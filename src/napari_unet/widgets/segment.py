@@ -145,7 +145,7 @@ class SegmentPanel(Panel):
         self._segment.clicked.connect(self._on_segment)
         self._command.clicked.connect(self._on_command)
         self._view.resumed.connect(lambda job: self._going_on.resume(job.config, self.image_of(job)))
-        self._view.ended.connect(lambda _: self.show_end(self._view))
+        self._view.ended.connect(self._on_ended)
         self._earlier.opened.connect(self._on_open)
         self._earlier.resumed.connect(self._going_on.earlier)
 
@@ -172,6 +172,7 @@ class SegmentPanel(Panel):
         )
         self._enable(self._command, reason, "Copies the command that does just this, for a terminal or a cluster.")
         self.explain(reason)
+        self._device.lead_to(self._form.asdict()["scheduler"])
 
     def _enable(self, button: QPushButton, reason: str, tip: str) -> None:
         """Let a button be pressed unless there is a reason why not; its tip tells."""
@@ -227,6 +228,11 @@ class SegmentPanel(Panel):
         return view
 
     # ---- segmenting
+
+    def _on_ended(self, job: Job) -> None:
+        if isinstance(job.outcome, Finished) and not job.outcome.stopped:
+            self._going_on.done()
+        self.show_end(self._view)
 
     def _remember(self) -> None:
         chosen = {"model": self._model.name(), "probabilities": self._probabilities.isChecked()}
