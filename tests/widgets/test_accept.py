@@ -13,6 +13,7 @@ from napari_unet.classes import PixelClass
 from napari_unet.marks import ACCEPTED, CORRECTED, marked
 from napari_unet.problem import Problem
 from napari_unet.requests import Join
+from napari_unet.tiles import Box
 from napari_unet.widgets import accept
 from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.newlabels import add_strokes
@@ -218,6 +219,19 @@ def test_a_drag_where_no_prediction_is_in_view_says_so(scene) -> None:
     scene.driver.stroke(scene.labels, [(40, 50), (60, 80)])
     assert said(scene.panel) == "Nothing is accepted: no prediction is in view."
     assert not scene.painted().any()
+
+
+def test_nothing_is_accepted_where_labels_do_not_reach(scene, home) -> None:
+    viewer, driver = scene.viewer, scene.driver
+    viewer.layers.remove(scene.labels)
+    labels = add_strokes(viewer, scene.image, CLASSES, home, Box(Z + 1, Z + 2, Y0, Y0 + 40, X0, X0 + 100))
+    driver.show_section(Z)
+    scene.predict()
+    driver.click(scene.button)
+    driver.stroke(scene.preview, [(40, 50), (60, 80)])
+    told = f"Nothing is accepted: {labels.name} does not reach this section. Press the number of a class to go"
+    assert said(scene.panel).startswith(told)
+    assert not np.asarray(labels.data).any()
 
 
 def test_a_rectangle_ends_where_the_button_is_released(scene) -> None:

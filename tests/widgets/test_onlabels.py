@@ -25,6 +25,7 @@ def test_nothing_is_painted_in_a_section_that_labels_do_not_reach(driver, home, 
     panel = panel_of(driver, "Train")
     labels = add_strokes(viewer, image, CLASSES, home, Box(3, 5, 0, 120, 0, 160))
     labels.mode = tool
+    labels.brush_size = 6
     driver.show_section(z)
     driver.stroke(labels, [(50, 60), (60, 80)])
     assert not np.asarray(labels.data).any()
@@ -35,3 +36,33 @@ def test_nothing_is_painted_in_a_section_that_labels_do_not_reach(driver, home, 
     assert viewer.dims.current_step[0] == (3 if z == 2 else 4)
     driver.stroke(labels, [(50, 60), (60, 80)])
     assert np.asarray(labels.data).any(axis=(1, 2)).tolist() == [z == 2, z == 5]
+
+
+@pytest.mark.parametrize("tool", ["paint", "erase", "fill"])
+def test_who_paints_beside_labels_is_told(driver, home, tool) -> None:
+    viewer = driver.viewer
+    image = viewer.add_image(np.zeros((6, 120, 160), np.uint8), name="stack", scale=(40, 4, 4))
+    labels = add_strokes(viewer, image, CLASSES, home, Box(0, 6, 40, 80, 0, 160))
+    panel_of(driver, "Train")
+    labels.mode, labels.brush_size = tool, 6
+    driver.stroke(labels, [(-20, 60), (-10, 80)])
+    assert not np.asarray(labels.data).any()
+    beside = f"Nothing is painted: {labels.name} is only for a part of the section, and that is elsewhere."
+    assert notification_manager.records.pop().message == beside
+    driver.stroke(labels, [(-20, 60), (10, 80)])
+    assert beside not in [record.message for record in notification_manager.records]
+    assert np.asarray(labels.data).any() == (tool != "erase")
+
+
+def test_where_columns_of_sections_are_looked_at_the_slider_leads_to_labels(driver, home) -> None:
+    viewer = driver.viewer
+    image = viewer.add_image(np.zeros((30, 120, 160), np.uint8), name="stack")
+    labels = add_strokes(viewer, image, CLASSES, home, Box(0, 30, 40, 80, 0, 160))
+    panel_of(driver, "Train")
+    labels.mode = "paint"
+    viewer.dims.order = (1, 0, 2)
+    viewer.dims.set_point(1, 10)
+    driver.stroke(labels, [(10, 60), (20, 80)])
+    assert not np.asarray(labels.data).any()
+    told = f"Nothing is painted: {labels.name} does not reach this section. Move the slider to where it lies."
+    assert notification_manager.records[-1].message == told

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_unet.problem import Problem
 from napari_unet.widgets.marks import mark_accepted
+from napari_unet.widgets.onlabels import not_reached
 from napari_unet.widgets.predictions import difference, is_prediction, predicted, predictions_in_view
 from napari_unet.widgets.rows import plain_tip
 from napari_unet.widgets.sight import voxel_at
@@ -171,6 +172,9 @@ class Accept(QWidget):
         if not predictions_in_view(self._viewer):
             self.said.emit("Nothing is accepted: no prediction is in view.")
             return
+        if problem := not_reached(self._viewer, labels, event):
+            self.said.emit(f"Nothing is accepted: {problem}")
+            return
         self._follow_undo(labels)  # now: said at the next look, it would hide what is said of this drag
         drag = self._in_rectangle if "Shift" in event.modifiers else self._under_brush
         with labels.events.paint.blocker(), labels.block_history():  # nobody paints by hand
@@ -182,7 +186,8 @@ class Accept(QWidget):
         if accepted is None:
             return
         if not len(accepted):
-            self.said.emit("Nothing is accepted: nothing is predicted there, or it is painted already.")
+            why = f"nothing is predicted there, it is painted already, or {labels.name} does not reach there"
+            self.said.emit(f"Nothing is accepted: {why}.")
             return
         self._accepted, self._there = accepted, True
         self._say_accepted(labels)
