@@ -28,7 +28,7 @@ events = st.one_of(list(map(of_kind, KINDS)))
 
 
 def test_there_are_events_of_every_kind():
-    names = {"Ready", "Started", "Progress", "Loss", "Score", "Previewed", "Joined", "Compared", "Finding"}
+    names = {"Ready", "Started", "Progress", "Loss", "Score", "Previewed", "Joined", "NotJoined", "Compared", "Finding"}
     names |= {"Suggested", "Notice", "Finished", "Failed"}
     assert names == {k.__name__ for k in KINDS}
 

@@ -14,7 +14,7 @@ import torch
 
 from napari_unet.card import MODEL_FILE
 from napari_unet.config import TrainConfig
-from napari_unet.events import Event, Finished, Joined, Notice, Score
+from napari_unet.events import Event, Finished, Joined, Notice, NotJoined, Score
 from napari_unet.kept import JOINED, Kept, joined_in
 from napari_unet.log import LOG
 from napari_unet.loop import CHECKPOINT
@@ -156,14 +156,44 @@ def test_what_was_to_join_later_joins_with_what_is_painted_now(session, tmp_path
     assert joined_in(config.out) == [Kept(2, 0, (1, 3, 4))]
 
 
+def test_what_cannot_be_learned_keeps_nothing_else_out_and_is_forgotten_once_erased(image: Path, tmp_path: Path) -> None:
+    config = config_of(image, write(tmp_path / "labels.tif", painted(1)), tmp_path / "run")
+    wrong = painted(0, 1, 2, 3, 4)
+    wrong[2, 0, 0] = wrong[3, 0, 0] = 9
+    wrong = str(write(tmp_path / "wrong.tif", wrong))
+    right = str(write(tmp_path / "right.tif", painted(0, 1, 3, 4)))
+    strokes = {3: [Join(0, wrong, (0, 2, 3, 4))], 6: [Join(0, right, (3,))], 8: [Join(0, right, (2,))]}
+    events = list(train(config, joins=Person(strokes).joins))
+    assert [(event.step, event.sections) for event in joined(events)] == [(3, 3), (6, 4)]
+    assert joined_in(config.out) == [Kept(3, 0, (0, 4)), Kept(6, 0, (3,))]
+    said = [event.text for event in events if isinstance(event, NotJoined)]
+    assert [text.split(" of ")[0] for text in said] == ["Not learned: Section 3", "Not learned: Section 2", ""]
+
+
+def test_strokes_that_are_all_held_out_are_told_from_others(image: Path, tmp_path: Path) -> None:
+    labels = painted(1)
+    config = config_of(image, write(tmp_path / "labels.tif", labels), tmp_path / "run")
+    first = list(train(config.model_copy(update={"out": tmp_path / "first", "steps": 1})))
+    assert not joined(first)
+    (strip,) = {*held_in(tmp_path / "first")[image.resolve()].values()}
+    both = []
+    for name, inside in (("in.tif", True), ("out.tif", False)):
+        more = labels.copy()
+        new = np.where(LINES, 2, 1) * (strip.mask(LINES.shape) == inside)
+        more[1] = np.where(more[1] == 0, new, more[1])
+        both.append(Join(0, str(write(tmp_path / name, more)), (1,)))
+    events = list(train(config, joins=Person({3: both[:1], 6: both[1:]}).joins))
+    assert [event.learned for event in joined(events)] == [False, True]
+
+
 def test_a_stroke_that_cannot_be_learned_is_said_and_the_rest_goes_on(image: Path, tmp_path: Path) -> None:
     config = config_of(image, write(tmp_path / "labels.tif", painted(1)), tmp_path / "run")
     wrong = painted(1)
     wrong[1, 0, 0] = 9
     strokes = {3: [Join(0, str(write(tmp_path / "wrong.tif", wrong)), (1,)), Join(4, "none.tif", (1,))]}
     events = list(train(config, joins=Person(strokes).joins))
-    said = [event.text for event in events if isinstance(event, Notice)]
-    assert sum(text.startswith("Not learned: what you painted since.") for text in said) == 2
+    said = [event.text for event in events if isinstance(event, NotJoined)]
+    assert sum(text.startswith("Not learned: ") for text in said) == 2
     remedy = "A training keeps the classes that it began with. Stop it and train again, or erase what is new."
     assert any("holds the value 9" in text and text.endswith(remedy) for text in said)
     assert not joined(events)

@@ -17,6 +17,7 @@ from napari_unet.events import (
     Joined,
     Loss,
     Notice,
+    NotJoined,
     Progress,
     Score,
     Started,
@@ -112,9 +113,11 @@ class _Line:
                 self._loss = f", loss {loss:.3f}"
             case Score(_, iou, best, trusted) if trusted:
                 self._score = f", IoU {iou:.3f}, best {best:.3f}"
-            case Joined(step, sections, pixels):
-                there = counted(sections, "section")
-                self._print(f"Strokes joined at step {step:,}: now {pixels:,} pixels in {there} to learn from.")
+            case Joined(step, sections, pixels, learned):
+                there, now = counted(sections, "section"), "now" if learned else "all of them held out, still"
+                self._print(f"Strokes joined at step {step:,}: {now} {pixels:,} pixels in {there} to learn from.")
+            case NotJoined(text) if text:
+                self._print(text)
             case Compared():
                 self._print(verdict(event))
             case Finding(text=text, z=z, y=y, x=x):

@@ -72,11 +72,22 @@ class Previewed:
 
 @dataclass(frozen=True)
 class Joined:
-    """What was painted meanwhile is learned after `step`: now so many sections, so many pixels to learn from."""
+    """What was painted meanwhile is learned after `step`: now so many sections, so many pixels to learn from.
+
+    `learned` tells whether that changed anything in them: all of it may lie in what is held out.
+    """
 
     step: int
     sections: int
     pixels: int
+    learned: bool = True
+
+
+@dataclass(frozen=True)
+class NotJoined:
+    """Why some of what was painted meanwhile is not learned, and what to do; empty once there is no such any more."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -157,6 +168,7 @@ Event = (
     | Score
     | Previewed
     | Joined
+    | NotJoined
     | Compared
     | Finding
     | Suggested

@@ -18,12 +18,12 @@ from napari_unet.card import MODEL_FILE, Card
 from napari_unet.config import TrainConfig
 from napari_unet.crops import Judged, judged_tiles
 from napari_unet.disk import disk_problems, write_whole
-from napari_unet.events import Event, Finished, Joined, Loss, Notice, Previewed, Progress, Score
+from napari_unet.events import Event, Finished, Joined, Loss, Notice, NotJoined, Previewed, Progress, Score
+from napari_unet.joining import Refusals, join, same_labels, same_learned, why_not
 from napari_unet.kept import Kept, joined_in, keep_joined
 from napari_unet.learner import Learner
 from napari_unet.model import save
 from napari_unet.painted import Painted
-from napari_unet.painting import UnknownValue
 from napari_unet.plan import JUDGEMENTS, crops_of
 from napari_unet.problem import Problem
 from napari_unet.runs import Run, held_in
@@ -68,6 +68,8 @@ class Loop:
         self._kept = joined_in(run.folder)
         self._outdated = False  # more is held out now than when the best weights were judged
         self._judged: list[Judged] = []
+        self._refusals = Refusals()
+        self._painted = painted
         self._take(painted)
 
     @property
@@ -123,7 +125,7 @@ class Loop:
             self._keep(step, self._learner.average)
         yield self._finished(step)
 
-    def _join(self, step: int, asked: Sequence[requests.Join]) -> Iterator[Joined | Notice]:
+    def _join(self, step: int, asked: Sequence[requests.Join]) -> Iterator[Joined | NotJoined]:
         """Learn from now on what joined at this step when it was trained before, then what is asked for now."""
         for kept in self._kept:
             if kept.step == step:
@@ -132,29 +134,31 @@ class Loop:
             strokes = {z for each in asked if (each.pair, each.labels) == (pair, labels) for z in each.sections}
             # What joined later, before the training was resumed here, joins now.
             later = {z for kept in self._kept if kept.pair == pair and kept.step >= step for z in kept.sections}
-            try:
-                new = self._painted.on_image(pair, Path(labels), strokes) | later
-                painted = self._painted.joined(pair, Path(labels), new)
-            except UnknownValue as unknown:  # what was there before is still learned
-                remedy = (
-                    "A training keeps the classes that it began with. Stop it and train again, or erase what is new."
-                )
-                yield Notice(f"Not learned: what you painted since. {unknown.what}. {remedy}")
-                continue
-            except Problem as problem:
-                yield Notice(f"Not learned: what you painted since. {problem}")
-                continue
-            if _same_labels(painted, self._painted):
-                continue
-            image = open_volume(self._config.pairs[pair][0], self._config.channel)
-            kept = Kept(step, pair, tuple(sorted(new)))
-            self._kept = keep_joined(self._run.folder, kept, image, painted.sections, painted.extent(pair))
-            if painted.strips != self._painted.strips:
-                self._run.keep_held(held_in(self._run.folder, "before"), painted.strips)
-            yield self._take(painted, step)
+            yield from self._join_labels(step, pair, Path(labels), strokes, later)
+
+    def _join_labels(
+        self, step: int, pair: int, labels: Path, strokes: set[int], later: set[int]
+    ) -> Iterator[Joined | NotJoined]:
+        """Learn from now on sections of labels that were painted on, and `later` ones of the image."""
+        try:
+            new = self._painted.on_image(pair, labels, strokes) | later
+        except Problem as problem:  # what was there before is still learned
+            yield from self._refusals.tell(pair, strokes, dict.fromkeys(strokes, why_not(problem)))
+            return
+        painted, refused = join(self._painted, pair, labels, new)
+        yield from self._refusals.tell(pair, new, refused)
+        if same_labels(painted, self._painted):
+            return
+        image = open_volume(self._config.pairs[pair][0], self._config.channel)
+        kept = Kept(step, pair, tuple(sorted(new - refused.keys())))
+        self._kept = keep_joined(self._run.folder, kept, image, painted.sections, painted.extent(pair))
+        if painted.strips != self._painted.strips:
+            self._run.keep_held(held_in(self._run.folder, "before"), painted.strips)
+        yield self._take(painted, step)
 
     def _take(self, painted: Painted, step: int = 0) -> Joined:
         """Let `painted` be what is learned and judged by."""
+        more = not same_learned(painted, self._painted)
         self._painted = painted
         self._crops = crops_of(self._config, painted, len(self._card.classes), self._device)
         judged = judged_tiles(painted.sections, self._config.seed)
@@ -162,7 +166,7 @@ class Loop:
         self._judged = judged
         self._learner.doubt = 0.0 if painted.whole else _DOUBT
         self._learner.learned = painted.learned / (painted.learned + _FEW)
-        return Joined(step, len(painted.sections), painted.learned)
+        return Joined(step, len(painted.sections), painted.learned, more)
 
     def _judge(self, step: int) -> Score:
         """Score the averaged weights, and write the model if they are to be kept.
@@ -250,12 +254,4 @@ def _same(one: Sequence[Judged], other: Sequence[Judged]) -> bool:
     """Tell whether two lists of tiles judge by the same pixels."""
     return len(one) == len(other) and all(
         np.array_equal(a.image, b.image) and np.array_equal(a.target, b.target) for a, b in zip(one, other, strict=True)
-    )
-
-
-def _same_labels(one: Painted, other: Painted) -> bool:
-    """Tell whether the same is painted, and the same of it corrects a prediction."""
-    return [(s.pair, s.z) for s in one.sections] == [(s.pair, s.z) for s in other.sections] and all(
-        np.array_equal(a.labels, b.labels) and np.array_equal(a.corrected, b.corrected)
-        for a, b in zip(one.sections, other.sections, strict=True)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QEvent, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_unet.events import Event, Failed, Finished, Joined, Notice, Progress, Score, Started
+from napari_unet.events import Event, Failed, Finished, Joined, Notice, NotJoined, Progress, Score, Started
 from napari_unet.holdout import TRUSTED
 from napari_unet.widgets.job import Job, job_view
 from napari_unet.widgets.rows import Sentences
@@ -39,9 +39,10 @@ class JobView(QWidget):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
-        self._line, self._joined = Sentences(), Sentences()
+        self._line, self._joined, self._refused = Sentences(), Sentences(), Sentences()
         self._said = QVBoxLayout()  # a paragraph for each notice
         self._joined.setObjectName("joined")
+        self._refused.setObjectName("refused")
         self._line.setObjectName("progress")
         self._stop, self._resume = QPushButton("Stop"), QPushButton(resume_word)
         self._stop.setObjectName("stop")
@@ -58,9 +59,11 @@ class JobView(QWidget):
         column.addWidget(self._line)
         column.addLayout(buttons)  # above what may become long: always in view
         column.addWidget(self._joined)
+        column.addWidget(self._refused)
         column.addLayout(self._said)
         self._said.setSpacing(_APART)
         self._joined.hide()
+        self._refused.hide()
         self._show_buttons()
 
     @property
@@ -77,6 +80,7 @@ class JobView(QWidget):
         self._bar.setRange(0, 0)
         self._line.setText("Starting ...")
         self._joined.hide()
+        self._refused.hide()
         while said := self._said.takeAt(0):
             said.widget().hide()
             said.widget().deleteLater()
@@ -126,10 +130,14 @@ class JobView(QWidget):
                 self._say(text)
                 if self._verb == "train" and self._job is not None and not (self._job.progress or self._stopping):
                     self._line.setText("Taking the first steps ...")  # all is read
-            case Joined(step, sections, pixels):
+            case Joined(step, sections, pixels, more):
                 learned = f"{pixels:,} pixels in {counted(sections, 'section')}"
-                self._joined.setText(f"Your last strokes joined at step {step:,}. It learns from {learned} now.")
+                then = "It" if more else "All of them lie in what is held out: it still"
+                self._joined.setText(f"Your last strokes joined at step {step:,}. {then} learns from {learned} now.")
                 self._joined.show()
+            case NotJoined(text):
+                self._refused.setText(text)
+                self._refused.setVisible(bool(text))
 
     def _say(self, text: str) -> None:
         """Add a paragraph; what was said before comes last again."""

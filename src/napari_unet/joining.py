@@ -1,0 +1,87 @@
+"""What was painted while a training runs: how much of it can be learned, and what cannot, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from pathlib import Path
+
+import numpy as np
+
+from napari_unet.events import NotJoined
+from napari_unet.painted import Painted
+from napari_unet.painting import UNCOUNTED, UnknownValue
+from napari_unet.problem import Problem
+
+_OTHER_CLASSES = "A training keeps the classes that it began with. Stop it and train again, or erase what is new."
+
+
+def join(painted: Painted, pair: int, labels: Path, sections: Set[int]) -> tuple[Painted, dict[int, str]]:
+    """Read sections that were painted on meanwhile, as far as they can be learned.
+
+    Parameters
+    ----------
+    painted : Painted
+        What was there before.
+    pair : int
+    labels : Path
+        Where the labels of this pair are now.
+    sections : set of int
+        Sections of the image.
+
+    Returns
+    -------
+    Painted
+        With the sections that can be learned; the others are in it as they were before.
+    dict
+        Of each of those others, why not and what to do.
+    """
+    try:
+        return painted.joined(pair, labels, sections), {}
+    except Problem as problem:
+        if len(sections) == 1:
+            return painted, dict.fromkeys(sections, why_not(problem))
+    first = set(sorted(sections)[: len(sections) // 2])
+    painted, refused = join(painted, pair, labels, first)
+    painted, more = join(painted, pair, labels, sections - first)
+    return painted, refused | more
+
+
+def why_not(problem: Problem) -> str:
+    """Return what to say of strokes that cannot be learned."""
+    remedy = f"{problem.what}. {_OTHER_CLASSES}" if isinstance(problem, UnknownValue) else problem
+    return f"Not learned: {remedy}"
+
+
+class Refusals:
+    """The sections that cannot be learned as they are now."""
+
+    def __init__(self) -> None:
+        self._why: dict[tuple[int, int], str] = {}
+        self._told = ""
+
+    def tell(self, pair: int, sections: Set[int], refused: Mapping[int, str]) -> list[NotJoined]:
+        """Take note of what came of some sections; return what there is to say of it, at most one event."""
+        here = {(pair, z) for z in sections}
+        self._why = {at: why for at, why in self._why.items() if at not in here}
+        self._why |= {(pair, z): why for z, why in refused.items()}
+        before, self._told = self._told, next(reversed(self._why.values()), "")
+        return [NotJoined(self._told)] if self._told != before else []
+
+
+def same_labels(one: Painted, other: Painted) -> bool:
+    """Tell whether the same is painted, and the same of it corrects a prediction."""
+    return [(s.pair, s.z) for s in one.sections] == [(s.pair, s.z) for s in other.sections] and all(
+        np.array_equal(a.labels, b.labels) and np.array_equal(a.corrected, b.corrected)
+        for a, b in zip(one.sections, other.sections, strict=True)
+    )
+
+
+def same_learned(one: Painted, other: Painted) -> bool:
+    """Tell whether the same is learned, and weighs the same."""
+    ones, others = (
+        {(s.pair, s.z): (s.learn, s.weights) for s in painted.sections if (s.learn != UNCOUNTED).any()}
+        for painted in (one, other)
+    )
+    return ones.keys() == others.keys() and all(
+        np.array_equal(a, b) for at in ones for a, b in zip(ones[at], others[at], strict=True)
+    )
