@@ -115,7 +115,7 @@ def split(
         For each section the targets to learn from and those held out; the others are 255 in each.
     """
     for z, target in zip(sections, painted, strict=True):
-        near = {strips[other] for other in range(z - LINKED, z + LINKED + 1) if other in strips}
+        near = near_to(z, strips)
         learn, held = target.copy(), np.full_like(target, UNCOUNTED)
         for strip in near:
             learn[strip.mask(target.shape, GAP)] = UNCOUNTED
@@ -123,6 +123,11 @@ def split(
             inside = strips[z].mask(target.shape)
             held[inside] = target[inside]
         yield learn, held
+
+
+def near_to(z: int, strips: Mapping[int, Strip]) -> set[Strip]:
+    """Return the strips of a section and of those at most 3 beside it: nothing is learned there in any of them."""
+    return {strips[other] for other in range(z - LINKED, z + LINKED + 1) if other in strips}
 
 
 def _linked(sections: Sequence[int]) -> list[list[int]]:

@@ -49,6 +49,18 @@ def test_a_large_change_among_the_last_three_is_not_enough(changes):
     assert not corrections.enough
 
 
+@pytest.mark.parametrize("previews", [1, 2])
+def test_who_paints_on_and_on_is_told_too(previews):
+    corrections = Corrections()
+    corrected(corrections, *[0] * 6, previews=previews)
+    assert not corrections.enough
+    corrected(corrections, *[0] * 14, previews=previews)
+    assert corrections.enough
+    corrections = Corrections()
+    corrected(corrections, *[LITTLE] * 20, previews=previews)
+    assert not corrections.enough
+
+
 @pytest.mark.parametrize("previews", [0, 1, 2])
 def test_corrections_that_follow_each_other_swiftly_are_judged_together(previews):
     corrections = Corrections()

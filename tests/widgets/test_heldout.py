@@ -39,8 +39,8 @@ class Training(QObject):
 @pytest.fixture
 def viewer(make_napari_viewer):
     viewer = make_napari_viewer()
-    viewer.add_image(np.zeros((4, 60, 80), np.uint8), scale=(50, 4, 4), translate=(0, 8, 0), name="image")
-    viewer.add_labels(np.zeros((4, 60, 80), np.uint8), name="strokes")
+    viewer.add_image(np.zeros((8, 60, 80), np.uint8), scale=(50, 4, 4), translate=(0, 8, 0), name="image")
+    viewer.add_labels(np.zeros((8, 60, 80), np.uint8), name="strokes")
     return viewer
 
 
@@ -51,7 +51,7 @@ def drawn(viewer) -> Shapes:
 
 def pixels(viewer) -> np.ndarray:
     """Return which voxels of the image the shapes cover."""
-    masks = np.zeros((4, 60, 80), bool)
+    masks = np.zeros((8, 60, 80), bool)
     for corners in drawn(viewer).data:
         low, high = corners.min(0), corners.max(0)
         (y0, x0), (y1, x1) = (np.ceil(end[1:]).astype(int) for end in (low, high))
@@ -63,13 +63,14 @@ def test_strips_are_drawn_where_they_are_and_follow_the_training(viewer, tmp_pat
     job = Training(tmp_path)
     HeldOut(viewer, viewer.layers["image"], job)
     viewer.layers.selection.active = viewer.layers["strokes"]
-    strips = {1: Strip(0, 50, 60), 3: Strip(1, 0, 7)}
+    low, left = Strip(0, 50, 60), Strip(1, 0, 7)
+    strips = {1: low, 7: left}
     job.holds(strips)
     assert [layer.name for layer in viewer.layers] == ["image", "strokes", NAME]
     assert viewer.layers.selection.active is viewer.layers["strokes"]  # somebody paints
-    expected = np.zeros((4, 60, 80), bool)
-    for z, strip in strips.items():
-        expected[z] = strip.mask((60, 80))
+    expected = np.zeros((8, 60, 80), bool)
+    expected[1], expected[7] = low.mask((60, 80)), left.mask((60, 80))
+    expected[4] = expected[1] | expected[7]  # three sections from each: nothing is learned there in either
     assert np.array_equal(pixels(viewer), expected)
     layer = drawn(viewer)
     np.testing.assert_allclose(layer.data_to_world((1, 2, 3)), viewer.layers["image"].data_to_world((1, 2, 3)))
@@ -80,7 +81,7 @@ def test_strips_are_drawn_where_they_are_and_follow_the_training(viewer, tmp_pat
     assert drawn(viewer) is layer  # nothing changed
     layer.visible = False
     job.holds({**strips, 0: Strip(0, 0, 5)})
-    expected[0, :5] = True
+    expected[:4, :5], expected[:4, 50:] = True, True
     assert np.array_equal(pixels(viewer), expected)
     assert not drawn(viewer).visible
 

@@ -14,6 +14,7 @@ from napari_unet.widgets.rows import Sentences
 
 SHARE, COUNT = 0.003, 3  # so much of the view, so many corrections in a row
 LEARNED = 3  # previews of the same view after which a correction has had its effect
+MOST = 6  # previews that corrections wait for each other: somebody may paint on and on
 _WORDS = "Your last three corrections changed less than 0.3 % of the view: painting more here will change little."
 
 
@@ -21,8 +22,8 @@ class Corrections:
     """How much of the view each correction changed, from the previews before and after it joined.
 
     A correction is judged in the view it was made in, by the last preview before it joined and the third one of that
-    view after it. Corrections that join before that are judged together. One whose effect nobody saw counts as a large
-    one.
+    view after it. Corrections that join before that are judged together, by the sixth preview after the first of them
+    at the latest. One whose effect nobody saw counts as a large one.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class Corrections:
         self._before: Preview | None = None
         self._after: Preview | None = None
         self._seen = 0  # previews since the last correction joined, of its view
+        self._waited = 0  # previews since the first of those joined that are judged together
         self._open = False  # the last correction is not judged yet
         self._small = 0  # the last so many corrections changed little
 
@@ -43,7 +45,7 @@ class Corrections:
         if self._latest is None or self._before is None or not _same_view(self._latest, self._before):
             self.settle()
         if not self._open:
-            self._before = self._latest
+            self._before, self._waited = self._latest, 0
         self._open, self._after, self._seen = True, None, 0
 
     def previewed(self, preview: Preview) -> None:
@@ -52,7 +54,8 @@ class Corrections:
         if self._open and self._before is not None and _same_view(preview, self._before):
             self._after = preview
             self._seen += 1
-            if self._seen == LEARNED:
+            self._waited += 1
+            if self._seen == LEARNED or self._waited == MOST:
                 self.settle()
 
     def settle(self) -> None:

@@ -15,7 +15,7 @@ from napari_unet.widgets.imagechoice import ImageChoice
 from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.prepare import with_its_image
 
-_WHERE = ("device", "threads", "scheduler")  # what computes changes no pixel, and may be gone when a result goes on
+_WHERE = {"device", "threads", "scheduler"}  # what computes changes no pixel, and may be gone when a result goes on
 
 
 class GoingOn:
@@ -63,8 +63,8 @@ class GoingOn:
     def compute_as(self, config: SegmentConfig) -> None:
         """Show on what a segmentation computes until it is done, but for what somebody chose already."""
         self.done()
-        chosen = self._form.chosen()
-        self._brought = {name: getattr(config, name) for name in _WHERE if name not in chosen}
+        asked = config.model_dump(include=_WHERE, exclude_defaults=True)
+        self._brought = {name: value for name, value in asked.items() if name not in self._form.chosen()}
         self._form.set(self._brought)
 
     def done(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_unet.events import Event, Finished, Joined, Score
-from napari_unet.holdout import Strip
+from napari_unet.holdout import Strip, near_to
 from napari_unet.problem import Problem
 from napari_unet.runs import held_in
 from napari_unet.widgets.companion import Companion
@@ -47,7 +48,12 @@ class HeldOut(Companion):
         image = self._found(self._image)
         if image is None or (self._layer and self._found(self._layer) is None):
             return
-        rectangles = [_corners(z, strip, shape_of(image)) for z, strip in sorted(strips.items())]
+        rectangles = [
+            _corners(z, strip, shape_of(image))
+            for z in range(min(strips, default=0), max(strips, default=-1) + 1)
+            for strip in sorted(near_to(z, strips), key=astuple)
+            if z in strips or len(near_to(z, strips)) > 1  # such a section gets no strip of its own
+        ]
         layer = outline(self._viewer, image, "held out", NAME, rectangles, "white", "transparent")
         self._layer = layer.unique_id
 
