@@ -92,8 +92,17 @@ class Driver:
         QTest.keyClicks(widget, text)
         QTest.keyClick(widget, Qt.Key.Key_Return)
 
-    def stroke(self, layer, points: Sequence[tuple[float, float]], keys: Qt.KeyboardModifier = NO_KEY) -> None:
-        """Paint with the mouse through points (row, column) of a layer, in the section in view, holding `keys` down."""
+    def stroke(
+        self,
+        layer,
+        points: Sequence[tuple[float, float]],
+        keys: Qt.KeyboardModifier = NO_KEY,
+        midway: Callable[[], None] | None = None,
+    ) -> None:
+        """Paint with the mouse through points (row, column) of a layer, in the section in view, holding `keys` down.
+
+        When half of the way is done, `midway` is called.
+        """
         spots = [self._on_canvas(layer, *point) for point in points]
         path = [spots[0]]
         for a, b in pairwise(spots):
@@ -103,10 +112,21 @@ class Driver:
         none = Qt.MouseButton.NoButton
         _send(canvas, QEvent.Type.MouseMove, path[0], none, none, keys)
         _send(canvas, QEvent.Type.MouseButtonPress, path[0], LEFT, LEFT, keys)
-        for spot in path[1:]:
+        for i, spot in enumerate(path[1:], start=1):
+            if midway is not None and i == len(path) // 2:
+                midway()
             self.qtbot.wait(_EVERY)
             _send(canvas, QEvent.Type.MouseMove, spot, none, LEFT, keys)
         _send(canvas, QEvent.Type.MouseButtonRelease, path[-1], LEFT, none, keys)
+        QApplication.processEvents()
+
+    def right_click(self, layer, point: tuple[float, float]) -> None:
+        """Press the right button on a point (row, column) of a layer, and let it go."""
+        spot, right = self._on_canvas(layer, *point), Qt.MouseButton.RightButton
+        canvas, none = self.viewer.window._qt_viewer.canvas.native, Qt.MouseButton.NoButton
+        _send(canvas, QEvent.Type.MouseMove, spot, none, none, NO_KEY)
+        _send(canvas, QEvent.Type.MouseButtonPress, spot, right, right, NO_KEY)
+        _send(canvas, QEvent.Type.MouseButtonRelease, spot, right, none, NO_KEY)
         QApplication.processEvents()
 
     def swift(self, layer, start: tuple[float, float], end: tuple[float, float], keys: Qt.KeyboardModifier) -> None:

@@ -66,3 +66,50 @@ def test_where_columns_of_sections_are_looked_at_the_slider_leads_to_labels(driv
     assert not np.asarray(labels.data).any()
     told = f"Nothing is painted: {labels.name} does not reach this section. Move the slider to where it lies."
     assert notification_manager.records[-1].message == told
+
+
+def test_the_view_stays_where_labels_lie_while_somebody_paints(driver, home) -> None:
+    viewer = driver.viewer
+    image = viewer.add_image(np.zeros((9, 120, 160), np.uint8), name="stack", scale=(40, 4, 4))
+    labels = add_strokes(viewer, image, CLASSES, home, Box(3, 6, 0, 120, 0, 160))
+    panel_of(driver, "Train")
+    driver.show_section(4)
+    labels.mode = "paint"
+
+    def leave() -> None:
+        for _ in range(3):
+            driver.press("Left")
+
+    driver.stroke(labels, [(50, 60), (60, 140)], midway=leave)
+    assert viewer.dims.current_step[0] == 3
+    assert np.asarray(labels.data).any(axis=(1, 2)).tolist() == [True, True, False]
+    leave()
+    assert viewer.dims.current_step[0] == 0  # nobody paints now
+
+
+def test_the_view_stays_where_labels_lie_while_a_stroke_of_the_right_button_is_open(driver, home) -> None:
+    viewer = driver.viewer
+    image = viewer.add_image(np.zeros((9, 120, 160), np.uint8), name="stack", scale=(40, 4, 4))
+    labels = add_strokes(viewer, image, CLASSES, home, Box(4, 5, 0, 120, 0, 160))
+    panel_of(driver, "Train")
+    driver.show_section(4)
+    labels.mode = "paint"
+    driver.right_click(labels, (50, 60))
+    driver.press("Left")
+    assert viewer.dims.current_step[0] == 4
+    driver.press("Escape")
+    driver.press("Left")
+    assert viewer.dims.current_step[0] == 3
+
+
+def test_who_is_told_that_nothing_is_painted_looks_at_the_same_as_before(driver, home) -> None:
+    viewer = driver.viewer
+    image = viewer.add_image(np.zeros((9, 120, 160), np.uint8), name="stack", scale=(40, 4, 4))
+    labels = add_strokes(viewer, image, CLASSES, home, Box(4, 5, 0, 120, 0, 160))
+    panel_of(driver, "Train")
+    driver.show_section(2)
+    labels.mode = "paint"
+    before = viewer.scene.camera.center
+    driver.stroke(labels, [(50, 60), (60, 140)])
+    assert viewer.scene.camera.center == before
+    assert (labels.mode, labels.mouse_pan, labels.mouse_zoom) == ("paint", False, True)

@@ -172,7 +172,7 @@ class Accept(QWidget):
         if not predictions_in_view(self._viewer):
             self.said.emit("Nothing is accepted: no prediction is in view.")
             return
-        if problem := not_reached(self._viewer, labels, event):
+        if problem := not_reached(self._viewer, labels, event.position):
             self.said.emit(f"Nothing is accepted: {problem}")
             return
         self._follow_undo(labels)  # now: said at the next look, it would hide what is said of this drag

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QMainWindow
 
 from napari_unet.disk import sync
 from napari_unet.widgets.marks import mark_corrections
-from napari_unet.widgets.onlabels import paint_only_where_labels_lie
+from napari_unet.widgets.onlabels import OnLabels
 from napari_unet.widgets.strokes import chunk_files, is_strokes, path_of, stamps
 from napari_unet.widgets.undo import jump_on_undo
 
@@ -52,7 +52,7 @@ class PaintWatch(QObject):
         self._saving: threading.Thread | None = None
         self._unsaved: dict[Path, int] = {}  # labels: what is newer than this is not safe yet
         self._trouble = ""
-        paint_only_where_labels_lie(viewer)
+        OnLabels(viewer)
         timer = QTimer(self, interval=_EVERY)
         timer.timeout.connect(self._look)
         timer.start()
