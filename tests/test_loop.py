@@ -156,9 +156,7 @@ def test_what_was_to_join_later_joins_with_what_is_painted_now(session, tmp_path
     assert joined_in(config.out) == [Kept(2, 0, (1, 3, 4))]
 
 
-def test_what_cannot_be_learned_keeps_nothing_else_out_and_is_forgotten_once_erased(
-    image: Path, tmp_path: Path
-) -> None:
+def test_what_cannot_be_learned_keeps_nothing_else_out_and_is_forgotten_if_erased(image: Path, tmp_path: Path) -> None:
     config = config_of(image, write(tmp_path / "labels.tif", painted(1)), tmp_path / "run")
     wrong = painted(0, 1, 2, 3, 4)
     wrong[2, 0, 0] = wrong[3, 0, 0] = 9

@@ -63,3 +63,21 @@ def test_too_many_indices() -> None:
         Part(PIXELS)[0, 0, 0, 0]
     with pytest.raises(IndexError):
         Part(PIXELS)[4]
+
+
+@given(data=st.data())
+def test_what_is_damaged_is_missing_and_nothing_else(tmp_path_factory: Any, data: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("part")
+    array = zarr.create_array(folder, shape=PIXELS.shape, chunks=(1, 2, 4), dtype=PIXELS.dtype, fill_value=999)
+    array[:] = PIXELS
+    chunks = sorted(path for path in (folder / "c").rglob("*") if path.is_file())
+    expected = PIXELS.copy()
+    for file in data.draw(st.sets(st.sampled_from(chunks))):
+        file.write_bytes(b"no chunk")
+        z, y, x = map(int, file.relative_to(folder / "c").parts)
+        expected[z, 2 * y : 2 * y + 2, 4 * x : 4 * x + 4] = 999
+    key = data.draw(st.tuples(*map(steps, PIXELS.shape)))
+    told: list[int] = []
+    found = np.asarray(Part(array, damaged=lambda: told.append(1))[key])
+    np.testing.assert_array_equal(found, expected[key])
+    assert bool(told) == np.any(expected[key] == 999)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import groupby, product
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ class Part:
     held
         For each axis of `array` the indices that are looked at, an integer for an axis that is gone; all by default.
     damaged
-        For a Zarr array: called where it cannot be read. Then what is asked for counts as never written: napari does
-        not recover from an error in a layer that is just added.
+        For a Zarr array: called where it cannot be read. Then the chunks that are damaged count as never written:
+        napari does not recover from an error in a layer that is just added.
     """
 
     def __init__(
@@ -50,11 +51,40 @@ class Part:
         return Part(self._array, held, self._damaged)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        box = tuple(slice(h.start, h.stop, h.step) if isinstance(h, range) else h for h in self._held)
         try:
-            return np.asarray(self._array[box], dtype)
+            return self._read(self._held, dtype)
         except Exception as error:  # zarr tells a damaged chunk by many kinds of error
             if self._damaged is None or isinstance(error, MemoryError):
                 raise
             self._damaged()
-            return np.full(self.shape, self._array.fill_value, dtype or self.dtype)
+            return self._whole(dtype or self.dtype)
+
+    def _read(self, held: tuple[int | range, ...], dtype: Any) -> np.ndarray:
+        box = tuple(slice(h.start, h.stop, h.step) if isinstance(h, range) else h for h in held)
+        return np.asarray(self._array[box], dtype)
+
+    def _whole(self, dtype: Any) -> np.ndarray:
+        """Return what can be read, chunk by chunk; the rest is as if it had never been written."""
+        found = np.full(self.shape, self._array.fill_value, dtype)
+        pieces = [_by_chunk(held, size) for held, size in zip(self._held, self._array.chunks, strict=True)]
+        for piece in product(*pieces):
+            there = tuple(at for at, held in piece if isinstance(held, range))
+            try:
+                found[there] = self._read(tuple(held for _, held in piece), dtype)
+            except MemoryError:
+                raise
+            except Exception:  # this one is damaged
+                continue
+        return found
+
+
+def _by_chunk(held: int | range, size: int) -> list[tuple[slice, int | range]]:
+    """Return the indices that lie in each chunk of an axis, and where they are among all that are held."""
+    if not isinstance(held, range):
+        return [(slice(None), held)]
+    found: list[tuple[slice, int | range]] = []
+    for _, group in groupby(range(len(held)), key=lambda i: held[i] // size):
+        first, *more = group
+        at = slice(first, (more or [first])[-1] + 1)
+        found.append((at, held[at]))
+    return found
