@@ -36,6 +36,21 @@ def test_windows_are_few_and_lie_on_the_grid_of_the_stack(shape, seed):
         assert box.y1 % 16 in (0, height % 16)
 
 
+@given(shapes, st.integers(0, 99), st.data())
+def test_windows_meet_the_boxes_that_are_asked_for(shape, seed, data):
+    def part(length):
+        start = data.draw(st.integers(0, length - 1))
+        return start, data.draw(st.integers(start + 1, length))
+
+    boxes = [Box(*part(shape[0]), *part(shape[1]), *part(shape[2])) for _ in range(data.draw(st.integers(1, 3)))]
+    found = windows(shape, seed, boxes)
+    assert found
+    for box in found:
+        pairs = [(each.y0 < box.y1, box.y0 < each.y1, each.x0 < box.x1, box.x0 < each.x1) for each in boxes]
+        assert any(each.z0 <= box.z0 < each.z1 and all(pair) for each, pair in zip(boxes, pairs, strict=True))
+    assert windows(shape, seed, [Box(0, shape[0], 0, shape[1], 0, shape[2])]) == windows(shape, seed)
+
+
 def test_a_small_stack_is_looked_at_as_a_whole_and_a_large_one_all_over():
     assert [box.z0 for box in windows((5, 512, 512), 0)] == [0, 1, 2, 3, 4]
     covered = np.zeros((600, 700), int)

@@ -96,7 +96,7 @@ def test_where_zero_is_background_the_whole_section_is_painted(image, tmp_path):
     assert {event.z for event in suggested(asked(image, labels, zero="background"))} == {1}
     both = painted(tmp_path / "both.tif", (0, 10, 10), (1, 10, 10))
     events = asked(image, both, zero="background")
-    assert events[-1] == Finished(str(image), "all that was looked at is painted or blank")
+    assert events[-1] == Finished(str(image), "all that was looked at is blank, or something is painted on it")
 
 
 def test_labels_of_a_part_of_the_image_lie_where_they_say(image, tmp_path):
@@ -105,6 +105,11 @@ def test_labels_of_a_part_of_the_image_lie_where_they_say(image, tmp_path):
     places = {spot(event) for event in suggested(asked(image, tmp_path / "labels.zarr"))}
     assert len(places) == 7
     assert (1, 80, 128) not in places
+    assert not suggested(asked(image, tmp_path / "labels.zarr", within_labels=True))
+    more = tmp_path / "more.zarr"
+    create_stack(more, (1, 100, 250), 16, "uint8", None, (0, 0, 0))
+    found = suggested(asked(image, tmp_path / "labels.zarr", more, within_labels=True))
+    assert {spot(event) for event in found} == {(0, 0, 0), (0, 0, 128)}
 
 
 def test_a_blank_rim_is_no_place_to_paint(image, tmp_path):

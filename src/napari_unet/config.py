@@ -226,6 +226,7 @@ class SuggestSettings(Settings):
     count: int = Field(10, ge=1, le=100, description="How many places to name.")
     zero: Zero = "unlabelled"
     seed: Seed = 0
+    within_labels: bool = Field(False, description="Name only places that the labels cover.")
 
 
 class SuggestConfig(SuggestSettings):

@@ -38,7 +38,7 @@ class Place:
     doubt: float = 0.0
 
 
-def windows(shape: tuple[int, int, int], seed: int) -> list[Box]:
+def windows(shape: tuple[int, int, int], seed: int, within: Sequence[Box] = ()) -> list[Box]:
     """Return the parts of a stack to look at: all of a small one, else eight, drawn evenly over it.
 
     Parameters
@@ -47,6 +47,8 @@ def windows(shape: tuple[int, int, int], seed: int) -> list[Box]:
         Sections, rows, columns.
     seed : int
         Another seed draws others.
+    within : sequence of Box
+        Only parts that meet one of these boxes are returned; by default any.
 
     Returns
     -------
@@ -55,11 +57,17 @@ def windows(shape: tuple[int, int, int], seed: int) -> list[Box]:
     """
     depth, height, width = shape
     of_section = _pieces(Box(0, 1, 0, height, 0, width), _WINDOW)
-    total = depth * len(of_section)
-    edges = np.linspace(0, total, min(total, _WINDOWS) + 1).astype(int)
-    drawn = np.random.default_rng(seed).integers(edges[:-1], edges[1:])
-    numbers = (divmod(int(i), len(of_section)) for i in drawn)
-    return [of_section[part]._replace(z0=z, z1=z + 1) for z, part in numbers]
+    boxes = within or [Box(0, depth, 0, height, 0, width)]
+    meeting = [[part for part in of_section if _meet(part, box)] for box in boxes]
+    ends = np.cumsum([(box.z1 - box.z0) * len(parts) for box, parts in zip(boxes, meeting, strict=True)])
+    edges = np.linspace(0, ends[-1], min(ends[-1], _WINDOWS) + 1).astype(int)
+    found = set()
+    for i in np.random.default_rng(seed).integers(edges[:-1], edges[1:]):
+        k = int(np.searchsorted(ends, i, side="right"))
+        z, part = divmod(int(i - ends[k]), len(meeting[k]))  # sections from the end of the box, a negative number
+        z += boxes[k].z1
+        found.add(meeting[k][part]._replace(z0=z, z1=z + 1))
+    return sorted(found)
 
 
 def places_in(box: Box) -> list[Box]:
@@ -125,6 +133,11 @@ def _pieces(box: Box, largest: int) -> list[Box]:
     """Cut a box of one section into parts of at most `largest` pixels a side; none reaches beyond it."""
     cut = tiles.cover(box.y0, box.y1, box.x0, box.x1, largest)
     return [box._replace(y0=t.y0, y1=min(t.y1, box.y1), x0=t.x0, x1=min(t.x1, box.x1)) for t in cut]
+
+
+def _meet(part: Box, box: Box) -> bool:
+    """Tell whether two boxes share rows and columns."""
+    return part.y0 < box.y1 and box.y0 < part.y1 and part.x0 < box.x1 and box.x0 < part.x1
 
 
 def _centre(box: Box) -> tuple[float, float, float]:

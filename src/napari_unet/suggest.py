@@ -59,7 +59,8 @@ def suggest(config: SuggestConfig, should_stop: Callable[[], bool] = lambda: Fal
     tile = min(_TILE, largest_tile(compute, model.card.width))
     predictor = Predictor(folded(model.net), model.card.classes, compute, tile, best_quality=False)
     sections, places = Sections(image), list[Place]()
-    looked_at, began = windows(image.shape, config.seed), time.monotonic()
+    reach = strokes.reach if config.within_labels else []
+    looked_at, began = windows(image.shape, config.seed, reach), time.monotonic()
     for done, box in enumerate(looked_at, start=1):
         if should_stop():
             yield Finished(str(config.image), "no place was named", stopped=True)
@@ -67,14 +68,15 @@ def suggest(config: SuggestConfig, should_stop: Callable[[], bool] = lambda: Fal
         window, grey = sections.read(box)
         with memory_problems("Close other programs, or choose another device (--device)."):
             logits = yield from predictor.logits(window, grey, box)
-        places += _unpainted(box, window, grey, _hesitates(logits), strokes.mask(box))
+        found = _unpainted(box, window, grey, _hesitates(logits), strokes.mask(box))
+        places += [place for place in found if not reach or any(_covered(place.box, each) for each in reach)]
         left = (time.monotonic() - began) / done * (len(looked_at) - done)
         yield Progress(done, len(looked_at), "view", left)
     chosen = choose(places, _painted(sections, strokes), config.count)
     for rank, (place, why) in enumerate(chosen, start=1):
         z, _, y0, y1, x0, x1 = place.box
         yield Suggested(rank, z, y0, y1, x0, x1, why)
-    none = "all that was looked at is painted or blank"
+    none = "all that was looked at is blank, or something is painted on it"
     yield Finished(str(config.image), f"{counted(len(chosen), 'place')} to paint next" if chosen else none)
 
 
@@ -100,6 +102,12 @@ def _painted(sections: Sections, strokes: _Strokes) -> list[Place]:
         window, grey = sections.read(box)
         result.append(Place(box, look_of(grey.normalise(_pixels(window, box)))))
     return result
+
+
+def _covered(place: Box, box: Box) -> bool:
+    """Tell whether the middle of a place lies in a box."""
+    y, x = (place.y0 + place.y1) // 2, (place.x0 + place.x1) // 2
+    return box.z0 <= place.z0 < box.z1 and box.y0 <= y < box.y1 and box.x0 <= x < box.x1
 
 
 def _pixels(window: Window, box: Box) -> np.ndarray:
@@ -129,6 +137,18 @@ class _Strokes:
         }
         self._sections = sorted(z for z in found if 0 <= z < image.shape[0])
         self._whole = whole
+
+    @property
+    def reach(self) -> list[Box]:
+        """The parts of the image that the files cover."""
+        depth, height, width = self._shape
+        boxes = []
+        for labels, (z, y, x) in self._layers:
+            d, h, w = labels.shape
+            box = Box(max(z, 0), min(z + d, depth), max(y, 0), min(y + h, height), max(x, 0), min(x + w, width))
+            if box.z0 < box.z1 and box.y0 < box.y1 and box.x0 < box.x1:
+                boxes.append(box)
+        return boxes
 
     def mask(self, box: Box) -> np.ndarray:
         """Return where a box of one section is painted: bool (Y, X)."""

@@ -173,6 +173,7 @@ class NextPlace(QWidget):
                 labels=files.labels,
                 model=model,
                 seed=self._searches,  # other parts of a large stack each time
+                within_labels=True,  # nothing can be painted elsewhere
                 out=free(jobs.scratch, "places"),
                 **{name: settings[name] for name in _PASSED_ON},
             )
