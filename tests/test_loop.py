@@ -158,16 +158,31 @@ def test_what_was_to_join_later_joins_with_what_is_painted_now(session, tmp_path
 
 def test_what_cannot_be_learned_keeps_nothing_else_out_and_is_forgotten_if_erased(image: Path, tmp_path: Path) -> None:
     config = config_of(image, write(tmp_path / "labels.tif", painted(1)), tmp_path / "run")
-    wrong = painted(0, 1, 2, 3, 4)
-    wrong[2, 0, 0] = wrong[3, 0, 0] = 9
-    wrong = str(write(tmp_path / "wrong.tif", wrong))
-    right = str(write(tmp_path / "right.tif", painted(0, 1, 3, 4)))
-    strokes = {3: [Join(0, wrong, (0, 2, 3, 4))], 6: [Join(0, right, (3,))], 8: [Join(0, right, (2,))]}
+    both = painted(0, 1, 2, 3, 4)
+    both[2, 0, 0] = 9
+    one = both.copy()
+    both[3, 0, 0] = 9
+    files = [str(write(tmp_path / f"{i}.tif", labels)) for i, labels in enumerate((both, one, painted(0, 1, 3, 4)))]
+    strokes = {3: [Join(0, files[0], (0, 2, 3, 4))], 6: [Join(0, files[1], (3,))], 8: [Join(0, files[2], (2,))]}
     events = list(train(config, joins=Person(strokes).joins))
     assert [(event.step, event.sections) for event in joined(events)] == [(3, 3), (6, 4)]
     assert joined_in(config.out) == [Kept(3, 0, (0, 4)), Kept(6, 0, (3,))]
     said = [event.text for event in events if isinstance(event, NotJoined)]
     assert [text.split(" of ")[0] for text in said] == ["Not learned: Section 3", "Not learned: Section 2", ""]
+
+
+def test_what_was_erased_is_forgotten_once_that_can_be_done(image: Path, tmp_path: Path) -> None:
+    config = config_of(image, write(tmp_path / "labels.tif", painted(1, 2)), tmp_path / "run")
+    erased = painted(1, 2)
+    erased[erased == 2] = 0
+    moved = erased.copy()
+    moved[4] = painted(4)[4]
+    strokes = {3: [Join(0, str(write(tmp_path / "erased.tif", erased)), (1, 2))]}
+    strokes[6] = [Join(0, str(write(tmp_path / "moved.tif", moved)), (4,))]
+    events = list(train(config, joins=Person(strokes).joins))
+    assert [kept.sections for kept in joined_in(config.out)] == [(1,), (2, 4)]
+    said = [event.text for event in events if isinstance(event, NotJoined)]
+    assert [text.split(",")[0] for text in said] == ["Not learned: Only one class is painted", ""]
 
 
 def test_strokes_that_are_all_held_out_are_told_from_others(image: Path, tmp_path: Path) -> None:

@@ -59,6 +59,10 @@ class Refusals:
         self._why: dict[tuple[int, int], str] = {}
         self._told = ""
 
+    def of(self, pair: int) -> set[int]:
+        """Return the sections of a pair: what joins next may be what they lack."""
+        return {z for at, z in self._why if at == pair}
+
     def tell(self, pair: int, sections: Set[int], refused: Mapping[int, str]) -> list[NotJoined]:
         """Take note of what came of some sections; return what there is to say of it, at most one event."""
         here = {(pair, z) for z in sections}

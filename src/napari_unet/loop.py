@@ -141,7 +141,7 @@ class Loop:
     ) -> Iterator[Joined | NotJoined]:
         """Learn from now on sections of labels that were painted on, and `later` ones of the image."""
         try:
-            new = self._painted.on_image(pair, labels, strokes) | later
+            new = self._painted.on_image(pair, labels, strokes) | later | self._refusals.of(pair)
         except Problem as problem:  # what was there before is still learned
             yield from self._refusals.tell(pair, strokes, dict.fromkeys(strokes, why_not(problem)))
             return
