@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import dask.array as da
 import numpy as np
 import pytest
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtTest import QTest
@@ -536,6 +537,24 @@ def test_what_is_painted_while_it_trains_joins_and_what_was_painted_since_it_sto
     assert fake.asked(Begin)[1].config["inputs"][1] != str(path_of(strokes))
     driver.stroke(strokes, [(20, 40), (20, 60)])
     driver.wait(lambda: fake.asked(Join)[-1].sections == (3,), 20)
+
+
+def test_what_is_painted_on_labels_that_a_training_does_not_know_is_said_once(driver, fake, home):
+    image = driver.viewer.add_image(_stack(), name="stack")
+    strokes = driver.viewer.add_labels(np.zeros(SHAPE, np.uint8), name="strokes")
+    strokes.data[1, 10:20, 10:30] = 1
+    panel = panel_of(driver, "Train")
+    driver.click(_button(panel, "train"))
+    _paused(driver, _job(driver, panel))
+    other = driver.viewer.add_layer(new_strokes(image, home.labels, "other"))
+    driver.viewer.layers.selection.active = other
+    other.mode = "paint"
+    driver.qtbot.wait(1500)  # it is looked at every second
+    told = "The training that runs does not learn other: it was not ticked when that began."
+    for row in (20, 50):
+        driver.stroke(other, [(row, 40), (row, 60)])
+        driver.wait(lambda: [each.message for each in notification_manager.records].count(told) == 1, 10)
+    assert not fake.asked(Join)
 
 
 def test_a_training_that_was_prepared_for_a_closed_panel_runs_once(driver, fake):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject
 
 from napari_unet.requests import Join
@@ -29,9 +30,15 @@ class Joins(QObject):
         super().__init__(job)
         self._job = job
         self._labels = [path.resolve() for path in labels]
+        self._others: set[Path] = set()  # labels that it does not learn, of which that was said
         watch.painted.connect(self.tell)
 
     def tell(self, path: Path, sections: Iterable[int]) -> None:
-        """Let the training learn from sections of the labels in `path`, if it uses these and still runs."""
-        if self._job.running and path.resolve() in self._labels:
+        """Let the training learn from sections of the labels in `path`, or say that it does not use these."""
+        if not self._job.running:
+            return
+        if path.resolve() in self._labels:
             self._job.ask(Join(self._labels.index(path.resolve()), str(path), tuple(sorted(sections))))
+        elif path not in self._others:
+            self._others.add(path)
+            show_info(f"The training that runs does not learn {path.stem}: it was not ticked when that began.")
