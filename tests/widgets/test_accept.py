@@ -229,7 +229,7 @@ def test_nothing_is_accepted_where_labels_do_not_reach(scene, home) -> None:
     scene.predict()
     driver.click(scene.button)
     driver.stroke(scene.preview, [(40, 50), (60, 80)])
-    told = f"Nothing is accepted: {labels.name} does not reach this section. Press the number of a class to go"
+    told = f"Nothing is accepted: {labels.name} does not reach this section. Click the number of a class to go"
     assert said(scene.panel).startswith(told)
     assert not np.asarray(labels.data).any()
 
@@ -341,7 +341,7 @@ def test_nobody_paints_on_what_is_computed(scene) -> None:
     scene.preview.editable = True  # as one that was opened from a file
     scene.viewer.layers.selection.active = scene.preview
     scene.driver.wait(lambda: "is computed and stays as it is" in said(scene.panel), 5)
-    assert said(scene.panel).endswith(f"To correct it, press a class number, and paint on {scene.labels.name}.")
+    assert said(scene.panel).endswith(f"To correct it, click a class number, and paint on {scene.labels.name}.")
     before = scene.preview.data.copy()
     scene.driver.press("P")
     scene.driver.stroke(scene.preview, [(10, 10), (10, 60)])

@@ -14,7 +14,7 @@ from napari_unet.widgets.strokes import path_of
 from .conftest import panel_of
 
 CLASSES = (PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00"))
-TOLD = "Nothing is painted: {} does not reach this section. Press the number of a class to go where it lies."
+TOLD = "Nothing is painted: {} does not reach this section. Click the number of a class to go where it lies."
 
 
 @pytest.mark.parametrize("tool", ["paint", "fill"])

@@ -125,7 +125,7 @@ class Accept(QWidget):
     def _say_where_to_paint(self, prediction: Labels) -> None:
         prediction.editable = False  # one from a file may not be so yet
         labels = self._target()
-        where = "press New, and paint there" if labels is None else f"press a class number, and paint on {labels.name}"
+        where = "press New, and paint there" if labels is None else f"click a class number, and paint on {labels.name}"
         self.said.emit(f"{prediction.name} is computed and stays as it is. To correct it, {where}.")
 
     # ---- the tool

@@ -53,7 +53,7 @@ class Annotation(QObject):
         labels = LabelsChoice(library.painted)
         self._labels = panel.row("Labels", labels, "Painted layers: a few strokes of each class are enough.")
         self._zero = panel.row("0 means", ZeroMeaning(), "What an unpainted pixel on a painted section is.")
-        self._classes = panel.row("Classes", ClassList(), "What the label values mean. Press a number to paint it.")
+        self._classes = panel.row("Classes", ClassList(), "What the label values mean. Click a number to paint it.")
         self._labels.changed.connect(self._on_labels)
         self._labels.new_for_stack.connect(lambda: self._new(in_view_only=False))
         self._labels.new_for_view.connect(lambda: self._new(in_view_only=True))

@@ -22,7 +22,7 @@ def not_reached(viewer: Viewer, labels: Labels, point: Sequence[float]) -> str:
     hidden = [axis for axis in viewer.dims.not_displayed if axis >= viewer.dims.ndim - 3]
     if not _beyond(viewer, labels, point, hidden):
         return ""
-    remedy = "Press the number of a class to go" if shows_sections(viewer) else "Move the slider to"
+    remedy = "Click the number of a class to go" if shows_sections(viewer) else "Move the slider to"
     return f"{labels.name} does not reach this section. {remedy} where it lies."
 
 
