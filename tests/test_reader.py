@@ -319,7 +319,7 @@ def test_a_segmentation_that_is_damaged_says_so_and_shows_the_rest(
         never_written = 255 if layer.name == "cells" else 0
         assert np.unique(shown).tolist() == [never_written]
     (told,) = heard
-    assert re.match(r"cells is damaged here\. .* Earlier results > Check for damage", told)
+    assert re.match(r"Damaged here: cells\. .* Earlier results > Check for damage", told)
 
 
 def test_what_is_left_to_other_readers(tmp_path: Path) -> None:

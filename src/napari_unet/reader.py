@@ -240,7 +240,7 @@ def _damaged(folder: Path) -> Callable[[], None]:
         if time.monotonic() > said + _PAUSE:
             said = time.monotonic()
             show_warning(
-                f"{folder.stem} is damaged here. What is damaged is computed again by Earlier results > Check for "
+                f"Damaged here: {folder.stem}. What is damaged is computed again by Earlier results > Check for "
                 "damage, in the Segment panel, or by the napari-unet segment command that made it."
             )
 

@@ -46,7 +46,7 @@ def test_what_an_earlier_session_left_is_opened_and_finished(open_window, fake, 
     later.driver.wait(lambda: later.says() == told, 10)
     later.viewer.layers.clear()
     later.choose("earlier", "Resume")
-    later.driver.wait(lambda: "is not open. Open stack first; then resume." in later.says(), 10)
+    later.driver.wait(lambda: "is not open. Open stack first; then try again." in later.says(), 10)
     image = later.viewer.add_image(grey((6, 60, 80)), name="the same", scale=(40, 4, 4))
     later.viewer.add_image(np.zeros((6, 60, 80), np.uint8), name="another")
     later.pick("image", "another")

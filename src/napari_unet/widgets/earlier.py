@@ -98,7 +98,7 @@ def left_unfinished(
     """
     image = yield from image_of(config.out, layers)
     if image is None:
-        gone = f"The image of {config.out.stem} is not open. Open {config.image} first; then resume."
+        gone = f"The image of {config.out.stem} is not open. Open {config.image} first; then try again."
         raise Problem(library.in_words(gone))
     return (yield from with_its_image(config, image, library)), image
 
