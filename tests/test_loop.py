@@ -185,6 +185,27 @@ def test_what_was_erased_is_forgotten_once_that_can_be_done(image: Path, tmp_pat
     assert [text.split(",")[0] for text in said] == ["Not learned: Only one class is painted", ""]
 
 
+def test_what_one_of_several_labels_lacked_may_come_with_another(image: Path, tmp_path: Path) -> None:
+    first, second = painted(1), painted(3)
+    second[second == 2] = 0
+    files = [write(tmp_path / f"{i}.tif", labels) for i, labels in enumerate((first, second))]
+    config = config_of(image, files[0], tmp_path / "run").model_copy(
+        update={"inputs": (image, files[0], image, files[1])}
+    )
+    erased = first.copy()
+    erased[erased == 2] = 0
+    more = second.copy()
+    more[4] = painted(4)[4]
+    strokes = {3: [Join(0, str(write(tmp_path / "erased.tif", erased)), (1,))]}
+    strokes[6] = [Join(1, str(write(tmp_path / "more.tif", more)), (4,))]
+    events = list(train(config, joins=Person(strokes).joins))
+    assert [(kept.pair, kept.sections) for kept in joined_in(config.out)] == [(1, (4,)), (0, (1,))]
+    assert [event.text.split(",")[0] for event in events if isinstance(event, NotJoined)] == [
+        "Not learned: Only one class is painted",
+        "",
+    ]
+
+
 def test_strokes_that_are_all_held_out_are_told_from_others(image: Path, tmp_path: Path) -> None:
     labels = painted(1)
     config = config_of(image, write(tmp_path / "labels.tif", labels), tmp_path / "run")

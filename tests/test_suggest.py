@@ -106,6 +106,9 @@ def test_labels_of_a_part_of_the_image_lie_where_they_say(image, tmp_path):
     assert len(places) == 7
     assert (1, 80, 128) not in places
     assert not suggested(asked(image, tmp_path / "labels.zarr", within_labels=True))
+    create_stack(tmp_path / "small.zarr", (1, 30, 40), 16, "uint8", None, (1, 20, 150))
+    found = suggested(asked(image, tmp_path / "labels.zarr", tmp_path / "small.zarr", within_labels=True))
+    assert [(event.z, event.y0, event.y1, event.x0, event.x1) for event in found] == [(1, 20, 50, 150, 190)]
     more = tmp_path / "more.zarr"
     create_stack(more, (1, 100, 250), 16, "uint8", None, (0, 0, 0))
     found = suggested(asked(image, tmp_path / "labels.zarr", more, within_labels=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -56,19 +57,21 @@ class Refusals:
     """The sections that cannot be learned as they are now."""
 
     def __init__(self) -> None:
-        self._why: dict[tuple[int, int], str] = {}
+        self._why: dict[int, dict[int, str]] = {}
+        self._labels: dict[int, Path] = {}
         self._told = ""
 
-    def of(self, pair: int) -> set[int]:
-        """Return the sections of a pair: what joins next may be what they lack."""
-        return {z for at, z in self._why if at == pair}
+    def waiting(self) -> dict[int, tuple[Path, set[int]]]:
+        """Return for each pair its labels and those sections: what they lack may come with what joins any pair."""
+        return {pair: (self._labels[pair], set(refused)) for pair, refused in self._why.items()}
 
-    def tell(self, pair: int, sections: Set[int], refused: Mapping[int, str]) -> list[NotJoined]:
-        """Take note of what came of some sections; return what there is to say of it, at most one event."""
-        here = {(pair, z) for z in sections}
-        self._why = {at: why for at, why in self._why.items() if at not in here}
-        self._why |= {(pair, z): why for z, why in refused.items()}
-        before, self._told = self._told, next(reversed(self._why.values()), "")
+    def tell(self, pair: int, labels: Path, refused: Mapping[int, str]) -> list[NotJoined]:
+        """Take note of what is refused of a pair now; return what there is to say of it, at most one event."""
+        self._labels[pair] = labels
+        self._why.pop(pair, None)
+        if refused:
+            self._why[pair] = dict(refused)
+        before, self._told = self._told, ["", *chain.from_iterable(each.values() for each in self._why.values())][-1]
         return [NotJoined(self._told)] if self._told != before else []
 
 

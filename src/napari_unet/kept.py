@@ -112,7 +112,7 @@ def keep_joined(
     joining = [each for each in painted if each.pair == kept.pair and each.z in kept.sections]
     _keep(run, kept.labels_in(run), image, joining, extent)
     others = [each for each in joined_in(run) if each.pair != kept.pair or each.step < kept.step]
-    joined = sorted([*others, kept], key=lambda each: (each.step, each.pair))
+    joined = sorted([*others, kept], key=lambda each: each.step)  # of one step, as they came: one may need another
     write_json(run / JOINED, [asdict(each) for each in joined])
     return joined
 

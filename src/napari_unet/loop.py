@@ -130,23 +130,30 @@ class Loop:
         for kept in self._kept:
             if kept.step == step:
                 yield self._take(self._painted.joined(kept.pair, kept.labels_in(self._run.folder), kept.sections), step)
-        for pair, labels in dict.fromkeys((each.pair, each.labels) for each in asked):
-            strokes = {z for each in asked if (each.pair, each.labels) == (pair, labels) for z in each.sections}
+        strokes: dict[int, set[int]] = {}
+        for each in asked:
+            strokes.setdefault(each.pair, set()).update(each.sections)
+        for pair, sections in strokes.items():
             # What joined later, before the training was resumed here, joins now.
             later = {z for kept in self._kept if kept.pair == pair and kept.step >= step for z in kept.sections}
-            yield from self._join_labels(step, pair, Path(labels), strokes, later)
+            labels = next(Path(each.labels) for each in reversed(asked) if each.pair == pair)
+            yield from self._join_labels(step, pair, labels, sections, later)
+        for pair, (labels, sections) in self._refusals.waiting().items():
+            if asked and pair not in strokes:
+                yield from self._join_labels(step, pair, labels, set(), sections)
 
     def _join_labels(
-        self, step: int, pair: int, labels: Path, strokes: set[int], later: set[int]
+        self, step: int, pair: int, labels: Path, strokes: set[int], more: set[int]
     ) -> Iterator[Joined | NotJoined]:
-        """Learn from now on sections of labels that were painted on, and `later` ones of the image."""
+        """Learn from now on sections of labels that were painted on, and `more` ones of the image."""
+        waiting = self._refusals.waiting().get(pair, (labels, set()))[1]
         try:
-            new = self._painted.on_image(pair, labels, strokes) | later | self._refusals.of(pair)
+            new = self._painted.on_image(pair, labels, strokes) | more | waiting
         except Problem as problem:  # what was there before is still learned
-            yield from self._refusals.tell(pair, strokes, dict.fromkeys(strokes, why_not(problem)))
+            yield from self._refusals.tell(pair, labels, dict.fromkeys(strokes | waiting, why_not(problem)))
             return
         painted, refused = join(self._painted, pair, labels, new)
-        yield from self._refusals.tell(pair, new, refused)
+        yield from self._refusals.tell(pair, labels, refused)
         if same_labels(painted, self._painted):
             return
         image = open_volume(self._config.pairs[pair][0], self._config.channel)

@@ -111,7 +111,7 @@ def sections_of(
         )
     # Beyond the labels nothing is labelled, also where 0 means background.
     targets = [
-        laid_on(painting.targets(painted, meaning, f"Section {z} of {labels.name}"), corner, image, UNCOUNTED)
+        laid_on(painting.targets(painted, meaning, f"Section {z + dz} of {labels.name}"), corner, image, UNCOUNTED)
         for z, painted in found
     ]
     corrected, accepted = (

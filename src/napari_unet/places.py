@@ -132,7 +132,10 @@ def choose(places: Sequence[Place], painted: Sequence[Place], count: int) -> lis
 def _pieces(box: Box, largest: int) -> list[Box]:
     """Cut a box of one section into parts of at most `largest` pixels a side; none reaches beyond it."""
     cut = tiles.cover(box.y0, box.y1, box.x0, box.x1, largest)
-    return [box._replace(y0=t.y0, y1=min(t.y1, box.y1), x0=t.x0, x1=min(t.x1, box.x1)) for t in cut]
+    return [
+        box._replace(y0=max(t.y0, box.y0), y1=min(t.y1, box.y1), x0=max(t.x0, box.x0), x1=min(t.x1, box.x1))
+        for t in cut
+    ]
 
 
 def _meet(part: Box, box: Box) -> bool:

@@ -68,8 +68,9 @@ def suggest(config: SuggestConfig, should_stop: Callable[[], bool] = lambda: Fal
         window, grey = sections.read(box)
         with memory_problems("Close other programs, or choose another device (--device)."):
             logits = yield from predictor.logits(window, grey, box)
-        found = _unpainted(box, window, grey, _hesitates(logits), strokes.mask(box))
-        places += [place for place in found if not reach or any(_covered(place.box, each) for each in reach)]
+        parts = {part for each in reach if (part := _common(box, each))} if reach else {box}
+        boxes = sorted({place for part in parts for place in places_in(part)})
+        places += _unpainted(boxes, box, window, grey, _hesitates(logits), strokes.mask(box))
         left = (time.monotonic() - began) / done * (len(looked_at) - done)
         yield Progress(done, len(looked_at), "view", left)
     chosen = choose(places, _painted(sections, strokes), config.count)
@@ -86,9 +87,11 @@ def _hesitates(logits: torch.Tensor) -> np.ndarray:
     return (likeliest[0] - likeliest[1] < _CLOSE).cpu().numpy()
 
 
-def _unpainted(box: Box, window: Window, grey: Grey, hesitates: np.ndarray, painted: np.ndarray) -> Iterator[Place]:
-    """Yield the places of a box that are neither painted nor all of one grey value, such as the rim of a stack."""
-    for place in places_in(box):
+def _unpainted(
+    places: Sequence[Box], box: Box, window: Window, grey: Grey, hesitates: np.ndarray, painted: np.ndarray
+) -> Iterator[Place]:
+    """Yield those places of a box that are neither painted nor all of one grey value, such as the rim of a stack."""
+    for place in places:
         here = slice(place.y0 - box.y0, place.y1 - box.y0), slice(place.x0 - box.x0, place.x1 - box.x0)
         pixels = _pixels(window, place)
         if not painted[here].any() and pixels.min() < pixels.max():
@@ -104,10 +107,10 @@ def _painted(sections: Sections, strokes: _Strokes) -> list[Place]:
     return result
 
 
-def _covered(place: Box, box: Box) -> bool:
-    """Tell whether the middle of a place lies in a box."""
-    y, x = (place.y0 + place.y1) // 2, (place.x0 + place.x1) // 2
-    return box.z0 <= place.z0 < box.z1 and box.y0 <= y < box.y1 and box.x0 <= x < box.x1
+def _common(one: Box, other: Box) -> Box | None:
+    """Return what two boxes share, None if nothing."""
+    shared = Box(*(min(a, b) if end % 2 else max(a, b) for end, (a, b) in enumerate(zip(one, other, strict=True))))
+    return shared if shared.z0 < shared.z1 and shared.y0 < shared.y1 and shared.x0 < shared.x1 else None
 
 
 def _pixels(window: Window, box: Box) -> np.ndarray:
@@ -142,13 +145,13 @@ class _Strokes:
     def reach(self) -> list[Box]:
         """The parts of the image that the files cover."""
         depth, height, width = self._shape
-        boxes = []
-        for labels, (z, y, x) in self._layers:
-            d, h, w = labels.shape
-            box = Box(max(z, 0), min(z + d, depth), max(y, 0), min(y + h, height), max(x, 0), min(x + w, width))
-            if box.z0 < box.z1 and box.y0 < box.y1 and box.x0 < box.x1:
-                boxes.append(box)
-        return boxes
+        image = Box(0, depth, 0, height, 0, width)
+        boxes = (
+            _common(image, Box(z, z + d, y, y + h, x, x + w))
+            for labels, (z, y, x) in self._layers
+            for d, h, w in [labels.shape]
+        )
+        return [box for box in boxes if box]
 
     def mask(self, box: Box) -> np.ndarray:
         """Return where a box of one section is painted: bool (Y, X)."""

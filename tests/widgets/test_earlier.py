@@ -7,7 +7,7 @@ import sys
 import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QComboBox, QLineEdit, QPushButton, QSpinBox, QToolButton
+from qtpy.QtWidgets import QApplication, QComboBox, QLineEdit, QPushButton, QSpinBox, QToolButton
 
 from napari_unet.events import Failed
 from napari_unet.log import LOG, append
@@ -165,6 +165,7 @@ def test_where_an_earlier_result_is_computed_is_for_that_one_alone(open_window, 
     first = Session(open_window(), fake)
     first.driver.click(first.find(QToolButton, "fold"))
     for name, cluster in (("plain", ""), ("far", "tcp://one:1")):
+        assert not first.says("device").startswith("Computes on: the cluster")
         first.viewer.add_image(grey((6, 60, 80)), name=name)
         first.pick("image", name)
         first.driver.type(first.find(QLineEdit, "scheduler"), cluster)
@@ -172,6 +173,7 @@ def test_where_an_earlier_result_is_computed_is_for_that_one_alone(open_window, 
         first.driver.wait(lambda: first.find(QPushButton, "stop").isVisible(), 10)
         first.press("stop")
         first.driver.wait(lambda: first.says("progress").startswith("Stopped"), 10)
+    assert first.says("device") == "Computes on: the cluster tcp://one:1"
     later = Session(open_window(), fake)
     for layer in first.viewer.layers[:]:
         if layer.name in ("plain", "far"):
@@ -180,7 +182,9 @@ def test_where_an_earlier_result_is_computed_is_for_that_one_alone(open_window, 
     later.driver.wait(lambda: later.find(QPushButton, "stop").isVisible(), 10)
     later.press("stop")
     later.driver.wait(lambda: later.says("progress").startswith("Stopped"), 10)
-    assert later.says("device") == "Computes on: the cluster tcp://one:1"
+    assert later.find(QLineEdit, "scheduler").text() == "tcp://one:1"
+    later.press("command")
+    assert "tcp://" not in QApplication.clipboard().text()
     fake.does("finish")
     for count, (name, cluster) in enumerate([("plain", ""), ("far", "tcp://one:1")], start=4):
         later.choose("earlier", f"Resume {name}")

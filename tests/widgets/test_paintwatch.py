@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -140,6 +141,19 @@ def test_a_disk_that_does_not_keep_it_is_told(qtbot, labels, heard, monkeypatch)
     paint(labels, 1)
     qtbot.waitUntil(lambda: bool(said))
     assert said[0].startswith("What you paint may not be safe on the disk: Input/output error (")
+
+
+def test_labels_whose_folder_is_gone_are_told(qtbot, labels, heard, tmp_path, capsys) -> None:
+    paint(labels, 1)
+    qtbot.waitUntil(lambda: told(heard) == {1})
+    path = path_of(labels)
+    path.rename(tmp_path / "elsewhere")
+    qtbot.waitUntil(lambda: "strokes is not kept on disk any more" in capsys.readouterr().out)
+    labels.paint((2, 5, 5), 1)
+    shutil.rmtree(path)  # where napari painted
+    (tmp_path / "elsewhere").rename(path)
+    paint(labels, 3)
+    qtbot.waitUntil(lambda: 3 in stamps(path))
 
 
 def test_a_window_has_one_watch(viewer) -> None:

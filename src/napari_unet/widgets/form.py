@@ -67,9 +67,12 @@ class Form(QWidget):
         for name in self._rows.keys() & values.keys():
             self._rows[name].set(values[name])
 
-    def take_back(self, values: Mapping[str, Any]) -> None:
-        """Show the default again in the fields that still show one of these `values`."""
-        self.set({name: self._defaults[name] for name, value in values.items() if self._rows[name].get() == value})
+    def without(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values by field name, with the default for a field that shows that of `values`."""
+        return {
+            name: self._defaults[name] if name in values and shown == values[name] else shown
+            for name, shown in self.asdict().items()
+        }
 
     def reset(self) -> None:
         """Show the defaults; a field without one is empty."""

@@ -67,9 +67,13 @@ class GoingOn:
         self._brought = {name: value for name, value in asked.items() if name not in self._form.chosen()}
         self._form.set(self._brought)
 
+    def others(self) -> dict[str, Any]:
+        """Return the values of the form for what is begun anew: where another one was computed is for that alone."""
+        return self._form.without(self._brought)
+
     def done(self) -> None:
-        """Let what follows compute on what the form showed before."""
-        self._form.take_back(self._brought)
+        """Show what is for others."""
+        self._form.set(self.others())
         self._brought = {}
 
     def _go_on(self, config: SegmentConfig, image: Image) -> None:

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal, Slot
 
 from napari_unet import log
 from napari_unet.config import CheckConfig, SegmentConfig, SuggestJob, TrainConfig
-from napari_unet.events import Event, Failed, Finished, Notice, Progress
+from napari_unet.events import Event, Failed, Finished, Notice, NotJoined, Progress
 from napari_unet.layout import CONFIG
 from napari_unet.log import ERROR, LOG
 from napari_unet.requests import Begin, Request, Stop
@@ -224,7 +224,7 @@ class Job(QObject):
         """Pass on one event; after the last one there is none."""
         if not self.running:
             return
-        if isinstance(event, Failed | Notice):
+        if isinstance(event, Failed | Notice | NotJoined):
             event = replace(event, text=self._in_words(event.text))
         self.events.append(event)
         if isinstance(event, Progress):

@@ -14,7 +14,7 @@ from napari_unet.marks import ACCEPTED, BY_HAND, CORRECTED, create_marks, open_m
 from napari_unet.problem import Problem
 from napari_unet.widgets.handover import whole
 from napari_unet.widgets.predictions import predicted
-from napari_unet.widgets.strokes import path_of
+from napari_unet.widgets.strokes import is_strokes, path_of
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -33,7 +33,8 @@ def mark_corrections(viewer: Viewer, layer: Labels) -> None:
 
     def painted(event: Any) -> None:
         try:
-            _mark(viewer, layer, _voxels(event.value, layer.data.shape))
+            if is_strokes(layer):  # else its folder is gone, which the watch says
+                _mark(viewer, layer, _voxels(event.value, layer.data.shape))
         except Problem as problem:
             show_warning(f"What you corrected is painted, but does not count more: {problem}")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from napari import Viewer
 from napari.layers import Labels
-from napari.utils.notifications import show_warning
+from napari.utils.notifications import show_info, show_warning
 
 from napari_unet.widgets.sight import shows_sections, voxel_at
 from napari_unet.widgets.strokes import is_strokes
@@ -37,6 +37,7 @@ class OnLabels:
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = getattr(viewer, "__wrapped__", viewer)  # not napari's proxy, which hides what strokes are open
         self._drawn_on: Labels | None = None  # while a button is down
+        self._told = False  # of the stroke that is under way
         self._point = viewer.dims.point
         viewer.mouse_drag_callbacks.append(self._on_press)
         viewer.dims.events.point.connect(self._stay)
@@ -47,6 +48,8 @@ class OnLabels:
             return
         if event.button != 1 and (event.button, labels.mode) != (2, "paint"):  # napari strokes with the right one, too
             return
+        if labels.cursor == "circle_frozen":  # the size of the brush is being changed
+            return
         if problem := not_reached(viewer, labels, event.position):
             show_warning(f"Nothing is painted: {problem}")
             tool, labels.mode = labels.mode, "pan_zoom"
@@ -55,38 +58,48 @@ class OnLabels:
             while event.type == "mouse_move":
                 yield
             labels.mode, labels.mouse_zoom = tool, True
-        elif labels.mode in _DRAWING and viewer.dims.ndisplay == 2:
-            self._drawn_on, beside = labels, self._beside(labels, event)
+        elif event.button == 1 and labels.mode in _DRAWING and viewer.dims.ndisplay == 2:
+            last = self._sides(labels, event)
+            self._drawn_on, self._told, beside = labels, False, bool(last)
             yield
             while event.type == "mouse_move":
-                beside = beside and self._beside(labels, event)
+                here = self._sides(labels, event)
+                last, beside = here, beside and bool(last & here)
                 yield
             self._drawn_on = None
             if beside:
                 what = f"Nothing is painted: {labels.name} is only for a part of the section"
                 show_warning(f"{what}, and that is elsewhere.")
 
-    def _beside(self, labels: Labels, event: Any) -> bool:
-        """Tell whether the brush touches no pixel of the labels."""
-        return _beyond(self._viewer, labels, event.position, self._viewer.dims.displayed, labels.brush_size / 2)
+    def _sides(self, labels: Labels, event: Any) -> set[tuple[int, bool]]:
+        """Return beyond which ends of the labels the brush is, so far that it touches none of their pixels."""
+        margin = 0 if labels.mode == "fill" else labels.brush_size / 2
+        return _beyond(self._viewer, labels, event.position, self._viewer.dims.displayed, margin)
 
     def _stay(self, _: Any) -> None:
-        """Go back where a stroke that is under way would leave its labels."""
-        dims, labels = self._viewer.dims, self._drawn_on or self._stroked_on()
-        if labels is not None and len(self._point) == dims.ndim and not_reached(self._viewer, labels, dims.point):
-            dims.set_point(range(dims.ndim), self._point)
-        else:
-            self._point = dims.point
+        """Go back where a stroke that is under way would leave its labels, and say so once."""
+        dims, stroked = self._viewer.dims, self._stroked_on()
+        labels = self._drawn_on or stroked
+        if labels is None or len(self._point) != dims.ndim or not not_reached(self._viewer, labels, dims.point):
+            self._point, self._told = dims.point, self._told and labels is not None
+            return
+        if not self._told:
+            self._told = True
+            how = "Escape, while they are selected, ends it" if stroked else "It is done when you let the button go"
+            show_info(f"The view stays where {labels.name} lies while a stroke is under way. {how}.")
+        dims.set_point(range(dims.ndim), self._point)
 
     def _stroked_on(self) -> Labels | None:
         """Return the labels on which a stroke of the right button is open, for which no button is held down."""
-        active = self._viewer.layers.selection.active
-        open_there = isinstance(active, Labels) and active._overlays["brush_stroke"].active
-        return active if open_there and is_strokes(active) else None
+        labels = (layer for layer in self._viewer.layers if isinstance(layer, Labels))
+        return next((each for each in labels if each._overlays["brush_stroke"].active and is_strokes(each)), None)
 
 
-def _beyond(viewer: Viewer, labels: Labels, point: Sequence[float], axes: Sequence[int], margin: float = 0) -> bool:
-    """Tell whether a point is so far beyond the ends of the labels on one of these axes of the view."""
+def _beyond(
+    viewer: Viewer, labels: Labels, point: Sequence[float], axes: Sequence[int], margin: float = 0
+) -> set[tuple[int, bool]]:
+    """Return on which of these axes of the view a point is so far beyond the ends of the labels, and which ends."""
     voxel = voxel_at(viewer, labels, np.array(point))
-    last = (axis - viewer.dims.ndim for axis in axes)
-    return any(not -0.5 - margin <= voxel[axis] < labels.data.shape[axis] - 0.5 + margin for axis in last)
+    last = [axis - viewer.dims.ndim for axis in axes]
+    before = {(axis, False) for axis in last if voxel[axis] < -0.5 - margin}
+    return before | {(axis, True) for axis in last if voxel[axis] >= labels.data.shape[axis] - 0.5 + margin}

@@ -52,6 +52,7 @@ class PaintWatch(QObject):
         self._saving: threading.Thread | None = None
         self._unsaved: dict[Path, int] = {}  # labels: what is newer than this is not safe yet
         self._trouble = ""
+        self._layers: dict[Path, Labels] = {}  # at the last look
         OnLabels(viewer)
         timer = QTimer(self, interval=_EVERY)
         timer.timeout.connect(self._look)
@@ -75,9 +76,12 @@ class PaintWatch(QObject):
                     show_warning(_TWICE.format(layer=layer.name, same=same.name))
         for gone in self._seen.keys() - layers:
             self._compare(gone)  # it may have been painted on just before it was removed
+            if self._layers[gone] in self._viewer.layers:
+                show_warning(f"{gone.stem} is not kept on disk any more: {gone} is gone. Put it back, then paint on.")
             del self._seen[gone], self._described[gone]
         for path in layers:
             self._pass_on(path, self._compare(path))
+        self._layers = layers
         self._save()
 
     def _compare(self, path: Path) -> set[int]:

@@ -172,7 +172,7 @@ class SegmentPanel(Panel):
         )
         self._enable(self._command, reason, "Copies the command that does just this, for a terminal or a cluster.")
         self.explain(reason)
-        self._device.lead_to(self._form.asdict()["scheduler"])
+        self._device.lead_to(self._going_on.others()["scheduler"])
 
     def _enable(self, button: QPushButton, reason: str, tip: str) -> None:
         """Let a button be pressed unless there is a reason why not; its tip tells."""
@@ -210,7 +210,7 @@ class SegmentPanel(Panel):
             SegmentConfig,
             model=self._model.name(),
             probabilities=self._probabilities.isChecked(),
-            **self._form.asdict(),
+            **self._going_on.others(),
         )
 
     def _region(self) -> str | None:
@@ -240,6 +240,7 @@ class SegmentPanel(Panel):
 
     def _on_segment(self) -> None:
         image = self._image.value
+        self._going_on.done()
         self._remember()
         if self._several.offered():
             self._several.begin(named(self._settings(), self._library.segmentations, ""))
