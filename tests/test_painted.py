@@ -226,6 +226,12 @@ def test_a_value_without_a_name_is_refused(tmp_path: Path) -> None:
         sections_of(tmp_path, noise(3, 40, 40), labels)
 
 
+def test_the_section_of_a_value_without_a_name_is_that_of_the_image(tmp_path: Path) -> None:
+    labels = strokes(1, 40, 40) + 1
+    with pytest.raises(Problem, match=r"labels.tif, on section 2 of the image, holds the value 3, which"):
+        sections_of(tmp_path, noise(3, 40, 40), labels, at=(2, 0, 0))
+
+
 def test_an_image_given_as_labels_is_suspected(tmp_path: Path) -> None:
     with pytest.raises(
         Problem, match=r"Section 0 of .*labels.tif holds 252 values, .* did you swap image and labels\?"

@@ -109,10 +109,13 @@ def sections_of(
             f"The painted pixels of {labels.name} do not lie on {image.name}, which is {image.shape} voxels large. "
             "Choose the image they were painted on."
         )
+
+    def name_of(z: int) -> str:
+        return f"{labels.name}, on section {z + dz} of the image," if dz else f"Section {z} of {labels.name}"
+
     # Beyond the labels nothing is labelled, also where 0 means background.
     targets = [
-        laid_on(painting.targets(painted, meaning, f"Section {z + dz} of {labels.name}"), corner, image, UNCOUNTED)
-        for z, painted in found
+        laid_on(painting.targets(painted, meaning, name_of(z)), corner, image, UNCOUNTED) for z, painted in found
     ]
     corrected, accepted = (
         [laid_on(marked(path, kind, z, painted), corner, image, 0) for z, painted in found] for kind in KINDS
