@@ -54,7 +54,10 @@ def test_what_is_no_result_is_a_problem(tmp_path: Path) -> None:
     [
         (None, ""),
         (Finished("out.zarr", "2 sections segmented"), ""),
-        (Finished("out.zarr", "6 of 6 chunks are kept", stopped=True), "its job has not ended"),
+        (
+            Finished("out.zarr", "2 sections segmented, but not checked for seams", stopped=True),
+            "its last job was stopped: 2 sections segmented, but not checked for seams. Resume it.",
+        ),
         (Notice("Comparing the image."), "its job has not ended"),
         (Failed("Section 1 is not what it was."), "its last job ended so: Section 1 is not what it was."),
     ],

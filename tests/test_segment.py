@@ -336,7 +336,7 @@ def test_a_comparison_with_the_image_can_be_stopped(
     monkeypatch.setattr("napari_unet.segment._PATIENCE", -1.0)
     said, last = list(segment(config, lambda: True))[1:]
     assert said == Notice("Comparing the image with what it was under 5 chunks that were kept.")
-    assert last == Finished(str(config.out), "5 of 5 chunks are kept", True)
+    assert last == Finished(str(config.out), "5 of 5 chunks are kept, but not compared with the image", True)
     assert finish(config).detail == DONE_BEFORE
 
 

@@ -48,8 +48,8 @@ def open_result(path: Path) -> Result:
 def doubt(path: Path) -> str:
     """Return what speaks against a result in which nothing is missing, in words; nothing where it is good.
 
-    When all is computed, the image is compared with what it was under each chunk: the job may have found it edited, or
-    have been killed before.
+    When all is computed, the image is compared with what it was under each chunk, and seams are looked for: the job may
+    have found the image edited, or have been stopped or killed before.
 
     Raises
     ------
@@ -62,7 +62,9 @@ def doubt(path: Path) -> str:
         return ""
     if isinstance(said, Failed):
         return f"All of {path.name} is computed, but its last job ended so: {said.text}"
+    if isinstance(said, Finished):
+        return f"All of {path.name} is computed, but its last job was stopped: {said.detail}. Resume it."
     return (
-        f"All of {path.name} is computed, but its job has not ended, which compares the image with what it was. "
-        "If it does not run any more, resume it."
+        f"All of {path.name} is computed, but its job has not ended, which compares the image with what it was and "
+        "looks for seams. If it does not run any more, resume it."
     )

@@ -119,7 +119,9 @@ class _Job:
             yield Notice(f"Comparing the image with what it was under {counted(left, 'chunk')} that were kept.")
             self._refuse_edited(should_stop)
         if self._store.done < total or self._compared.left:
-            yield Finished(str(self._store.path), f"{self._store.done:,} of {total:,} chunks are kept", True)
+            kept = f"{self._store.done:,} of {total:,} chunks are kept"
+            lacks = "" if self._store.done < total else ", but not compared with the image"
+            yield Finished(str(self._store.path), kept + lacks, True)
         elif already:
             yield Finished(str(self._store.path), "already done, and nothing of it is damaged")
         else:
