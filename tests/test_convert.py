@@ -221,5 +221,5 @@ def test_a_damaged_result(tmp_path: Path) -> None:
     chunk.write_bytes(chunk.read_bytes()[:-9])
     assert problem(path, tmp_path / "a.tif").startswith(f"{path} is damaged. Run the same napari-unet segment command")
     (path / "0" / "zarr.json").unlink()
-    assert "cells.zarr cannot be read: it is damaged" in problem(path, tmp_path / "a.tif")
+    assert "cells.zarr is damaged: not all of its levels can be opened" in problem(path, tmp_path / "a.tif")
     assert not (tmp_path / "a.tif").exists()

@@ -49,6 +49,16 @@ def test_what_is_no_result_is_a_problem(tmp_path: Path) -> None:
         open_result(tmp_path)
 
 
+@pytest.mark.parametrize("level", ["0", "1", "probabilities/0"])
+def test_a_result_of_which_metadata_are_damaged_is_a_problem(tmp_path: Path, level: str) -> None:
+    path = tmp_path / "out.zarr"
+    open_store(path, LAYOUT).close()
+    for content in ("", '{"zarr', "{}"):
+        (path / level / "zarr.json").write_text(content)
+        with pytest.raises(Problem, match=r"out.zarr is damaged: .*\. Copy the whole folder again from its source, or"):
+            open_result(path)
+
+
 @pytest.mark.parametrize(
     ("last", "words"),
     [

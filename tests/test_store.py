@@ -176,13 +176,17 @@ def test_a_torn_last_line_is_cut_off(tmp_path):
         assert log.read_bytes() == whole
 
 
+@pytest.mark.parametrize("left", [None, 0, 5, 50])
 @pytest.mark.parametrize("file", ["probabilities/zarr.json", "2/zarr.json"])
-def test_a_result_of_which_a_part_was_deleted_is_refused(tmp_path, file):
+def test_a_result_of_which_metadata_are_missing_or_cut_is_refused(tmp_path, file, left):
     path = tmp_path / "out.zarr"
     open_store(path, LAYOUT).close()
+    whole = (path / file).read_bytes()
     (path / file).unlink()
+    if left is not None:
+        (path / file).write_bytes(whole[:left])
     before = state(path)
-    with pytest.raises(Problem, match=f"is damaged: .*{file} is missing"):
+    with pytest.raises(Problem, match=f"is damaged: .*{file} is missing or cannot be read"):
         open_store(path, LAYOUT)
     assert state(path) == before
 

@@ -20,7 +20,7 @@ from napari_unet.problem import Problem
 from napari_unet.result import Result, doubt, open_result
 from napari_unet.view import View
 from napari_unet.volume import Volume
-from napari_unet.voxels import OME_CREATOR, damaged
+from napari_unet.voxels import OME_CREATOR
 from napari_unet.words import counted
 
 _SUFFIXES = {".tif", ".tiff"}
@@ -112,12 +112,7 @@ def _alone(out: Path) -> Iterator[None]:
 
 def _opened(path: Path, probabilities: bool) -> Result:
     """Open a result, which must have probabilities if they are asked for."""
-    try:
-        found = open_result(path)
-    except Problem:
-        raise
-    except Exception as error:  # zarr tells a bad file by many kinds of error
-        raise damaged(path) from error
+    found = open_result(path)
     if probabilities and not found.probabilities:
         raise Problem(f"{path} was made without probabilities. Segment again with --probabilities under another name.")
     return found

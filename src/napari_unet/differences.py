@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,11 @@ def refuse_another(path: Path, layout: Layout) -> None:
         raise Problem(f"{what}. {_GO_ON}")
     folders = [path / image for image in (".", "probabilities")[: 1 + layout.probabilities]]
     for folder in [*folders, *(f / str(level) for f in folders for level in range(len(layout.level_shapes())))]:
-        if not (folder / "zarr.json").is_file():
-            raise Problem(f"{path} is damaged: {folder / 'zarr.json'} is missing. {_REMEDY}")
+        try:
+            json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            what = f"{folder / 'zarr.json'} is missing or cannot be read"
+            raise Problem(f"{path} is damaged: {what}. {_REMEDY}") from error
 
 
 def _all_of(layout: Layout) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def open_result(path: Path) -> Result:
     Raises
     ------
     Problem
-        If `path` holds no result.
+        If `path` holds no result, or a damaged one.
     """
     layout = read_layout(path)
     classes, *probabilities = open_levels(path, layout, "r")
