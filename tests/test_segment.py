@@ -180,6 +180,30 @@ def test_what_is_damaged_on_the_disk_is_said_and_computed_again(stack: Path, tmp
     assert files_of(config.out) == before
 
 
+def test_a_coarse_level_that_is_damaged_is_said_and_written_again(tissue: np.ndarray, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "stack.tif", np.tile(tissue[:16], 3)[None, :, :1040], metadata={"axes": "ZYX"})
+    config = SegmentConfig(model=SMALL, image=tmp_path / "stack.tif", out=tmp_path / "out.zarr")
+    finish(config)
+    before = files_of(config.out)
+    (config.out / "1/c/0/0/0").write_bytes(b"junk")
+    events = list(segment(config))
+    assert Notice("Damaged on the disk, so written again: the coarse levels of 1 section.") in events
+    assert events[-1] == Finished(str(config.out), "already done, and what was damaged is mended")
+    assert files_of(config.out) == before
+    assert finish(config).detail == DONE_BEFORE
+
+
+def test_a_certificate_that_is_damaged_is_made_again(stack: Path, tmp_path: Path) -> None:
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
+    finish(config)
+    before = (config.out / SEAMS).read_bytes()
+    for content in (before[:5], b"{}", b"3"):
+        (config.out / SEAMS).write_bytes(content)
+        assert finish(config).detail == "5 sections segmented; not checked for seams: each section is one tile"
+        assert (config.out / SEAMS).read_bytes() == before
+    assert finish(config).detail == DONE_BEFORE
+
+
 def test_a_job_killed_before_its_certificate_is_certified_later(stack: Path, tmp_path: Path) -> None:
     config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
     finish(config)

@@ -13,7 +13,7 @@ from napari_unet.layout import chunks_in, chunks_where
 from napari_unet.pyramids import Pyramids
 
 
-def mend(path: Path, pyramids: Pyramids, seen: np.ndarray) -> int:
+def mend(path: Path, pyramids: Pyramids, seen: np.ndarray) -> tuple[int, int]:
     """Look at all listed chunks; remove all else from sections that are not whole, and what is left of half files.
 
     Parameters
@@ -26,8 +26,10 @@ def mend(path: Path, pyramids: Pyramids, seen: np.ndarray) -> int:
 
     Returns
     -------
-    int
+    damaged : int
         How many chunks that were listed are not as they were written; they are listed no more.
+    torn : int
+        Of how many sections, all of them listed and whole, coarse levels were not; they are written again.
 
     Raises
     ------
@@ -44,7 +46,8 @@ def mend(path: Path, pyramids: Pyramids, seen: np.ndarray) -> int:
     sweep(path, pyramids)
     sections = set(np.flatnonzero(~finished.all(axis=(1, 2))).tolist())
     whole = finished & finished.all(axis=(1, 2), keepdims=True)
-    sections.update(pyramids.torn(chunks_where(whole)))
+    torn = set(pyramids.torn(chunks_where(whole)))
+    sections |= torn
     for array in chain.from_iterable(pyramids.levels):
         for folder in (path / array.path).glob("c/*" if array.ndim == 3 else "c/*/*"):
             if folder.name.isdecimal() and (z := int(folder.name)) in sections:
@@ -54,7 +57,7 @@ def mend(path: Path, pyramids: Pyramids, seen: np.ndarray) -> int:
     for z in np.flatnonzero(finished.any(axis=(1, 2))).tolist():
         if z in sections:
             sync(path, pyramids.coarsen(chunks_in(z, finished[z])))
-    return damaged
+    return damaged, len(torn)
 
 
 def sweep(path: Path, pyramids: Pyramids) -> None:

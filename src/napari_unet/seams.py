@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -74,6 +75,15 @@ class Certificate:
     def save(self, result: Path) -> None:
         """Keep it beside the result."""
         write_json(result / SEAMS, asdict(self))
+
+
+def certified(result: Path) -> bool:
+    """Tell whether a certificate lies beside a result, whole."""
+    try:
+        Certificate(**json.loads((result / SEAMS).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return False
+    return True
 
 
 def places(layout: Layout, box: Box, tiled: Mapping[Block, int]) -> list[Place]:

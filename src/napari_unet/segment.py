@@ -28,7 +28,7 @@ from napari_unet.preflight import notices
 from napari_unet.problem import Problem
 from napari_unet.region import box_of, place_of
 from napari_unet.requests import Look
-from napari_unet.seams import SEAMS, SIDES, certify, places, windows
+from napari_unet.seams import SIDES, certified, certify, places, windows
 from napari_unet.sections import Sections
 from napari_unet.store import Store, open_store
 from napari_unet.tiles import Box
@@ -111,7 +111,9 @@ class _Job:
         yield Started("segment", on, f"{self._image.name} with {self._model.card.name}")
         end = time.monotonic() + _PATIENCE
         self._refuse_edited(lambda: time.monotonic() > end, spread=True)
-        already = not self._store.unfinished and (self._store.path / SEAMS).exists()
+        if torn := self._store.torn:
+            yield Notice(f"Damaged on the disk, so written again: the coarse levels of {counted(torn, 'section')}.")
+        already = not self._store.unfinished and certified(self._store.path)
         if not already:
             yield from self._computed(should_stop, looked_at)
         total = self._store.total
@@ -123,7 +125,8 @@ class _Job:
             lacks = "" if self._store.done < total else ", but not compared with the image"
             yield Finished(str(self._store.path), kept + lacks, True)
         elif already:
-            yield Finished(str(self._store.path), "already done, and nothing of it is damaged")
+            damage = "what was damaged is mended" if torn else "nothing of it is damaged"
+            yield Finished(str(self._store.path), f"already done, and {damage}")
         else:
             depth = counted(self._box.z1 - self._box.z0, "section")
             certificate = yield from self._certified(should_stop)

@@ -79,6 +79,8 @@ class Store:
         How many chunks it has.
     damaged : int
         How many were listed when it was opened, but are not as they were written: they are pending again.
+    torn : int
+        Of how many sections, all of them listed, coarse levels were not as they were written: they were written again.
     seen : ndarray, shape `Layout.grid`, int64
         The checksum of what each listed chunk saw of the image, NOT_KNOWN where there is none; else NOT_FINISHED.
     """
@@ -90,7 +92,7 @@ class Store:
         self._pyramids = Pyramids(path, layout)
         self.seen = listed_in(path, layout.grid)
         self.total = self.seen.size
-        self.damaged = mend(path, self._pyramids, self.seen)
+        self.damaged, self.torn = mend(path, self._pyramids, self.seen)
         self._unlisted: dict[Chunk, int] = {}
         self._flushed = time.monotonic()
         self._failed: Problem | None = None
