@@ -18,7 +18,7 @@ import zarr
 from PIL import Image
 from safetensors.torch import save_file
 
-from napari_unet import cli, disk, learner, store
+from napari_unet import cli, disk, learner, omezarr, store
 from napari_unet.card import find
 from napari_unet.newzarr import create_stack
 from napari_unet.predict import Predictor
@@ -226,6 +226,18 @@ def _(c: Case) -> int:
     path = Path(c.save("cut.tif", c.pixels))
     path.write_bytes(path.read_bytes()[:-100])
     return c.segment(str(path))
+
+
+@case("an image that may not be read")
+def _(c: Case) -> int:
+    c.fail(tifffile, "TiffFile", PermissionError(errno.EACCES, "Permission denied"))  # root may read all
+    return c.segment()
+
+
+@case("a folder that may not be read")
+def _(c: Case) -> int:
+    c.fail(omezarr, "is_zarr", PermissionError(errno.EACCES, "Permission denied"))
+    return c.segment(str(c.folder))
 
 
 @case("an unknown image format")

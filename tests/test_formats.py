@@ -1,3 +1,4 @@
+import errno
 import gc
 import tracemalloc
 from pathlib import Path
@@ -291,6 +292,41 @@ def test_what_is_not_there_or_of_another_kind(tmp_path: Path) -> None:
         (tmp_path / name).write_text("some text that is no image at all")
         assert str(tmp_path / name) in problem(tmp_path / name)
     assert "Save it as TIFF, HDF5, MRC, OME-Zarr or as a folder of PNG files." in problem(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "opener"),
+    [
+        ("a.tif", "tifffile.TiffFile"),
+        ("a.png", "PIL.PngImagePlugin.PngImageFile"),
+        ("a.h5", "h5py.File"),
+        ("a.mrc", "mrcfile.mmap"),
+        ("a.zarr", "zarr.open_array"),
+        ("a.zarr", "json.loads"),
+        ("a.tif", "pathlib.Path.exists"),
+        ("folder", "pathlib.Path.is_file"),
+        ("folder", "pathlib.Path.iterdir"),
+    ],
+)
+def test_what_may_not_be_read_is_a_matter_of_permission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, opener: str
+) -> None:
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    elif name == "a.zarr":
+        zarr.create_array(path, data=STACK)
+    else:
+        path.touch()
+
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")  # root may read all
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opener, fail)
+        said = problem(path)
+    assert said.startswith(str(path))
+    assert said.endswith(" may not be read. Ask its owner for permission, or for a copy.")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,15 @@ def test_a_section_that_fails_is_named() -> None:
         Volume(Broken(), "my layer").section(7)
 
 
+def test_a_file_that_may_not_be_read_is_named() -> None:
+    class Forbidden(np.ndarray):
+        def __getitem__(self, _: object) -> np.ndarray:
+            raise PermissionError(13, "Permission denied", "a.zarr/c/1")
+
+    with pytest.raises(Problem, match=r"a\.zarr/c/1 may not be read. Ask its owner"):
+        Volume(np.zeros((2, 3, 4)).view(Forbidden), "a.zarr").section(1)
+
+
 def test_the_fingerprint_is_of_the_pixels(tmp_path: Path) -> None:
     expected = Volume(STACK.astype(">u2"), "memory").fingerprint()
     assert open_volume(save(tmp_path, STACK.astype("<u2"))).fingerprint() == expected

@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 
 from napari_unet import hdf5, mrc, omezarr
 from napari_unet.inrow import InRow
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, forbidden
 from napari_unet.voxels import Source, Voxels, damaged, letters, made_at_of_tiff, of_multiscale, of_tiff
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what is wrong with a file is said in a sentence
@@ -37,8 +37,16 @@ def open_source(path: Path, labels: bool = False) -> Source:
     Raises
     ------
     Problem
-        If there is nothing at `path`, or nothing that can be read.
+        If there is nothing at `path`, or nothing that can or may be read.
     """
+    try:
+        return _opened(path, labels)
+    except PermissionError as error:  # of a folder
+        raise forbidden(path) from error
+
+
+def _opened(path: Path, labels: bool) -> Source:
+    """Open a stack by the format that its name or what lies in it tells."""
     if file := hdf5.file_of(path):
         return hdf5.open_dataset(file, path.relative_to(file).as_posix())
     if not path.exists():
@@ -127,7 +135,7 @@ def _probe(path: Path, labels: bool) -> tuple[tuple[int, ...], np.dtype]:
                 pixel = np.asarray(Image.new(_plain(image.mode, labels), (1, 1)))
                 return (image.height, image.width, *pixel.shape[2:]), pixel.dtype
         except Exception as error:
-            raise damaged(path) from error
+            raise damaged(path, error) from error
     source = _open_tiff(path)
     if source.axes not in ("YX", "YXS"):
         raise Problem(f"{path} holds more than one section. Open it by itself, or take it out of the folder.")
@@ -141,13 +149,13 @@ def _read(path: Path, labels: bool) -> np.ndarray:
         try:
             return np.array(source.array[...])
         except Exception as error:
-            raise damaged(path) from error
+            raise damaged(path, error) from error
     try:
         # Image.open would refuse a large section as a "decompression bomb".
         with PngImagePlugin.PngImageFile(path) as image:
             return np.array(image.convert(_plain(image.mode, labels)))
     except Exception as error:
-        raise damaged(path) from error
+        raise damaged(path, error) from error
 
 
 def _plain(mode: str, labels: bool) -> str:
@@ -177,7 +185,7 @@ def _open_tiff(path: Path, level: int = 0) -> Source:
     except Problem:
         raise
     except Exception as error:  # tifffile tells a bad file by many kinds of error
-        raise damaged(path) from error
+        raise damaged(path, error) from error
 
 
 def _level(

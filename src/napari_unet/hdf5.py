@@ -66,7 +66,7 @@ def open_dataset(file: Path, inside: str) -> Source:
     except Problem:
         raise
     except Exception as error:  # h5py tells a bad file by many kinds of error
-        raise damaged(file) from error
+        raise damaged(file, error) from error
 
 
 class _Pixels:

@@ -52,7 +52,7 @@ def open_mrc(path: Path) -> Source:
     except Problem:
         raise
     except Exception as error:  # mrcfile tells a bad file by many kinds of error
-        raise damaged(path) from error
+        raise damaged(path, error) from error
 
 
 def _signed(header: Any) -> bool:

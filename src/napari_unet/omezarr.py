@@ -12,7 +12,7 @@ from typing import Any, Literal
 import zarr
 from zarr.storage import LocalStore
 
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, forbidden
 
 _KEYS = {"name": "default", "configuration": {"separator": "/"}}  # of chunks: c/Z/Y/X
 _NESTED = 4  # how far below its group the array of a level may lie
@@ -56,6 +56,8 @@ def metadata(folder: Path) -> dict[str, Any]:
         node = "array" if (folder / ".zarray").is_file() else "group"
         file = folder / ".zattrs"
         attributes = dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}
+    except PermissionError as error:
+        raise forbidden(file) from error
     except (OSError, ValueError, TypeError) as error:
         raise Problem(f"{file} is damaged. Copy the whole folder again from its source.") from error
     return {"node_type": node, "attributes": attributes}
@@ -126,6 +128,8 @@ def open_array(folder: Path, mode: Literal["r", "r+"] = "r") -> zarr.Array:
     """
     try:
         array = zarr.open_array(str(folder), mode=mode)
+    except PermissionError as error:
+        raise forbidden(error.filename or folder) from error
     except Exception as error:  # zarr tells a bad file by many kinds of error
         raise Problem(
             f"{folder} is not a Zarr array that can be read. "

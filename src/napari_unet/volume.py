@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_unet.formats import open_source
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, forbidden
 from napari_unet.view import View, chunk_side
 from napari_unet.voxels import Source
 
@@ -90,6 +90,8 @@ class Volume:
             return made(self.array[key], self.dtype, order="C")
         except (Problem, MemoryError):
             raise
+        except PermissionError as error:
+            raise forbidden(error.filename or self.name) from error
         except Exception as error:  # each format has its own ways to fail
             raise Problem(
                 f"{what} of {self.name} cannot be read: the file is damaged or incomplete. "
