@@ -265,9 +265,18 @@ def test_a_job_goes_on_when_what_it_prints_finds_a_full_disk(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_an_answer_that_a_full_disk_refuses_is_a_failure() -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["models"],
+        ["check", str(IMAGE), str(STROKES), "--start-from", SMALL, *QUICK],
+        ["suggest", str(IMAGE), "--model", SMALL, *QUICK],
+        ["suggest", str(IMAGE), "--model", SMALL, *QUICK, "--json"],
+    ],
+)
+def test_an_answer_that_a_full_disk_refuses_is_a_failure(asked: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([*COMMAND, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([*COMMAND, *asked], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     told = "Error: The answer cannot be written (No space left on device). Write it to another place.\n"
     assert (done.returncode, done.stderr) == (1, told)
 

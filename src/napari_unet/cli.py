@@ -66,7 +66,7 @@ def check(*inputs: Pairs, settings: Annotated[CheckSettings | None, Flat] = None
 
     with tempfile.TemporaryDirectory() as folder:  # nobody needs the log
         config = CheckConfig(inputs=inputs, out=folder, **(settings or CheckSettings()).model_dump())
-        return print_events(_until_interrupted(lambda stop: check(config, stop)), as_json)
+        return print_events(_until_interrupted(lambda stop: check(config, stop)), as_json, answered=True)
 
 
 @app.command(usage="Usage: napari-unet examples IMAGE LABELS [IMAGE LABELS ...] --out FOLDER [OPTIONS]")
@@ -93,7 +93,7 @@ def suggest(
     from napari_unet.suggest import suggest
 
     config = SuggestConfig(image=image, labels=labels, **(settings or SuggestSettings()).model_dump())
-    return print_events(_until_interrupted(lambda stop: suggest(config, stop)), as_json)
+    return print_events(_until_interrupted(lambda stop: suggest(config, stop)), as_json, answered=True)
 
 
 @app.command

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TextIO
 
 from napari_unet.events import (
@@ -30,8 +30,15 @@ from napari_unet.words import counted, duration, verdict
 _EVERY = 30  # seconds between two lines of progress where they cannot be drawn over
 
 
-def print_events(events: Iterable[Event], as_json: bool) -> int:
+def print_events(events: Iterable[Event], as_json: bool, answered: bool = False) -> int:
     """Print each event as it comes: JSON lines on stdout, or sentences with one line of progress.
+
+    Parameters
+    ----------
+    events : iterable of Event
+    as_json : bool
+    answered : bool
+        Whether they are the answer that a command was asked for, and all that comes of it.
 
     Returns
     -------
@@ -41,14 +48,15 @@ def print_events(events: Iterable[Event], as_json: bool) -> int:
     Raises
     ------
     Problem
-        That of the job; as JSON it is printed as its last event, too.
+        That of the job; as JSON it is printed as its last event, too. If an answer cannot be written.
     """
-    line = _Line()
+    out = answer if answered else say
+    line = _Line(out)
     stopped = False
     try:
         for event in events:
             if as_json:
-                say(to_json(event))
+                out(to_json(event))
             else:
                 line.show(event)
             stopped = isinstance(event, Finished) and event.stopped
@@ -97,7 +105,8 @@ def _drop(stream: TextIO) -> None:
 class _Line:
     """The line of progress at the bottom: on a terminal it is drawn over, elsewhere there is one now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, out: Callable[[str], None]) -> None:
+        self._out = out
         self._loss = self._score = ""
         self._drawn = 0
         self._said = time.monotonic()
@@ -144,4 +153,4 @@ class _Line:
 
     def _print(self, text: str) -> None:
         self.end()
-        say(text)
+        self._out(text)
