@@ -219,7 +219,9 @@ def test_a_damaged_result(tmp_path: Path) -> None:
     path, _, _ = result(tmp_path)
     chunk = path / "0" / "c" / "1" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:-9])
-    assert problem(path, tmp_path / "a.tif").startswith(f"{path} is damaged. Run the same napari-unet segment command")
+    assert problem(path, tmp_path / "a.tif").startswith(
+        f"Section 1 of {path} is damaged. Run the same napari-unet segment command"
+    )
     (path / "0" / "zarr.json").unlink()
     assert "cells.zarr is damaged: not all of its levels can be opened" in problem(path, tmp_path / "a.tif")
     assert not (tmp_path / "a.tif").exists()

@@ -18,8 +18,6 @@ from napari_unet.layout import NOT_COMPUTED, Layout
 from napari_unet.newzarr import refuse_inside
 from napari_unet.problem import Problem
 from napari_unet.result import Result, doubt, open_result
-from napari_unet.view import View
-from napari_unet.volume import Volume
 from napari_unet.voxels import OME_CREATOR
 from napari_unet.words import counted
 
@@ -70,7 +68,7 @@ def convert(
     missing, began = 0, time.monotonic()
     with disk_problems(out), _alone(out):
         try:
-            for done, lacking in enumerate(_writing(beside, found, str(result), probabilities), start=1):
+            for done, lacking in enumerate(_writing(beside, found, probabilities), start=1):
                 missing += lacking
                 yield Progress(done, depth, "section", (time.monotonic() - began) / done * (depth - done))
                 if done < depth and should_stop():
@@ -118,38 +116,28 @@ def _opened(path: Path, probabilities: bool) -> Result:
     return found
 
 
-def _writing(file: Path, result: Result, name: str, probabilities: bool) -> Iterator[int]:
+def _writing(file: Path, result: Result, probabilities: bool) -> Iterator[int]:
     """Write `file` section by section; yield after each how many of its pixels are not computed yet."""
     layout = result.layout
-    classes = Volume(result.classes[0], name)
-    written, about = [classes], _described(layout)
+    channels: list[int | None] = [None]
+    about = _described(layout)
     if probabilities:
-        written = [Volume(View(result.probabilities[0], (1, 2, 3), {0: c}), name) for c in range(len(layout.classes))]
+        channels = [*range(len(layout.classes))]
         about = _described(layout, [each.name for each in layout.classes])
-    big = len(written) * int(np.prod(layout.shape, dtype=np.int64)) > _BIG
+    big = len(channels) * int(np.prod(layout.shape, dtype=np.int64)) > _BIG
     with tifffile.TiffWriter(file, bigtiff=big, ome=False) as tif:
         for z in range(layout.shape[0]):
-            for volume in written:
+            for channel in channels:
                 # The whole stack is described in its first page; tifffile itself would ask for all pages at once.
                 tif.write(
-                    _section(volume, z, name),
+                    result.section(z, channel=channel),
                     photometric="minisblack",
                     compression="zlib",
                     description=about,
                     metadata=None,
                 )
                 about = None
-            yield int(np.count_nonzero(_section(classes, z, name) == NOT_COMPUTED))
-
-
-def _section(volume: Volume, z: int, name: str) -> np.ndarray:
-    try:
-        return volume.section(z)
-    except Problem as problem:
-        raise Problem(
-            f"{name} is damaged. Run the same napari-unet segment command again, which computes what is damaged, and "
-            "then convert it."
-        ) from problem
+            yield int(np.count_nonzero(result.section(z) == NOT_COMPUTED))
 
 
 def _described(layout: Layout, channels: list[str] | None = None) -> bytes | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ from napari_unet.omezarr import numbers
 from napari_unet.problem import Problem
 from napari_unet.result import Result, open_result
 from napari_unet.scores import best_separation, overlap, separation
-from napari_unet.view import View
 from napari_unet.volume import Volume, open_volume
 
 _Slices = tuple[slice, slice, slice]
@@ -47,8 +48,7 @@ def report(result_path: Path, truth_path: Path, boundary: str = "") -> dict[str,
     result, truth_volume = open_result(result_path), open_volume(truth_path, labels=True)
     layout = result.layout
     here, there = _shared_box(layout, truth_volume)
-    predicted = _read(Volume(result.classes[0], str(result_path)), here)
-    truth = _read(truth_volume, there)
+    predicted, truth = _read(result.section, here), _read(truth_volume.section, there)
     if (predicted == NOT_COMPUTED).any():
         raise Problem(f"{result_path} is not finished. Run the same segment command again, then score it.")
     _refuse_foreign(truth, layout, truth_volume.name)
@@ -61,7 +61,7 @@ def report(result_path: Path, truth_path: Path, boundary: str = "") -> dict[str,
         classes[c.name] = {"iou": _json(agreement.iou), "dice": _json(agreement.dice), "pixels": agreement.pixels}
     scores: dict[str, Any] = {"sections": len(truth), "classes": classes}
     if boundary:
-        scores |= _separation(result, str(result_path), here, predicted, truth, boundary)
+        scores |= _separation(result, here, predicted, truth, boundary)
     return scores
 
 
@@ -78,7 +78,7 @@ def _refuse_foreign(truth: np.ndarray, layout: Layout, name: str) -> None:
 
 
 def _separation(
-    result: Result, name: str, here: _Slices, predicted: np.ndarray, truth: np.ndarray, boundary: str
+    result: Result, here: _Slices, predicted: np.ndarray, truth: np.ndarray, boundary: str
 ) -> dict[str, Any]:
     """Score how the boundary class separates cells."""
     names = [c.name for c in result.layout.classes]
@@ -89,8 +89,7 @@ def _separation(
     cells = (truth != 0) & (truth != value)
     membrane = (predicted == value).astype(np.float32)
     if result.probabilities:
-        of_boundary = View(result.probabilities[0], (1, 2, 3), {0: channel})
-        membrane = _read(Volume(of_boundary, name), here).astype(np.float32) / 255
+        membrane = _read(partial(result.section, channel=channel), here).astype(np.float32) / 255
     fixed = separation(membrane, cells, 0.5)
     scores: dict[str, Any] = {"at_0.5": {"v_rand": _json(fixed.v_rand), "v_info": _json(fixed.v_info)}}
     if result.probabilities:
@@ -104,9 +103,9 @@ def _separation(
     return scores
 
 
-def _read(volume: Volume, box: _Slices) -> np.ndarray:
-    """Read a box of a stack."""
-    return np.stack([volume.section(z, *box[1:]) for z in range(box[0].start, box[0].stop)])
+def _read(section: Callable[[int, slice, slice], np.ndarray], box: _Slices) -> np.ndarray:
+    """Read a box of a stack by what reads a box of a section."""
+    return np.stack([section(z, *box[1:]) for z in range(box[0].start, box[0].stop)])
 
 
 def _json(score: float) -> float | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import zarr
 
 from napari_unet.events import Failed, Finished
 from napari_unet.finished import finished_chunks
 from napari_unet.layout import Layout, open_levels, read_layout
 from napari_unet.log import LOG, last
+from napari_unet.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Result:
 
     Attributes
     ----------
+    path : Path
+        Its folder.
     layout : Layout
         What it was made with.
     classes : tuple of zarr.Array
@@ -27,9 +31,31 @@ class Result:
         Levels of the probabilities, finest first, uint8 (C, Z, Y, X), 255 = 1; empty if they were not kept.
     """
 
+    path: Path
     layout: Layout
     classes: tuple[zarr.Array, ...]
     probabilities: tuple[zarr.Array, ...]
+
+    def section(
+        self, z: int, rows: slice = slice(None), columns: slice = slice(None), channel: int | None = None
+    ) -> np.ndarray:
+        """Return a box of a section at full resolution: its classes, or the probability of one; uint8 (Y, X).
+
+        Raises
+        ------
+        Problem
+            If it is damaged.
+        """
+        levels, of_class = (self.classes, ()) if channel is None else (self.probabilities, (channel,))
+        try:
+            return np.asarray(levels[0][(*of_class, z, rows, columns)])
+        except MemoryError:
+            raise
+        except Exception as error:  # zarr tells a damaged chunk by many kinds of error
+            raise Problem(
+                f"Section {z} of {self.path} is damaged. "
+                "Run the same napari-unet segment command again, which computes what is damaged."
+            ) from error
 
 
 def open_result(path: Path) -> Result:
@@ -42,7 +68,7 @@ def open_result(path: Path) -> Result:
     """
     layout = read_layout(path)
     classes, *probabilities = open_levels(path, layout, "r")
-    return Result(layout, classes, probabilities[0] if probabilities else ())
+    return Result(path, layout, classes, probabilities[0] if probabilities else ())
 
 
 def doubt(path: Path) -> str:
