@@ -120,6 +120,14 @@ def test_what_is_not_computed_is_counted(tmp_path: Path, probabilities: bool, va
         np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), classes)
 
 
+def test_a_file_of_probabilities_that_is_missing_is_not_computed(tmp_path: Path) -> None:
+    path, _, _ = result(tmp_path, replace(LAYOUT, shape=(2, 40, 1030)))
+    (path / "probabilities/0/c/1/1/0/1").unlink()
+    assert not any(isinstance(event, Notice) for event in convert(path, tmp_path / "a.tif"))
+    notice = list(convert(path, tmp_path / "p.tif", probabilities=True))[-2]
+    assert notice == Notice("240 of 82,400 pixels are not computed yet: they are 0 in p.tif.")
+
+
 def test_no_more_than_a_section_is_in_memory(tmp_path: Path) -> None:
     path, classes, _ = result(tmp_path, replace(LAYOUT, shape=(12, 1024, 1024), probabilities=False))
     del classes

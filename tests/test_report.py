@@ -170,6 +170,18 @@ def test_an_unfinished_result_is_refused_where_the_truth_covers_it(tmp_path: Pat
     assert report(result, write_truth(tmp_path / "first.tif", cells((2, 12, 20))))["sections"] == 2
 
 
+def test_a_result_without_some_of_its_probabilities_is_not_finished_where_they_are_asked_for(tmp_path: Path) -> None:
+    probabilities = np.stack([np.where(cells() == value, 255, 0) for value in (1, 2)]).astype(np.uint8)
+    result = write_result(tmp_path / "out.zarr", cells(), probabilities=probabilities)
+    truth = write_truth(tmp_path / "truth.tif", cells())
+    (result / "probabilities/0/c/1/2/0/0").unlink()
+    assert report(result, truth)["sections"] == 3
+    with pytest.raises(Problem, match=r"out.zarr is not finished. Run the same segment command again"):
+        report(result, truth, "membrane")
+    first = write_truth(tmp_path / "first.tif", cells((2, 12, 20)))
+    assert report(result, first, "membrane")["at_0.5"]["v_rand"] == pytest.approx(1)
+
+
 def test_a_truth_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"truth.tif holds only 0"):
         scored(tmp_path, cells(), np.zeros_like(cells()))

@@ -137,7 +137,7 @@ def _writing(file: Path, result: Result, probabilities: bool) -> Iterator[int]:
                     metadata=None,
                 )
                 about = None
-            yield int(np.count_nonzero(result.section(z) == NOT_COMPUTED))
+            yield int(np.count_nonzero(result.lacking(z, probabilities=probabilities)))
 
 
 def _described(layout: Layout, channels: list[str] | None = None) -> bytes | None:

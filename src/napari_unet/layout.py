@@ -162,6 +162,12 @@ def open_levels(path: Path, layout: Layout, mode: Literal["r", "r+"]) -> list[tu
         ) from error
 
 
+def files_of(path: Path, array: zarr.Array, chunk: tuple[int, int, int]) -> list[Path]:
+    """Return the files of one chunk (Z, Y, X) of an array of the result in `path`, one a channel."""
+    channels = [(c,) for c in range(array.shape[0])] if array.ndim == 4 else [()]
+    return [path / array.path / array.metadata.encode_chunk_key((*c, *chunk)) for c in channels]
+
+
 def read_layout(path: Path) -> Layout:
     """Return the layout of the result in `path`; raise Problem if there is none."""
     try:

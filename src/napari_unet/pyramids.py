@@ -13,7 +13,7 @@ import numpy as np
 import zarr
 
 from napari_unet.ahead import ahead
-from napari_unet.layout import CHUNK, COARSE_CHUNK, NOT_COMPUTED, Chunk, Layout, open_levels
+from napari_unet.layout import CHUNK, COARSE_CHUNK, NOT_COMPUTED, Chunk, Layout, files_of, open_levels
 
 Name = TypeVar("Name")
 
@@ -68,7 +68,7 @@ class Pyramids:
 
     def files(self, chunk: Chunk) -> list[Path]:
         """Return the files of a chunk at full resolution."""
-        return [file for levels in self.levels for file in self._files(levels[0], chunk.z, chunk.y, chunk.x)]
+        return [file for levels in self.levels for file in files_of(self._path, levels[0], chunk)]
 
     def coarsen(self, chunks: Iterable[Chunk]) -> list[Path]:
         """Write the coarse chunks over `chunks`, each whole and from the level below; return their files."""
@@ -77,7 +77,7 @@ class Pyramids:
             top, left = y * COARSE_CHUNK, x * COARSE_CHUNK
             block = fine[..., z, 2 * top : 2 * top + CHUNK : 2, 2 * left : 2 * left + CHUNK : 2]
             coarse[..., z, top : top + COARSE_CHUNK, left : left + COARSE_CHUNK] = block
-            files += self._files(coarse, z, y, x)
+            files += files_of(self._path, coarse, (z, y, x))
         return files
 
     def broken(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
@@ -91,7 +91,7 @@ class Pyramids:
         """
         sections = groupby(chunks, attrgetter("z"))
         over = (each for _, section in sections for each in self._over(section))
-        return self._not_whole((z, self._files(coarse, z, y, x)) for _, coarse, z, y, x in over)
+        return self._not_whole((z, files_of(self._path, coarse, (z, y, x))) for _, coarse, z, y, x in over)
 
     def _not_whole(self, named: Iterable[tuple[Name, list[Path]]]) -> Iterator[Name]:
         """Yield the name of what has a file that is not whole."""
@@ -122,11 +122,6 @@ class Pyramids:
             raise ValueError(f"{chunk} takes uint8 {shapes}, got {[(i.dtype, i.shape) for i in images]}")
         if images[0].max() == NOT_COMPUTED:
             raise ValueError(f"{NOT_COMPUTED} means not computed yet, it is no class")
-
-    def _files(self, array: zarr.Array, z: int, y: int, x: int) -> list[Path]:
-        """Return the files of one chunk of `array`, one a channel."""
-        channels = [(c,) for c in range(array.shape[0])] if array.ndim == 4 else [()]
-        return [self._path / array.path / array.metadata.encode_chunk_key((*c, z, y, x)) for c in channels]
 
     @staticmethod
     def _is_whole(files: Iterable[Path]) -> bool:
