@@ -238,6 +238,17 @@ def test_a_changed_image_is_refused(stack: Path, tmp_path: Path) -> None:
         finish(config)
 
 
+def test_an_image_mended_as_told_is_segmented_as_told(stack: Path, tmp_path: Path) -> None:
+    pixels = tifffile.imread(stack).astype(np.float32)
+    pixels[3, 20] = np.nan
+    tifffile.imwrite(stack, pixels, metadata={"axes": "ZYX"})
+    config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
+    with pytest.raises(Problem, match=r"Replace them, for example with 0, and start again under another name\.$"):
+        finish(config)
+    tifffile.imwrite(stack, np.nan_to_num(pixels), metadata={"axes": "ZYX"})
+    assert not finish(config.model_copy(update={"out": tmp_path / "another.zarr"})).stopped
+
+
 def test_stop_does_not_wait_for_seams_to_be_looked_for(stack: Path, tmp_path: Path) -> None:
     config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", tile=16)
     done: list[Event] = []
