@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -222,6 +223,16 @@ def test_the_command_of_a_place_below_zero_is_understood(tmp_path: Path, capsys:
     config = SegmentConfig(model=SMALL, image=IMAGE, out=tmp_path / "out.zarr", region="3:4,:,:", place="-0.5,0,3")
     assert cli.main([*shlex.split(config.command())[1:], *QUICK]) == 0
     assert open_result(config.out).layout.offset == (2.5, 0, 3)
+
+
+def test_a_terminal_that_cannot_write_a_name_shows_it_in_ascii(tmp_path: Path) -> None:
+    image = tmp_path / "神经.tif"
+    tifffile.imwrite(image, tifffile.imread(IMAGE)[:1, :32])
+    command = [*COMMAND, "segment", str(image), str(tmp_path / "out.zarr"), "--model", SMALL, *QUICK]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=ascii_only, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\u795e\u7ecf.tif with em-membrane-small" in done.stdout
 
 
 @pytest.mark.skipif(not Path("/bin/sh").exists(), reason="needs a shell that can close standard output")

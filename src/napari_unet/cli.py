@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -220,6 +221,8 @@ def run() -> None:
 
     Zarr goes on reading the chunks beside a damaged one, and would complain at length of a Python that tidies up first.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not where it was closed from the start
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack the letters of a file's name
     status = main()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, AttributeError):  # nobody reads it any more; it was closed from the start
