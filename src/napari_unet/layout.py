@@ -141,25 +141,15 @@ def open_levels(path: Path, layout: Layout, mode: Literal["r", "r+"]) -> list[tu
     """Return the pyramid of the class map and, if the layout has them, that of the probabilities.
 
     A pyramid is its levels, finest first; `path / array.path` is the folder of an array.
-
-    Raises
-    ------
-    Problem
-        If the metadata of a level are missing or damaged.
     """
-    numbers = range(len(layout.level_shapes()))
-    try:
-        # zarr.open_array takes no such setting, and without it a chunk of nothing but zeros gets no file.
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            return [
-                tuple(zarr.open_array(path, path=f"{folder}{number}", mode=mode) for number in numbers)
-                for folder in (["", "probabilities/"] if layout.probabilities else [""])
-            ]
-    except Exception as error:  # zarr tells a bad file by many kinds of error
-        raise Problem(
-            f"{path} is damaged: not all of its levels can be opened. "
-            "Copy the whole folder again from its source, or segment again under another name."
-        ) from error
+    # zarr.open_array takes no such setting, and without it a chunk of nothing but zeros gets no file.
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        return [
+            tuple(
+                zarr.open_array(path, path=f"{folder}{level}", mode=mode) for level in range(len(layout.level_shapes()))
+            )
+            for folder in (["", "probabilities/"] if layout.probabilities else [""])
+        ]
 
 
 def files_of(path: Path, array: zarr.Array, chunk: tuple[int, int, int]) -> list[Path]:

@@ -83,7 +83,13 @@ def open_result(path: Path) -> Result:
         If `path` holds no result, or a damaged one.
     """
     layout = read_layout(path)
-    classes, *probabilities = open_levels(path, layout, "r")
+    try:
+        classes, *probabilities = open_levels(path, layout, "r")
+    except Exception as error:  # zarr tells a bad file by many kinds of error
+        raise Problem(
+            f"{path} is damaged: not all of its levels can be opened. "
+            "Copy the whole folder again from its source, or segment again under another name."
+        ) from error
     return Result(path, layout, classes, probabilities[0] if probabilities else ())
 
 
