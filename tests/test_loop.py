@@ -185,6 +185,17 @@ def test_what_was_erased_is_forgotten_once_that_can_be_done(image: Path, tmp_pat
     assert [text.split(",")[0] for text in said] == ["Not learned: Only one class is painted", ""]
 
 
+def test_what_a_section_lacks_may_come_with_a_later_one(image: Path, tmp_path: Path) -> None:
+    config = config_of(image, write(tmp_path / "labels.tif", painted(0)), tmp_path / "run")
+    new = painted(0, 2, 4)
+    new[0][new[0] == 2] = 0
+    new[2, 0, 0] = 9
+    strokes = {3: [Join(0, str(write(tmp_path / "new.tif", new)), (0, 2, 4))]}
+    events = list(train(config, joins=Person(strokes).joins))
+    assert joined_in(config.out) == [Kept(3, 0, (0, 4))]
+    assert ["value 9" in event.text for event in events if isinstance(event, NotJoined)] == [True]
+
+
 def test_what_one_of_several_labels_lacked_may_come_with_another(image: Path, tmp_path: Path) -> None:
     first, second = painted(1), painted(3)
     second[second == 2] = 0

@@ -36,14 +36,25 @@ def join(painted: Painted, pair: int, labels: Path, sections: Set[int]) -> tuple
     dict
         Of each of those others, why not and what to do.
     """
+    painted, refused = _joined(painted, pair, labels, sections)
+    while refused:  # what one lacked may have come with another
+        painted, still = _joined(painted, pair, labels, refused.keys())
+        if still.keys() == refused.keys():
+            break
+        refused = still
+    return painted, refused
+
+
+def _joined(painted: Painted, pair: int, labels: Path, sections: Set[int]) -> tuple[Painted, dict[int, str]]:
+    """Do so once, in halves until each can be learned as a whole or is a single section."""
     try:
         return painted.joined(pair, labels, sections), {}
     except Problem as problem:
         if len(sections) == 1:
             return painted, dict.fromkeys(sections, why_not(problem))
     first = set(sorted(sections)[: len(sections) // 2])
-    painted, refused = join(painted, pair, labels, first)
-    painted, more = join(painted, pair, labels, sections - first)
+    painted, refused = _joined(painted, pair, labels, first)
+    painted, more = _joined(painted, pair, labels, sections - first)
     return painted, refused | more
 
 

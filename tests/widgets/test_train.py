@@ -630,6 +630,25 @@ def test_classes_of_labels_in_memory_come_back_when_they_are_ticked_again(driver
     assert classes_of(kept) == CD
 
 
+def test_classes_of_two_labels_in_memory_stay_theirs_while_both_are_ticked(driver):
+    driver.viewer.add_image(_stack(), name="stack")
+    for name in ("first", "second"):
+        driver.viewer.add_labels(np.ones(_stack().shape, np.uint8), name=name)
+    panel = panel_of(driver, "Train")
+    boxes, shown = panel.findChild(QWidget, "labels"), panel.findChild(ClassList)
+
+    def only(row: int) -> None:
+        boxes.item(row).setCheckState(Qt.CheckState.Checked)
+        boxes.item(1 - row).setCheckState(Qt.CheckState.Unchecked)
+
+    for row, name in enumerate(("soma", "glia")):
+        only(row)
+        driver.type(shown.findChild(QLineEdit), name)
+    for row, name in [(0, "soma"), (1, "glia"), (0, "soma")]:
+        only(row)
+        assert shown.classes()[0].name == name
+
+
 def test_labels_with_other_classes_keep_them(driver, home):
     image = driver.viewer.add_image(_stack(), name="stack")
     layers = [new_strokes(image, home.labels, name) for name in ("first", "second")]

@@ -49,6 +49,7 @@ class Annotation(QObject):
         self._panel, self._library, self._image = panel, library, image
         self._ticked: set[str] = set()  # the labels whose classes are shown
         self._typed: dict[str, tuple[PixelClass, ...]] = {}  # those of labels in memory, while this panel is open
+        self._taken: tuple[PixelClass, ...] = ()  # those that were shown when ticks changed
         self._given: tuple[PixelClass, ...] = ()  # the classes as they came from a model or from labels
         labels = LabelsChoice(library.painted)
         self._labels = panel.row("Labels", labels, "Painted layers: a few strokes of each class are enough.")
@@ -120,13 +121,14 @@ class Annotation(QObject):
         self._classes.set_painted(bool(self._labels.chosen()))
         ticked = {layer.unique_id for layer in self._labels.chosen()}
         if ticked != self._ticked:  # else someone may be typing a name just now
-            if self._classes.classes() != self._given:
+            if self._classes.classes() not in (self._given, self._taken):
                 self._typed |= dict.fromkeys(self._ticked, self._classes.classes())
             self._ticked = ticked
             self._panel.say("")  # it was about the former ones
-            typed = [self._typed[each] for each in ticked if each in self._typed]
+            typed = [self._typed[each.unique_id] for each in self._labels.chosen() if each.unique_id in self._typed]
             for classes in [*self._labels.kept_classes(), *typed][:1]:
                 self._classes.set_classes(classes)
+            self._taken = self._classes.classes()
             for layer in self._labels.chosen():
                 jump_on_undo(self._panel.viewer, layer)
                 layer.events.selected_label.connect(self._mark_class)

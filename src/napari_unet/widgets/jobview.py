@@ -6,7 +6,7 @@ from qtpy.QtCore import QEvent, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.events import Event, Failed, Finished, Joined, Notice, NotJoined, Progress, Score, Started
-from napari_unet.holdout import TRUSTED
+from napari_unet.holdout import GAP, TRUSTED
 from napari_unet.widgets.job import Job, job_view
 from napari_unet.widgets.rows import Sentences
 from napari_unet.words import counted, for_window
@@ -132,7 +132,7 @@ class JobView(QWidget):
                     self._line.setText("Taking the first steps ...")  # all is read
             case Joined(step, sections, pixels, more):
                 learned = f"{pixels:,} pixels in {counted(sections, 'section')}"
-                then = "It" if more else "All of them lie in what is held out: it still"
+                then = "It" if more else f"All of them lie in what is held out, or {GAP} pixels around it: it still"
                 self._joined.setText(f"Your last strokes joined at step {step:,}. {then} learns from {learned} now.")
                 self._joined.show()
             case NotJoined(text):
