@@ -1,11 +1,13 @@
 """What a job that died left of a result: what is finished stays, all else is removed."""
 
+import errno
 from pathlib import Path
 
 import pytest
 from test_store import LAYOUT, abandon, fill, tree
 
 from napari_unet.layout import Chunk
+from napari_unet.problem import Problem
 from napari_unet.store import open_store
 
 
@@ -48,6 +50,29 @@ def test_a_coarse_file_that_is_damaged_is_written_again(tmp_path, damage):
     with open_store(path, LAYOUT) as store:
         assert (store.damaged, store.pending) == (0, [])
     assert tree(path, but=()) == whole
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), PermissionError(errno.EACCES, "no")])
+@pytest.mark.parametrize("file", ["0/c/0/0/1", "probabilities/2/c/0/1/0/1"])
+def test_nothing_is_thrown_away_because_it_cannot_be_read_now(tmp_path, monkeypatch, file, error):
+    path = tmp_path / "out.zarr"
+    with open_store(path, LAYOUT) as store:
+        fill(store, store.pending)
+    whole, read = tree(path, but=()), Path.read_bytes
+
+    def failing(self):
+        if self == path / file:
+            error.filename = str(self)
+            raise error
+        return read(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", failing)
+        with pytest.raises(Problem, match=rf"{file} (cannot be read \(Input/output error\)|may not be read)\. "):
+            open_store(path, LAYOUT)
+    assert tree(path, but=()) == whole
+    with open_store(path, LAYOUT) as store:
+        assert (store.damaged, store.pending) == (0, [])
 
 
 PARTS = ["0/c/0/0/1", "2/c/1/0/0", "probabilities/0/c/1/1/0/2"]

@@ -243,7 +243,9 @@ def test_an_image_mended_as_told_is_segmented_as_told(stack: Path, tmp_path: Pat
     pixels[3, 20] = np.nan
     tifffile.imwrite(stack, pixels, metadata={"axes": "ZYX"})
     config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr")
-    with pytest.raises(Problem, match=r"Replace them, for example with 0, and start again under another name\.$"):
+    with pytest.raises(
+        Problem, match=r"Replace them, for example with 0, and start again, a segmentation under another name\.$"
+    ):
         finish(config)
     tifffile.imwrite(stack, np.nan_to_num(pixels), metadata={"axes": "ZYX"})
     assert not finish(config.model_copy(update={"out": tmp_path / "another.zarr"})).stopped

@@ -91,7 +91,7 @@ def test_each_section_is_named_or_counted(numbers):
             "first.",
             "To go on with it, ask for the same as before; otherwise press Segment stack for a new result.",
         ),
-        ("Replace them, and start again under another name.", "Replace them, and start again."),
+        ("Replace them, and start again, a segmentation under another name.", "Replace them, and start again."),
         ("It lies 3 (of 4) sections deep.", "It lies 3 (of 4) sections deep."),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet.layout import Layout, read_layout
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, forbidden
 from napari_unet.words import counted, listed
 
 _REMEDY = "Choose another output name, or delete that folder first."
@@ -57,6 +57,8 @@ def refuse_another(path: Path, layout: Layout) -> None:
     for folder in [*folders, *(f / str(level) for f in folders for level in range(len(layout.level_shapes())))]:
         try:
             json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
+        except PermissionError as error:
+            raise forbidden(error.filename) from error
         except (OSError, ValueError) as error:
             what = f"{folder / 'zarr.json'} is missing or cannot be read"
             raise Problem(f"{path} is damaged: {what}. {_REMEDY}") from error

@@ -76,7 +76,7 @@ def refuse_no_numbers(pixels: np.ndarray, name: str) -> None:
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise Problem(
             f"{name} holds grey values that are not numbers or are infinite. "
-            "Replace them, for example with 0, and start again under another name."
+            "Replace them, for example with 0, and start again, a segmentation under another name."
         )
 
 

@@ -28,7 +28,7 @@ import zarr
 from napari_unet import __version__
 from napari_unet.classes import PixelClass
 from napari_unet.newzarr import create_level, describe, label_colors
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, forbidden
 
 CHUNK = 1024
 COARSE_CHUNK = CHUNK // 2
@@ -163,6 +163,8 @@ def read_layout(path: Path) -> Layout:
     try:
         attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
         return Layout.from_json(attributes["napari-unet"])
+    except PermissionError as error:
+        raise forbidden(path) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Problem(f"{path} is no segmentation made by napari-unet. Choose another name.") from error
 

@@ -34,7 +34,7 @@ def mend(path: Path, pyramids: Pyramids, seen: np.ndarray) -> tuple[int, int]:
     Raises
     ------
     Problem, OSError
-        If the disk is full or cannot be written.
+        If the disk is full or cannot be written, or a file cannot be read now.
     """
     damaged = 0
     for chunk in pyramids.broken(chunks_where(seen != NOT_FINISHED)):

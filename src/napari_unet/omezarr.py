@@ -37,8 +37,11 @@ class Multiscale:
 
 
 def is_zarr(folder: Path) -> bool:
-    """Return whether `folder` is a Zarr array or group, of format 2 or 3."""
-    return any((folder / file).is_file() for file in ("zarr.json", ".zarray", ".zgroup"))
+    """Return whether `folder` is a Zarr array or group, of format 2 or 3; raise a Problem if nobody may look."""
+    try:
+        return any((folder / file).is_file() for file in ("zarr.json", ".zarray", ".zgroup"))
+    except PermissionError as error:
+        raise forbidden(folder) from error
 
 
 def metadata(folder: Path) -> dict[str, Any]:

@@ -23,12 +23,15 @@ class Part:
     held
         For each axis of `array` the indices that are looked at, an integer for an axis that is gone; all by default.
     damaged
-        For a Zarr array: called where it cannot be read. Then the chunks that are damaged count as never written:
-        napari does not recover from an error in a layer that is just added.
+        For a Zarr array: called where it cannot be read, with the indices on the axes that are gone. Then the chunks
+        that are damaged count as never written: napari does not recover from an error in a layer that is just added.
     """
 
     def __init__(
-        self, array: Any, held: tuple[int | range, ...] | None = None, damaged: Callable[[], None] | None = None
+        self,
+        array: Any,
+        held: tuple[int | range, ...] | None = None,
+        damaged: Callable[[tuple[int, ...]], None] | None = None,
     ) -> None:
         self._array = array
         self._damaged = damaged
@@ -56,12 +59,15 @@ class Part:
         except Exception as error:  # zarr tells a damaged chunk by many kinds of error
             if self._damaged is None or isinstance(error, MemoryError):
                 raise
-            self._damaged()
+            self._damaged(tuple(each for each in self._held if not isinstance(each, range)))
             return self._whole(dtype or self.dtype)
 
     def _read(self, held: tuple[int | range, ...], dtype: Any) -> np.ndarray:
-        box = tuple(slice(h.start, h.stop, h.step) if isinstance(h, range) else h for h in held)
-        return np.asarray(self._array[box], dtype)
+        """Read what is held; Zarr reads forwards only, so that axes held backwards are turned afterwards."""
+        forwards = (h[::-1] if isinstance(h, range) and h.step < 0 else h for h in held)
+        box = tuple(slice(h.start, h.stop, h.step) if isinstance(h, range) else h for h in forwards)
+        turned = tuple(slice(None, None, -1 if h.step < 0 else 1) for h in held if isinstance(h, range))
+        return np.asarray(np.asarray(self._array[box], dtype)[turned])
 
     def _whole(self, dtype: Any) -> np.ndarray:
         """Return what can be read, chunk by chunk; the rest is as if it had never been written."""

@@ -14,6 +14,7 @@ import zarr
 
 from napari_unet.ahead import ahead
 from napari_unet.layout import CHUNK, COARSE_CHUNK, NOT_COMPUTED, Chunk, Layout, files_of, open_levels
+from napari_unet.problem import unreadable
 
 Name = TypeVar("Name")
 
@@ -125,11 +126,19 @@ class Pyramids:
 
     @staticmethod
     def _is_whole(files: Iterable[Path]) -> bool:
-        """Tell whether files are there and end with the checksum of what is in them."""
+        """Tell whether files are there and end with the checksum of what is in them.
+
+        Raises
+        ------
+        Problem
+            If one is there that cannot be read now: nobody knows whether it is whole.
+        """
         try:
             contents = [file.read_bytes() for file in files]
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return False
+        except OSError as error:
+            raise unreadable(error.filename, error) from error
         return all(
             len(each) > _CHECKSUM
             and google_crc32c.value(each[:-_CHECKSUM]) == int.from_bytes(each[-_CHECKSUM:], "little")

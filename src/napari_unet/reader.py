@@ -231,14 +231,13 @@ def _probabilities(folder: Path, attributes: Mapping[str, Any]) -> Iterator[Laye
         yield _layer(data, {**place, **fields, "contrast_limits": (0, 255), "metadata": mark}, "image")
 
 
-def _damaged(folder: Path) -> Callable[[], None]:
-    """Return what says that a result cannot be read, once a while."""
-    said = -math.inf
+def _damaged(folder: Path) -> Callable[[tuple[int, ...]], None]:
+    """Return what says that a result cannot be read, once a while for each section."""
+    said: dict[tuple[int, ...], float] = {}
 
-    def tell() -> None:
-        nonlocal said
-        if time.monotonic() > said + _PAUSE:
-            said = time.monotonic()
+    def tell(section: tuple[int, ...]) -> None:
+        if time.monotonic() > said.get(section, -math.inf) + _PAUSE:
+            said[section] = time.monotonic()
             show_warning(
                 f"Damaged here: {folder.stem}. What is damaged is computed again by Earlier results > Check for "
                 "damage, in the Segment panel, or by the napari-unet segment command that made it."
@@ -252,7 +251,9 @@ def _mark(folder: Path, attributes: Mapping[str, Any], **more: str) -> dict[str,
     return {OURS: {**attributes[OURS], "path": str(folder.resolve()), **more}}
 
 
-def _channels(folder: Path, damaged: Callable[[], None] | None = None) -> tuple[list[list[Any]], dict[str, Any]]:
+def _channels(
+    folder: Path, damaged: Callable[[tuple[int, ...]], None] | None = None
+) -> tuple[list[list[Any]], dict[str, Any]]:
     """Return the levels of each channel of an image, which call `damaged` where they cannot be read; where they lie."""
     attributes = metadata(folder)["attributes"]
     image = _described(folder)

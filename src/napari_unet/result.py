@@ -12,7 +12,7 @@ from napari_unet.events import Failed, Finished
 from napari_unet.finished import finished_chunks
 from napari_unet.layout import NOT_COMPUTED, Layout, chunks_in, files_of, open_levels, read_layout
 from napari_unet.log import LOG, last
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, forbidden, unreadable
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class Result:
             return np.asarray(levels[0][(*of_class, z, rows, columns)])
         except MemoryError:
             raise
+        except PermissionError as error:
+            raise forbidden(error.filename or self.path) from error
         except Exception as error:  # zarr tells a damaged chunk by many kinds of error
             raise Problem(
                 f"Section {z} of {self.path} is damaged. "
@@ -69,9 +71,20 @@ class Result:
             gone = np.zeros(self.layout.shape[1:], bool)
             for chunk in chunks_in(z, np.ones(self.layout.grid[1:], bool)):
                 y0, y1, x0, x1 = chunk.box(self.layout.shape)
-                gone[y0:y1, x0:x1] = not all(map(Path.is_file, files_of(self.path, self.probabilities[0], chunk)))
+                files = files_of(self.path, self.probabilities[0], chunk)
+                gone[y0:y1, x0:x1] = not all(map(_there, files))
             lacks |= gone[rows, columns]
         return lacks
+
+
+def _there(file: Path) -> bool:
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise unreadable(file, error) from error
+    return True
 
 
 def open_result(path: Path) -> Result:
@@ -85,6 +98,8 @@ def open_result(path: Path) -> Result:
     layout = read_layout(path)
     try:
         classes, *probabilities = open_levels(path, layout, "r")
+    except PermissionError as error:
+        raise forbidden(error.filename or path) from error
     except Exception as error:  # zarr tells a bad file by many kinds of error
         raise Problem(
             f"{path} is damaged: not all of its levels can be opened. "

@@ -124,8 +124,11 @@ def open_run(config: TrainConfig) -> Run:
         If the folder holds something else, or a run with other settings.
     """
     folder = config.out
-    if not (folder / CONFIG).exists():
-        if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - _BEFORE_BEGIN):
+    with disk_problems(folder):
+        begun = (folder / CONFIG).exists()
+        foreign = folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - _BEFORE_BEGIN)
+    if not begun:
+        if foreign:
             raise Problem(f"{folder} already exists and is no run of napari-unet. Choose another name (--out).")
         refuse_inside(folder)
         with disk_problems(folder):

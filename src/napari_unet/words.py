@@ -72,7 +72,7 @@ def for_window(text: str) -> str:
         "Check the order of the files: did you swap image and labels?", "Did you choose the right labels?"
     )
     text = re.sub(r" \(--[^)]*\)", "", text).replace("run the same command again", "try again")
-    text = text.replace("start again under another name", "start again")
+    text = text.replace("start again, a segmentation under another name", "start again")
     there = "hoose another output name, or delete that folder first."
     return text.replace(f"C{there}", "Press Segment stack for a new result.").replace(
         f"otherwise c{there}", "otherwise press Segment stack for a new result."

@@ -43,6 +43,7 @@ class GoingOn:
     ) -> None:
         self._panel, self._library, self._form, self._image, self._begin = panel, library, form, image, begin
         self._brought: dict[str, Any] = {}  # what the form shows because a segmentation was begun on it
+        self._changed: set[str] = set()  # of which somebody changed that
 
     def resume(self, config: SegmentConfig, image: Image | None) -> None:
         """Go on with a segmentation, over whichever layer shows its image now."""
@@ -62,9 +63,12 @@ class GoingOn:
 
     def compute_as(self, config: SegmentConfig) -> None:
         """Show on what a segmentation computes until it is done, but for what somebody chose already."""
+        shown = self._form.asdict()
+        self._changed |= {name for name, value in self._brought.items() if shown[name] != value}
         self.done()
         asked = config.model_dump(include=_WHERE, exclude_defaults=True)
-        self._brought = {name: value for name, value in asked.items() if name not in self._form.chosen()}
+        chosen = self._form.chosen().keys() | self._changed
+        self._brought = {name: value for name, value in asked.items() if name not in chosen}
         self._form.set(self._brought)
 
     def others(self) -> dict[str, Any]:
