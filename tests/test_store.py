@@ -176,6 +176,18 @@ def test_a_torn_last_line_is_cut_off(tmp_path):
         assert log.read_bytes() == whole
 
 
+@pytest.mark.parametrize("wrong", [b"[]", b"{}", b"null", b'{"node_type": "array", "shape": [1, 1]}'])
+@pytest.mark.parametrize("file", ["zarr.json", "2/zarr.json", "probabilities/zarr.json", "probabilities/0/zarr.json"])
+def test_a_result_of_which_metadata_tell_something_else_is_refused(tmp_path, file, wrong):
+    path = tmp_path / "out.zarr"
+    open_store(path, LAYOUT).close()
+    (path / file).write_bytes(wrong)
+    before = state(path)
+    with pytest.raises(Problem, match=r"cannot be read|is no segmentation"):
+        open_store(path, LAYOUT)
+    assert state(path) == before
+
+
 @pytest.mark.parametrize("left", [None, 0, 5, 50])
 @pytest.mark.parametrize("file", ["probabilities/zarr.json", "2/zarr.json"])
 def test_a_result_of_which_metadata_are_missing_or_cut_is_refused(tmp_path, file, left):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +53,24 @@ def refuse_another(path: Path, layout: Layout) -> None:
         before, asked = (listed([_phrase(key, each.get(key)) for key in named]) for each in (there, now))
         what = f"{path} was made {before}; now it is to be made {asked}"
         raise Problem(f"{what}. {_GO_ON}")
-    folders = [path / image for image in (".", "probabilities")[: 1 + layout.probabilities]]
-    for folder in [*folders, *(f / str(level) for f in folders for level in range(len(layout.level_shapes())))]:
+    for folder, kind, shape in _nodes(path, layout):
         try:
-            json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
+            node = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
+            if (node["node_type"], node.get("shape")) != (kind, shape):
+                raise ValueError("another node")
         except PermissionError as error:
             raise forbidden(error.filename) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             what = f"{folder / 'zarr.json'} is missing or cannot be read"
             raise Problem(f"{path} is damaged: {what}. {_REMEDY}") from error
+
+
+def _nodes(path: Path, layout: Layout) -> Iterator[tuple[Path, str, list[int] | None]]:
+    """Yield all groups and arrays of a result, with the kind and the shape that their metadata must tell."""
+    for image, channels in ((".", []), ("probabilities", [len(layout.classes)]))[: 1 + layout.probabilities]:
+        yield path / image, "group", None
+        for level, shape in enumerate(layout.level_shapes()):
+            yield path / image / str(level), "array", [*channels, *shape]
 
 
 def _all_of(layout: Layout) -> dict[str, Any]:
