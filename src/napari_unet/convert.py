@@ -119,25 +119,26 @@ def _opened(path: Path, probabilities: bool) -> Result:
 def _writing(file: Path, result: Result, probabilities: bool) -> Iterator[int]:
     """Write `file` section by section; yield after each how many of its pixels are not computed yet."""
     layout = result.layout
-    channels: list[int | None] = [None]
-    about = _described(layout)
-    if probabilities:
-        channels = [*range(len(layout.classes))]
-        about = _described(layout, [each.name for each in layout.classes])
-    big = len(channels) * int(np.prod(layout.shape, dtype=np.int64)) > _BIG
+    about = _described(layout, [each.name for each in layout.classes] if probabilities else None)
+    big = (len(layout.classes) if probabilities else 1) * int(np.prod(layout.shape, dtype=np.int64)) > _BIG
     with tifffile.TiffWriter(file, bigtiff=big, ome=False) as tif:
         for z in range(layout.shape[0]):
-            for channel in channels:
+            classes = result.section(z)
+            lacks, pages = classes == NOT_COMPUTED, iter([classes])
+            if probabilities:
+                lacks |= result.without_probabilities(z)
+                pages = (result.section(z, channel=channel) for channel in range(len(layout.classes)))
+            for page in pages:
                 # The whole stack is described in its first page; tifffile itself would ask for all pages at once.
                 tif.write(
-                    result.section(z, channel=channel),
+                    page,
                     photometric="minisblack",
                     compression="zlib",
                     description=about,
                     metadata=None,
                 )
                 about = None
-            yield int(np.count_nonzero(result.lacking(z, probabilities=probabilities)))
+            yield int(np.count_nonzero(lacks))
 
 
 def _described(layout: Layout, channels: list[str] | None = None) -> bytes | None:

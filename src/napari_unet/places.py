@@ -58,7 +58,7 @@ def windows(shape: tuple[int, int, int], seed: int, within: Sequence[Box] = ()) 
     depth, height, width = shape
     of_section = _pieces(Box(0, 1, 0, height, 0, width), _WINDOW)
     boxes = within or [Box(0, depth, 0, height, 0, width)]
-    meeting = [[part for part in of_section if _meet(part, box)] for box in boxes]
+    meeting = [[part for part in of_section if part._replace(z0=box.z0, z1=box.z1).shared(box)] for box in boxes]
     ends = np.cumsum([(box.z1 - box.z0) * len(parts) for box, parts in zip(boxes, meeting, strict=True)])
     edges = np.linspace(0, ends[-1], min(ends[-1], _WINDOWS) + 1).astype(int)
     found = set()
@@ -136,11 +136,6 @@ def _pieces(box: Box, largest: int) -> list[Box]:
         box._replace(y0=max(t.y0, box.y0), y1=min(t.y1, box.y1), x0=max(t.x0, box.x0), x1=min(t.x1, box.x1))
         for t in cut
     ]
-
-
-def _meet(part: Box, box: Box) -> bool:
-    """Tell whether two boxes share rows and columns."""
-    return part.y0 < box.y1 and box.y0 < part.y1 and part.x0 < box.x1 and box.x0 < part.x1
 
 
 def _centre(box: Box) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_unet.layout import Layout
+from napari_unet.layout import NOT_COMPUTED, Layout
 from napari_unet.omezarr import numbers
 from napari_unet.problem import Problem
 from napari_unet.result import Result, open_result
@@ -49,8 +49,10 @@ def report(result_path: Path, truth_path: Path, boundary: str = "") -> dict[str,
     layout = result.layout
     here, there = _shared_box(layout, truth_volume)
     predicted, truth = _read(result.section, here), _read(truth_volume.section, there)
-    shares = bool(boundary and result.probabilities)
-    if _read(partial(result.lacking, probabilities=shares), here).any():
+    lacks = predicted == NOT_COMPUTED
+    if boundary and result.probabilities:
+        lacks |= _read(result.without_probabilities, here)
+    if lacks.any():
         raise Problem(f"{result_path} is not finished. Run the same segment command again, then score it.")
     _refuse_foreign(truth, layout, truth_volume.name)
     scored = np.ones(truth.shape, bool) if any(c.value == 0 for c in layout.classes) else truth != 0

@@ -10,7 +10,7 @@ import zarr
 
 from napari_unet.events import Failed, Finished
 from napari_unet.finished import finished_chunks
-from napari_unet.layout import NOT_COMPUTED, Layout, chunks_in, files_of, open_levels, read_layout
+from napari_unet.layout import Layout, chunks_in, files_of, open_levels, read_layout
 from napari_unet.log import LOG, last
 from napari_unet.problem import Problem, forbidden, unreadable
 
@@ -59,22 +59,13 @@ class Result:
                 "Run the same napari-unet segment command again, which computes what is damaged."
             ) from error
 
-    def lacking(
-        self, z: int, rows: slice = slice(None), columns: slice = slice(None), probabilities: bool = False
-    ) -> np.ndarray:
-        """Return where a box of a section is not computed yet, or its probabilities are not; bool (Y, X).
-
-        A file that is missing reads as probability 0.
-        """
-        lacks = self.section(z, rows, columns) == NOT_COMPUTED
-        if probabilities:
-            gone = np.zeros(self.layout.shape[1:], bool)
-            for chunk in chunks_in(z, np.ones(self.layout.grid[1:], bool)):
-                y0, y1, x0, x1 = chunk.box(self.layout.shape)
-                files = files_of(self.path, self.probabilities[0], chunk)
-                gone[y0:y1, x0:x1] = not all(map(_there, files))
-            lacks |= gone[rows, columns]
-        return lacks
+    def without_probabilities(self, z: int, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+        """Return where a box of a section has no probabilities: bool (Y, X). A file that is missing reads as 0."""
+        gone = np.zeros(self.layout.shape[1:], bool)
+        for chunk in chunks_in(z, np.ones(self.layout.grid[1:], bool)):
+            y0, y1, x0, x1 = chunk.box(self.layout.shape)
+            gone[y0:y1, x0:x1] = not all(map(_there, files_of(self.path, self.probabilities[0], chunk)))
+        return gone[rows, columns]
 
 
 def _there(file: Path) -> bool:

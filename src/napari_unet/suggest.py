@@ -68,7 +68,7 @@ def suggest(config: SuggestConfig, should_stop: Callable[[], bool] = lambda: Fal
         window, grey = sections.read(box)
         with memory_problems("Close other programs, or choose another device (--device)."):
             logits = yield from predictor.logits(window, grey, box)
-        parts = {part for each in reach if (part := _common(box, each))} if reach else {box}
+        parts = {part for each in reach if (part := box.shared(each))} if reach else {box}
         boxes = sorted({place for part in parts for place in places_in(part)})
         places += _unpainted(boxes, box, window, grey, _hesitates(logits), strokes.mask(box))
         left = (time.monotonic() - began) / done * (len(looked_at) - done)
@@ -107,12 +107,6 @@ def _painted(sections: Sections, strokes: _Strokes) -> list[Place]:
     return result
 
 
-def _common(one: Box, other: Box) -> Box | None:
-    """Return what two boxes share, None if nothing."""
-    shared = Box(*(min(a, b) if end % 2 else max(a, b) for end, (a, b) in enumerate(zip(one, other, strict=True))))
-    return shared if shared.z0 < shared.z1 and shared.y0 < shared.y1 and shared.x0 < shared.x1 else None
-
-
 def _pixels(window: Window, box: Box) -> np.ndarray:
     return window[np.arange(box.y0, box.y1)[:, None], np.arange(box.x0, box.x1)]
 
@@ -146,12 +140,7 @@ class _Strokes:
         """The parts of the image that the files cover."""
         depth, height, width = self._shape
         image = Box(0, depth, 0, height, 0, width)
-        boxes = (
-            _common(image, Box(z, z + d, y, y + h, x, x + w))
-            for labels, (z, y, x) in self._layers
-            for d, h, w in [labels.shape]
-        )
-        return [box for box in boxes if box]
+        return [box for layer in self._layers if (box := image.shared(_covered(*layer)))]
 
     def mask(self, box: Box) -> np.ndarray:
         """Return where a box of one section is painted: bool (Y, X)."""
@@ -159,10 +148,8 @@ class _Strokes:
             return np.ones((box.y1 - box.y0, box.x1 - box.x0), bool)
         result = np.zeros((box.y1 - box.y0, box.x1 - box.x0), bool)
         for labels, (dz, dy, dx) in self._layers:
-            depth, height, width = labels.shape
-            y0, y1 = max(box.y0, dy), min(box.y1, dy + height)
-            x0, x1 = max(box.x0, dx), min(box.x1, dx + width)
-            if 0 <= box.z0 - dz < depth and y0 < y1 and x0 < x1:
+            if part := box.shared(_covered(labels, (dz, dy, dx))):
+                _, _, y0, y1, x0, x1 = part
                 here = labels.section(box.z0 - dz, slice(y0 - dy, y1 - dy), slice(x0 - dx, x1 - dx))
                 result[y0 - box.y0 : y1 - box.y0, x0 - box.x0 : x1 - box.x0] |= here > 0
         return result
@@ -176,6 +163,12 @@ class _Strokes:
             mask = self.mask(section)
             found += [box for box in places_in(section) if mask[box.y0 : box.y1, box.x0 : box.x1].any()]
         return _spread(found, _COMPARED)
+
+
+def _covered(labels: Volume, corner: tuple[int, int, int]) -> Box:
+    """Return the part of an image that labels cover, also beyond its ends."""
+    (z, y, x), (depth, height, width) = corner, labels.shape
+    return Box(z, z + depth, y, y + height, x, x + width)
 
 
 def _spread(things: list, count: int) -> list:

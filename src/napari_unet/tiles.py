@@ -31,6 +31,12 @@ class Box(NamedTuple):
     x0: int
     x1: int
 
+    def shared(self, other: Box) -> Box | None:
+        """Return what this box and another one share, None if nothing."""
+        z0, y0, x0 = (max(a, b) for a, b in zip(self[::2], other[::2], strict=True))
+        z1, y1, x1 = (min(a, b) for a, b in zip(self[1::2], other[1::2], strict=True))
+        return Box(z0, z1, y0, y1, x0, x1) if z0 < z1 and y0 < y1 and x0 < x1 else None
+
 
 @dataclass(frozen=True)
 class Tile:

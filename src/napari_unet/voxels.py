@@ -142,7 +142,7 @@ def of_tiff(tif: tifffile.TiffFile) -> Voxels:
 
 def made_at_of_tiff(tif: tifffile.TiffFile) -> Sequence[float] | None:
     """Return where the image lies that a converted result was computed from, None if it is none or does not tell."""
-    if tif.ome_metadata:
+    if tif.ome_metadata and OME_CREATOR in tif.ome_metadata:  # the XML of many pages is long
         made = f".//{{*}}MapAnnotation[@Namespace='{OME_CREATOR}']//{{*}}M[@K='place']"
         with suppress(ValueError):
             return numbers(json.loads(ElementTree.fromstring(tif.ome_metadata).findtext(made, "null")), 3)

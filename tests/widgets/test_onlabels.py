@@ -17,13 +17,18 @@ CLASSES = (PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69
 TOLD = "Nothing is painted: {} does not reach this section. Click the number of a class to go where it lies."
 
 
+def scene(driver, home, box: Box, depth: int, scale=(40, 4, 4)):
+    """Show a stack, the panel, and labels on a part of the stack; return these two."""
+    image = driver.viewer.add_image(np.zeros((depth, 120, 160), np.uint8), name="stack", scale=scale)
+    panel = panel_of(driver, "Train")
+    return panel, add_strokes(driver.viewer, image, CLASSES, home, box)
+
+
 @pytest.mark.parametrize("tool", ["paint", "fill"])
 @pytest.mark.parametrize("z", [2, 5])
 def test_nothing_is_painted_in_a_section_that_labels_do_not_reach(driver, home, z, tool) -> None:
     viewer = driver.viewer
-    image = viewer.add_image(np.zeros((6, 120, 160), np.uint8), name="stack", scale=(40, 4, 4))
-    panel = panel_of(driver, "Train")
-    labels = add_strokes(viewer, image, CLASSES, home, Box(3, 5, 0, 120, 0, 160))
+    panel, labels = scene(driver, home, Box(3, 5, 0, 120, 0, 160), 6)
     labels.mode = tool
     labels.brush_size = 6
     driver.show_section(z)
@@ -40,10 +45,7 @@ def test_nothing_is_painted_in_a_section_that_labels_do_not_reach(driver, home, 
 
 @pytest.mark.parametrize("tool", ["paint", "erase", "fill"])
 def test_who_paints_beside_labels_is_told(driver, home, tool) -> None:
-    viewer = driver.viewer
-    image = viewer.add_image(np.zeros((6, 120, 160), np.uint8), name="stack", scale=(40, 4, 4))
-    labels = add_strokes(viewer, image, CLASSES, home, Box(0, 6, 40, 80, 0, 160))
-    panel_of(driver, "Train")
+    _, labels = scene(driver, home, Box(0, 6, 40, 80, 0, 160), 6)
     labels.mode, labels.brush_size = tool, 6
     driver.stroke(labels, [(-20, 60), (-10, 80)])
     assert not np.asarray(labels.data).any()
@@ -56,9 +58,7 @@ def test_who_paints_beside_labels_is_told(driver, home, tool) -> None:
 
 def test_where_columns_of_sections_are_looked_at_the_slider_leads_to_labels(driver, home) -> None:
     viewer = driver.viewer
-    image = viewer.add_image(np.zeros((30, 120, 160), np.uint8), name="stack")
-    labels = add_strokes(viewer, image, CLASSES, home, Box(0, 30, 40, 80, 0, 160))
-    panel_of(driver, "Train")
+    _, labels = scene(driver, home, Box(0, 30, 40, 80, 0, 160), 30, scale=(1, 1, 1))
     labels.mode = "paint"
     viewer.dims.order = (1, 0, 2)
     viewer.dims.set_point(1, 10)
@@ -70,9 +70,7 @@ def test_where_columns_of_sections_are_looked_at_the_slider_leads_to_labels(driv
 
 def test_the_view_stays_where_labels_lie_while_somebody_paints(driver, home) -> None:
     viewer = driver.viewer
-    image = viewer.add_image(np.zeros((9, 120, 160), np.uint8), name="stack", scale=(40, 4, 4))
-    labels = add_strokes(viewer, image, CLASSES, home, Box(3, 6, 0, 120, 0, 160))
-    panel_of(driver, "Train")
+    _, labels = scene(driver, home, Box(3, 6, 0, 120, 0, 160), 9)
     driver.show_section(4)
     labels.mode = "paint"
 
@@ -89,9 +87,7 @@ def test_the_view_stays_where_labels_lie_while_somebody_paints(driver, home) -> 
 
 def test_the_view_stays_where_labels_lie_while_a_stroke_of_the_right_button_is_open(driver, home) -> None:
     viewer = driver.viewer
-    image = viewer.add_image(np.zeros((9, 120, 160), np.uint8), name="stack", scale=(40, 4, 4))
-    labels = add_strokes(viewer, image, CLASSES, home, Box(4, 5, 0, 120, 0, 160))
-    panel_of(driver, "Train")
+    _, labels = scene(driver, home, Box(4, 5, 0, 120, 0, 160), 9)
     driver.show_section(4)
     labels.mode = "paint"
     driver.right_click(labels, (50, 60))
@@ -104,9 +100,7 @@ def test_the_view_stays_where_labels_lie_while_a_stroke_of_the_right_button_is_o
 
 def test_who_is_told_that_nothing_is_painted_looks_at_the_same_as_before(driver, home) -> None:
     viewer = driver.viewer
-    image = viewer.add_image(np.zeros((9, 120, 160), np.uint8), name="stack", scale=(40, 4, 4))
-    labels = add_strokes(viewer, image, CLASSES, home, Box(4, 5, 0, 120, 0, 160))
-    panel_of(driver, "Train")
+    _, labels = scene(driver, home, Box(4, 5, 0, 120, 0, 160), 9)
     driver.show_section(2)
     labels.mode = "paint"
     before = viewer.scene.camera.center

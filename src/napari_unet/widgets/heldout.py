@@ -51,8 +51,9 @@ class HeldOut(Companion):
         rectangles = [
             _corners(z, strip, shape_of(image))
             for z in range(min(strips, default=0), max(strips, default=-1) + 1)
-            for strip in sorted(near_to(z, strips), key=astuple)
-            if z in strips or len(near_to(z, strips)) > 1  # such a section gets no strip of its own
+            for near in [near_to(z, strips)]
+            if z in strips or len(near) > 1  # such a section gets no strip of its own
+            for strip in sorted(near, key=astuple)
         ]
         layer = outline(self._viewer, image, "held out", NAME, rectangles, "white", "transparent")
         self._layer = layer.unique_id
