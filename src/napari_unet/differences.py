@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet.layout import Layout, read_layout
-from napari_unet.problem import Problem, forbidden
+from napari_unet.problem import Problem, reading
 from napari_unet.words import counted, listed
 
 _REMEDY = "Choose another output name, or delete that folder first."
@@ -54,15 +54,12 @@ def refuse_another(path: Path, layout: Layout) -> None:
         what = f"{path} was made {before}; now it is to be made {asked}"
         raise Problem(f"{what}. {_GO_ON}")
     for folder, kind, shape in _nodes(path, layout):
-        try:
-            node = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
+        file = folder / "zarr.json"
+        damaged = Problem(f"{path} is damaged: {file} is missing or cannot be read. {_REMEDY}")
+        with reading(file, damaged):
+            node = json.loads(file.read_text(encoding="utf-8"))
             if (node["node_type"], node.get("shape")) != (kind, shape):
-                raise ValueError("another node")
-        except PermissionError as error:
-            raise forbidden(error.filename) from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            what = f"{folder / 'zarr.json'} is missing or cannot be read"
-            raise Problem(f"{path} is damaged: {what}. {_REMEDY}") from error
+                raise damaged
 
 
 def _nodes(path: Path, layout: Layout) -> Iterator[tuple[Path, str, list[int] | None]]:

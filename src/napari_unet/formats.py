@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 
 from napari_unet import hdf5, mrc, omezarr
 from napari_unet.inrow import InRow
-from napari_unet.problem import Problem, forbidden
+from napari_unet.problem import Problem, reading, unreadable
 from napari_unet.voxels import Source, Voxels, damaged, letters, made_at_of_tiff, of_multiscale, of_tiff
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what is wrong with a file is said in a sentence
@@ -41,8 +41,8 @@ def open_source(path: Path, labels: bool = False) -> Source:
     """
     try:
         return _opened(path, labels)
-    except PermissionError as error:  # of a folder
-        raise forbidden(path) from error
+    except OSError as error:  # of a folder
+        raise unreadable(path, error) from error
 
 
 def _opened(path: Path, labels: bool) -> Source:
@@ -130,12 +130,9 @@ def _open_sections(paths: list[Path], labels: bool) -> Source:
 def _probe(path: Path, labels: bool) -> tuple[tuple[int, ...], np.dtype]:
     """Return shape and dtype of one section from its header."""
     if path.suffix.lower() == _PNG:
-        try:
-            with PngImagePlugin.PngImageFile(path) as image:
-                pixel = np.asarray(Image.new(_plain(image.mode, labels), (1, 1)))
-                return (image.height, image.width, *pixel.shape[2:]), pixel.dtype
-        except Exception as error:
-            raise damaged(path, error) from error
+        with reading(path, damaged(path)), PngImagePlugin.PngImageFile(path) as image:
+            pixel = np.asarray(Image.new(_plain(image.mode, labels), (1, 1)))
+            return (image.height, image.width, *pixel.shape[2:]), pixel.dtype
     source = _open_tiff(path)
     if source.axes not in ("YX", "YXS"):
         raise Problem(f"{path} holds more than one section. Open it by itself, or take it out of the folder.")
@@ -144,18 +141,12 @@ def _probe(path: Path, labels: bool) -> tuple[tuple[int, ...], np.dtype]:
 
 def _read(path: Path, labels: bool) -> np.ndarray:
     """Read one section."""
-    if path.suffix.lower() != _PNG:
-        source = _open_tiff(path)
-        try:
-            return np.array(source.array[...])
-        except Exception as error:
-            raise damaged(path, error) from error
-    try:
+    with reading(path, damaged(path)):
+        if path.suffix.lower() != _PNG:
+            return np.array(_open_tiff(path).array[...])
         # Image.open would refuse a large section as a "decompression bomb".
         with PngImagePlugin.PngImageFile(path) as image:
             return np.array(image.convert(_plain(image.mode, labels)))
-    except Exception as error:
-        raise damaged(path, error) from error
 
 
 def _plain(mode: str, labels: bool) -> str:
@@ -169,23 +160,18 @@ def _words(shape: tuple[int, ...], dtype: np.dtype) -> str:
 
 def _open_tiff(path: Path, level: int = 0) -> Source:
     """Open a level of the one image of a TIFF: section by section if its pixels lie in a row, else by strip or tile."""
-    try:
-        with ExitStack() as files:
-            tif = files.enter_context(tifffile.TiffFile(path))
-            series = _one_series(tif, path)
-            voxels, made_at = of_tiff(tif), made_at_of_tiff(tif)
-            if level:
-                series, voxels = _level(series, level, voxels, path)
-            if series.dataoffset is not None and series.transform is None:
-                dtype = np.dtype(tif.byteorder + series.dtype.char)
-                return Source(InRow(path, dtype, series.dataoffset, series.shape), series.axes, voxels, made_at)
-            array = zarr.open_array(series.aszarr(level=0), mode="r")
-            weakref.finalize(array, files.pop_all().close)
-            return Source(array, series.axes, voxels, made_at)
-    except Problem:
-        raise
-    except Exception as error:  # tifffile tells a bad file by many kinds of error
-        raise damaged(path, error) from error
+    with reading(path, damaged(path)), ExitStack() as files:
+        tif = files.enter_context(tifffile.TiffFile(path))
+        series = _one_series(tif, path)
+        voxels, made_at = of_tiff(tif), made_at_of_tiff(tif)
+        if level:
+            series, voxels = _level(series, level, voxels, path)
+        if series.dataoffset is not None and series.transform is None:
+            dtype = np.dtype(tif.byteorder + series.dtype.char)
+            return Source(InRow(path, dtype, series.dataoffset, series.shape), series.axes, voxels, made_at)
+        array = zarr.open_array(series.aszarr(level=0), mode="r")
+        weakref.finalize(array, files.pop_all().close)
+        return Source(array, series.axes, voxels, made_at)
 
 
 def _level(

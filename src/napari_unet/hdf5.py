@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, reading
 from napari_unet.voxels import Source, Voxels, damaged, letters, of_zyx, package_missing
 
 if TYPE_CHECKING:
@@ -48,25 +48,20 @@ def open_dataset(file: Path, inside: str) -> Source:
         import h5py
     except ImportError as error:
         raise package_missing(file, "h5py") from error
-    try:
-        with ExitStack() as files:
-            opened = files.enter_context(_open(file))
-            try:
-                found = opened[inside]
-            except KeyError:
-                raise Problem(f"{file} holds no {inside}. {_remedy(file, _images(opened))}") from None
-            if isinstance(found, h5py.Group):
-                found = _only_image(file, inside, found)
-            elif not isinstance(found, h5py.Dataset) or found.shape is None:
-                raise Problem(f"{inside} in {file} is no array of numbers. {_remedy(file, _images(opened))}")
-            _refuse_unknown_filters(file, found)
-            source = Source(_Pixels(file, found), letters(_axis_names(found), found.ndim), _voxels(found))
-            files.pop_all()  # a dataset keeps its file open, and closes it at its own end
-            return source
-    except Problem:
-        raise
-    except Exception as error:  # h5py tells a bad file by many kinds of error
-        raise damaged(file, error) from error
+    with reading(file, damaged(file)), ExitStack() as files:
+        opened = files.enter_context(_open(file))
+        try:
+            found = opened[inside]
+        except KeyError:
+            raise Problem(f"{file} holds no {inside}. {_remedy(file, _images(opened))}") from None
+        if isinstance(found, h5py.Group):
+            found = _only_image(file, inside, found)
+        elif not isinstance(found, h5py.Dataset) or found.shape is None:
+            raise Problem(f"{inside} in {file} is no array of numbers. {_remedy(file, _images(opened))}")
+        _refuse_unknown_filters(file, found)
+        source = Source(_Pixels(file, found), letters(_axis_names(found), found.ndim), _voxels(found))
+        files.pop_all()  # a dataset keeps its file open, and closes it at its own end
+        return source
 
 
 class _Pixels:

@@ -28,7 +28,7 @@ import zarr
 from napari_unet import __version__
 from napari_unet.classes import PixelClass
 from napari_unet.newzarr import create_level, describe, label_colors
-from napari_unet.problem import Problem, forbidden
+from napari_unet.problem import Problem, reading
 
 CHUNK = 1024
 COARSE_CHUNK = CHUNK // 2
@@ -160,13 +160,9 @@ def files_of(path: Path, array: zarr.Array, chunk: tuple[int, int, int]) -> list
 
 def read_layout(path: Path) -> Layout:
     """Return the layout of the result in `path`; raise Problem if there is none."""
-    try:
+    with reading(path, Problem(f"{path} is no segmentation made by napari-unet. Choose another name.")):
         attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
         return Layout.from_json(attributes["napari-unet"])
-    except PermissionError as error:
-        raise forbidden(path) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Problem(f"{path} is no segmentation made by napari-unet. Choose another name.") from error
 
 
 def _create_image(path: Path, layout: Layout, axes: str, attributes: dict[str, Any]) -> None:

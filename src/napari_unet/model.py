@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 
 from napari_unet.card import KEY, WEIGHTS, Card, card_of, damaged, find
 from napari_unet.disk import write_whole
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, reading
 from napari_unet.unet import UNet
 
 SUMS = "SHA256SUMS"  # of the bundled models, as `sha256sum` writes and checks them
@@ -69,11 +68,9 @@ def load(name: str) -> Model:
 
 def _read(path: Path) -> tuple[Card, dict[str, torch.Tensor], str]:
     """Return card, weights and SHA-256, all of one moment: a training may put newer weights in their place."""
-    try:
+    with reading(path, damaged(path)):
         content = path.read_bytes()
         tensors = from_bytes(content)
-    except (SafetensorError, OSError, KeyError) as error:  # KeyError: a number format that torch does not have
-        raise damaged(path) from error
     # A safetensors file starts with the length of its header.
     header = content[8 : 8 + int.from_bytes(content[:8], "little")]
     return card_of(path, header), tensors, hashlib.sha256(content).hexdigest()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_unet.inrow import InRow
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, reading
 from napari_unet.voxels import Source, Voxels, damaged, of_zyx, package_missing
 
 SUFFIXES = {".mrc", ".mrcs", ".map", ".rec", ".st"}
@@ -34,7 +34,7 @@ def open_mrc(path: Path) -> Source:
         import mrcfile
     except ImportError as error:
         raise package_missing(path, "mrcfile") from error
-    try:
+    with reading(path, damaged(path)):
         with warnings.catch_warnings():
             # Lenient with a strange byte-order stamp or bytes behind the data; the rest is checked here.
             warnings.simplefilter("ignore", RuntimeWarning)
@@ -49,10 +49,6 @@ def open_mrc(path: Path) -> Source:
         dtype = np.dtype(np.uint8) if mode == _BYTES and not _signed(header) else array.dtype
         pixels = InRow(path, dtype, array.offset, array.shape)
         return Source(pixels, _axes(header, array.ndim), _voxels(header))
-    except Problem:
-        raise
-    except Exception as error:  # mrcfile tells a bad file by many kinds of error
-        raise damaged(path, error) from error
 
 
 def _signed(header: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import zarr
 from zarr.storage import LocalStore
 
-from napari_unet.problem import Problem, forbidden
+from napari_unet.problem import Problem, reading, unreadable
 
 _KEYS = {"name": "default", "configuration": {"separator": "/"}}  # of chunks: c/Z/Y/X
 _NESTED = 4  # how far below its group the array of a level may lie
@@ -37,11 +37,11 @@ class Multiscale:
 
 
 def is_zarr(folder: Path) -> bool:
-    """Return whether `folder` is a Zarr array or group, of format 2 or 3; raise a Problem if nobody may look."""
+    """Return whether `folder` is a Zarr array or group, of format 2 or 3; raise a Problem if it cannot be looked at."""
     try:
         return any((folder / file).is_file() for file in ("zarr.json", ".zarray", ".zgroup"))
-    except PermissionError as error:
-        raise forbidden(folder) from error
+    except OSError as error:
+        raise unreadable(folder, error) from error
 
 
 def metadata(folder: Path) -> dict[str, Any]:
@@ -52,18 +52,16 @@ def metadata(folder: Path) -> dict[str, Any]:
     Problem
         If a metadata file cannot be read.
     """
-    file = folder / "zarr.json"
-    try:
-        if file.is_file():
-            return {"node_type": "group", "attributes": {}, **json.loads(file.read_text("utf-8"))}
-        node = "array" if (folder / ".zarray").is_file() else "group"
-        file = folder / ".zattrs"
-        attributes = dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}
-    except PermissionError as error:
-        raise forbidden(file) from error
-    except (OSError, ValueError, TypeError) as error:
-        raise Problem(f"{file} is damaged. Copy the whole folder again from its source.") from error
-    return {"node_type": node, "attributes": attributes}
+    if (node := _told_by(folder / "zarr.json")) is not None:
+        return {"node_type": "group", "attributes": {}, **node}
+    array = (folder / ".zarray").is_file()
+    return {"node_type": "array" if array else "group", "attributes": _told_by(folder / ".zattrs") or {}}
+
+
+def _told_by(file: Path) -> dict[str, Any] | None:
+    """Return what a metadata file tells, None if there is none."""
+    with reading(file, Problem(f"{file} is damaged. Copy the whole folder again from its source.")):
+        return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else None
 
 
 def ome(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -129,15 +127,12 @@ def open_array(folder: Path, mode: Literal["r", "r+"] = "r") -> zarr.Array:
     Problem
         If there is none, it cannot be read, or reading it would run a pickle.
     """
-    try:
+    no_array = Problem(
+        f"{folder} is not a Zarr array that can be read. "
+        "Check that it was copied whole, or save it anew with a common codec."
+    )
+    with reading(folder, no_array):
         array = zarr.open_array(str(folder), mode=mode)
-    except PermissionError as error:
-        raise forbidden(error.filename or folder) from error
-    except Exception as error:  # zarr tells a bad file by many kinds of error
-        raise Problem(
-            f"{folder} is not a Zarr array that can be read. "
-            "Check that it was copied whole, or save it anew with a common codec."
-        ) from error
     if any(getattr(codec, "codec_id", "") == "pickle" for codec in (*array.filters, *array.compressors)):
         raise Problem(f"{folder} holds pickled objects, which could run code. Save it again as plain numbers.")
     return array

@@ -12,7 +12,7 @@ from napari_unet.events import Failed, Finished
 from napari_unet.finished import finished_chunks
 from napari_unet.layout import Layout, chunks_in, files_of, open_levels, read_layout
 from napari_unet.log import LOG, last
-from napari_unet.problem import Problem, forbidden, unreadable
+from napari_unet.problem import Problem, reading, unreadable
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,15 @@ class Result:
         Raises
         ------
         Problem
-            If it is damaged.
+            If it is damaged or cannot be read now.
         """
         levels, of_class = (self.classes, ()) if channel is None else (self.probabilities, (channel,))
-        try:
+        damaged = Problem(
+            f"Section {z} of {self.path} is damaged. "
+            "Run the same napari-unet segment command again, which computes what is damaged."
+        )
+        with reading(self.path, damaged):
             return np.asarray(levels[0][(*of_class, z, rows, columns)])
-        except MemoryError:
-            raise
-        except PermissionError as error:
-            raise forbidden(error.filename or self.path) from error
-        except Exception as error:  # zarr tells a damaged chunk by many kinds of error
-            raise Problem(
-                f"Section {z} of {self.path} is damaged. "
-                "Run the same napari-unet segment command again, which computes what is damaged."
-            ) from error
 
     def without_probabilities(self, z: int, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """Return where a box of a section has no probabilities: bool (Y, X). A file that is missing reads as 0."""
@@ -87,15 +82,12 @@ def open_result(path: Path) -> Result:
         If `path` holds no result, or a damaged one.
     """
     layout = read_layout(path)
-    try:
+    damaged = Problem(
+        f"{path} is damaged: not all of its levels can be opened. "
+        "Copy the whole folder again from its source, or segment again under another name."
+    )
+    with reading(path, damaged):
         classes, *probabilities = open_levels(path, layout, "r")
-    except PermissionError as error:
-        raise forbidden(error.filename or path) from error
-    except Exception as error:  # zarr tells a bad file by many kinds of error
-        raise Problem(
-            f"{path} is damaged: not all of its levels can be opened. "
-            "Copy the whole folder again from its source, or segment again under another name."
-        ) from error
     return Result(path, layout, classes, probabilities[0] if probabilities else ())
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_unet.formats import open_source
-from napari_unet.problem import Problem, forbidden
+from napari_unet.problem import Problem, reading
 from napari_unet.view import View, chunk_side
 from napari_unet.voxels import Source
 
@@ -86,17 +86,12 @@ class Volume:
         return self._read(key, np.asarray, f"One of the sections {sections.start} to {sections.stop - 1}")
 
     def _read(self, key: tuple[int | slice, slice, slice], made: Callable[..., np.ndarray], what: str) -> np.ndarray:
-        try:
+        damaged = Problem(
+            f"{what} of {self.name} cannot be read: the file is damaged or incomplete. "
+            "Copy it again from its source, or replace that section."
+        )
+        with reading(self.name, damaged):
             return made(self.array[key], self.dtype, order="C")
-        except (Problem, MemoryError):
-            raise
-        except PermissionError as error:
-            raise forbidden(error.filename or self.name) from error
-        except Exception as error:  # each format has its own ways to fail
-            raise Problem(
-                f"{what} of {self.name} cannot be read: the file is damaged or incomplete. "
-                "Copy it again from its source, or replace that section."
-            ) from error
 
     def fingerprint(self) -> str:
         """Return a sha256 over shape, dtype and eight bands of 64 rows, spread over sections and rows.

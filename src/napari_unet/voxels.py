@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from napari_unet.omezarr import Multiscale, numbers
-from napari_unet.problem import Problem, forbidden
+from napari_unet.problem import Problem
 
 OME_CREATOR = "napari-unet"  # who writes an OME-TIFF in which the position of the planes is the offset
 
@@ -79,10 +79,8 @@ def letters(names: Sequence[str | None], ndim: int) -> str:
     return found if told else ("Q" * (ndim - 2) + "YX")[-ndim:]
 
 
-def damaged(path: Path, error: Exception | None = None) -> Problem:
-    """Return what to say of a file that cannot be read, because of an `error` if there was one."""
-    if isinstance(error, PermissionError):
-        return forbidden(path)
+def damaged(path: Path) -> Problem:
+    """Return what to say of a file that cannot be made sense of."""
     return Problem(
         f"{path} cannot be read: it is damaged, incomplete or not what its name says. "
         "Copy it again from its source, or save it anew."
