@@ -170,7 +170,7 @@ def test_where_an_earlier_result_is_computed_is_for_that_one_alone(open_window, 
         first.pick("image", name)
         first.driver.type(first.find(QLineEdit, "scheduler"), cluster)
         first.press("segment")
-        first.driver.wait(lambda: first.find(QPushButton, "stop").isVisible(), 10)
+        first.driver.wait(lambda: "tile 1 of" in first.says("progress"), 30)
         first.press("stop")
         first.driver.wait(lambda: first.says("progress").startswith("Stopped"), 10)
     assert first.says("device") == "Computes on: the cluster tcp://one:1"

@@ -94,9 +94,9 @@ def test_a_score_before_the_first_steps_tells_that_all_is_read(view):
     job.say(Started("train", "cpu", ""))
     assert seen(view)[0] == "Reading the image and the labels ..."
     job.say(Notice("1 painted section."))
-    assert seen(view)[0] == "Taking the first steps ..."
+    assert seen(view)[0] == "Learning; the time left is known soon ..."
     job.say(Score(0, 0.812, 0.812, True))
-    assert seen(view)[0] == "Taking the first steps ... · IoU 0.81, best 0.81"
+    assert seen(view)[0] == "Learning; the time left is known soon ... · IoU 0.81, best 0.81"
     job.say(Progress(1, 600, "step", 5.0))
     assert seen(view)[0].startswith("step 1 of 600")
 
@@ -105,7 +105,7 @@ def test_notices_come_into_view_while_it_runs(view):
     job = AJob()
     view.watch(job)
     job.say(Notice("Section 3 is blank."))
-    assert seen(view) == ("Taking the first steps ...", "Section 3 is blank.", "Stop")
+    assert seen(view) == ("Learning; the time left is known soon ...", "Section 3 is blank.", "Stop")
     job.say(Notice("1 of 4 tiles were finished before and are kept."))
     assert seen(view)[1:] == ("Section 3 is blank.", "1 of 4 tiles were finished before and are kept.", "Stop")
     for _ in range(100):

@@ -5,8 +5,10 @@ import threading
 import weakref
 
 import numpy as np
+import pytest
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
+    QAbstractSpinBox,
     QComboBox,
     QDockWidget,
     QLabel,
@@ -99,6 +101,18 @@ def test_it_says_what_it_computes_on_and_what_to_do(driver):
     segment.jobs.became_ready.emit(segment.jobs.ready)
     for each in (line, other):
         assert each.text() == "Computes on: the processor\nNo GPU is used: Install a newer driver."
+
+
+@pytest.mark.parametrize("name", ["Segment", "Train"])
+def test_it_says_on_what_else_the_next_job_computes(driver, name):
+    panel = panel_of(driver, name)
+    driver.wait(lambda: said(panel, "device") == "Computes on: the processor, 2 threads", 10)
+    driver.click(driver.find(panel, QToolButton, "fold"))
+    driver.type(driver.find(panel, QAbstractSpinBox, "threads"), "1")
+    more = "The next job, as Advanced says: threads 1."
+    assert said(panel, "device") == f"Computes on: the processor, 2 threads\n{more}"
+    driver.type(driver.find(panel, QAbstractSpinBox, "threads"), "0")
+    assert said(panel, "device") == "Computes on: the processor, 2 threads"
 
 
 def test_it_says_that_the_preferred_device_is_not_there(driver):

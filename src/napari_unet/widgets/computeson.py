@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from napari_unet.events import Event, Failed, Finished, Started
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.rows import Sentences
-from napari_unet.words import for_window
+from napari_unet.words import for_window, listed
+
+_MACHINE = ("device", "precision", "threads")
 
 
 class ComputesOn(Sentences):
@@ -16,6 +21,7 @@ class ComputesOn(Sentences):
         super().__init__()
         self._jobs: Jobs | None = None
         self._cluster = ""
+        self._otherwise: list[str] = []  # what the next job asks for
         self.setObjectName("device")
         self.setText("Computes on: looking ...")
 
@@ -29,9 +35,10 @@ class ComputesOn(Sentences):
             self._follow(job)
         self._show()
 
-    def lead_to(self, cluster: str) -> None:
-        """Name the cluster that the next job asks for, if it asks for one."""
-        self._cluster = cluster
+    def lead_to(self, asked: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
+        """Tell on what the next job computes if that is `asked` of it: a cluster, or what is not `usual`."""
+        self._cluster = asked.get("scheduler", "")
+        self._otherwise = [f"{name} {asked[name]}" for name in _MACHINE if asked[name] != usual[name]]
         if self._jobs is not None:
             self._show()
 
@@ -53,7 +60,8 @@ class ComputesOn(Sentences):
             self.setText(f"Computes on: the cluster {self._cluster}")
         elif devices:
             advice = f"\nNo GPU is used: {ready.advice}" if ready and ready.advice else ""
-            self.setText(f"Computes on: {' and '.join(dict.fromkeys(devices))}{advice}")
+            next_one = f"\nThe next job, as Advanced says: {listed(self._otherwise)}." if self._otherwise else ""
+            self.setText(f"Computes on: {' and '.join(dict.fromkeys(devices))}{advice}{next_one}")
         elif ready is not None:
             self.setText(f"Nothing can be computed: {for_window(ready.advice)}")
         elif trouble:

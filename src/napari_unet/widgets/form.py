@@ -52,6 +52,10 @@ class Form(QWidget):
         """Return the values by field name; where a number is due and none is typed, the text."""
         return {name: row.get() for name, row in self._rows.items()}
 
+    def defaults(self) -> dict[str, Any]:
+        """Return the defaults by field name."""
+        return dict(self._defaults)
+
     def chosen(self) -> dict[str, Any]:
         """Return the values that are not the defaults."""
         return {name: value for name, value in self.asdict().items() if value != self._defaults[name]}

@@ -125,11 +125,11 @@ class JobView(QWidget):
             case Score():
                 self._score = _scored(event) or self._score
                 if self._job is not None and self._job.progress is None and not self._stopping:
-                    self._line.setText(f"Taking the first steps ...{self._score}")
+                    self._line.setText(f"Learning; the time left is known soon ...{self._score}")
             case Notice(text):
                 self._say(text)
                 if self._verb == "train" and self._job is not None and not (self._job.progress or self._stopping):
-                    self._line.setText("Taking the first steps ...")  # all is read
+                    self._line.setText("Learning; the time left is known soon ...")  # all is read
             case Joined(step, sections, pixels, more):
                 learned = f"{pixels:,} pixels in {counted(sections, 'section')}"
                 then = "It" if more else f"All of them lie in what is held out, or {GAP} pixels around it: it still"

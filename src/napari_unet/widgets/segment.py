@@ -172,7 +172,7 @@ class SegmentPanel(Panel):
         )
         self._enable(self._command, reason, "Copies the command that does just this, for a terminal or a cluster.")
         self.explain(reason)
-        self._device.lead_to(self._going_on.others()["scheduler"])
+        self._device.lead_to(self._going_on.others(), self._form.defaults())
 
     def _enable(self, button: QPushButton, reason: str, tip: str) -> None:
         """Let a button be pressed unless there is a reason why not; its tip tells."""

@@ -143,7 +143,9 @@ class TrainPanel(Panel):
     def updated(self) -> None:
         """Say what can be done now, or why it cannot."""
         reason = self._reason()
-        self._minutes.offer(self._advanced.form.asdict()["steps"])
+        settings = self._advanced.form.asdict()
+        self._minutes.offer(settings["steps"])
+        self._device.lead_to(settings, self._advanced.form.defaults())
         self._memory.show_layers(self._painted.chosen(), self._unready())
         self._train.setEnabled(not reason)
         self._advanced.offer_looks(reason, self._looks.drawn)
