@@ -196,7 +196,8 @@ def test_what_a_section_lacks_may_come_with_a_later_one(image: Path, tmp_path: P
     assert ["value 9" in event.text for event in events if isinstance(event, NotJoined)] == [True]
 
 
-def test_what_one_of_several_labels_lacked_may_come_with_another(image: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", [3, 6])
+def test_what_one_of_several_labels_lacked_may_come_with_another(image: Path, tmp_path: Path, when: int) -> None:
     first, second = painted(1), painted(3)
     second[second == 2] = 0
     files = [write(tmp_path / f"{i}.tif", labels) for i, labels in enumerate((first, second))]
@@ -207,14 +208,16 @@ def test_what_one_of_several_labels_lacked_may_come_with_another(image: Path, tm
     erased[erased == 2] = 0
     more = second.copy()
     more[4] = painted(4)[4]
-    strokes = {3: [Join(0, str(write(tmp_path / "erased.tif", erased)), (1,))]}
-    strokes[6] = [Join(1, str(write(tmp_path / "more.tif", more)), (4,))]
+    lacks = Join(0, str(write(tmp_path / "erased.tif", erased)), (1,))
+    brings = Join(1, str(write(tmp_path / "more.tif", more)), (4,))
+    strokes = {3: [lacks], 6: [brings]} if when == 6 else {3: [lacks, brings]}
     events = list(train(config, joins=Person(strokes).joins))
-    assert [(kept.pair, kept.sections) for kept in joined_in(config.out)] == [(1, (4,)), (0, (1,))]
-    assert [event.text.split(",")[0] for event in events if isinstance(event, NotJoined)] == [
-        "Not learned: Only one class is painted",
-        "",
+    assert [(kept.step, kept.pair, kept.sections) for kept in joined_in(config.out)] == [
+        (when, 1, (4,)),
+        (when, 0, (1,)),
     ]
+    said = [event.text.split(",")[0] for event in events if isinstance(event, NotJoined)]
+    assert said == (["Not learned: Only one class is painted", ""] if when == 6 else [])
 
 
 def test_strokes_that_are_all_held_out_are_told_from_others(image: Path, tmp_path: Path) -> None:
@@ -237,7 +240,7 @@ def test_a_stroke_that_cannot_be_learned_is_said_and_the_rest_goes_on(image: Pat
     config = config_of(image, write(tmp_path / "labels.tif", painted(1)), tmp_path / "run")
     wrong = painted(1)
     wrong[1, 0, 0] = 9
-    strokes = {3: [Join(0, str(write(tmp_path / "wrong.tif", wrong)), (1,)), Join(4, "none.tif", (1,))]}
+    strokes = {3: [Join(0, str(write(tmp_path / "wrong.tif", wrong)), (1,))], 5: [Join(4, "none.tif", (1,))]}
     events = list(train(config, joins=Person(strokes).joins))
     said = [event.text for event in events if isinstance(event, NotJoined)]
     assert sum(text.startswith("Not learned: ") for text in said) == 2

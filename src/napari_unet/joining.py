@@ -76,12 +76,15 @@ class Refusals:
         """Return for each pair its labels and those sections: what they lack may come with what joins any pair."""
         return {pair: (self._labels[pair], set(refused)) for pair, refused in self._why.items()}
 
-    def tell(self, pair: int, labels: Path, refused: Mapping[int, str]) -> list[NotJoined]:
-        """Take note of what is refused of a pair now; return what there is to say of it, at most one event."""
+    def note(self, pair: int, labels: Path, refused: Mapping[int, str]) -> None:
+        """Take note of what is refused of a pair now."""
         self._labels[pair] = labels
         self._why.pop(pair, None)
         if refused:
             self._why[pair] = dict(refused)
+
+    def tell(self) -> list[NotJoined]:
+        """Return what there is to say of it that was not said yet, at most one event."""
         before, self._told = self._told, ["", *chain.from_iterable(each.values() for each in self._why.values())][-1]
         return [NotJoined(self._told)] if self._told != before else []
 

@@ -138,22 +138,23 @@ class Loop:
             later = {z for kept in self._kept if kept.pair == pair and kept.step >= step for z in kept.sections}
             labels = next(Path(each.labels) for each in reversed(asked) if each.pair == pair)
             yield from self._join_labels(step, pair, labels, sections, later)
-        for pair, (labels, sections) in self._refusals.waiting().items():
-            if asked and pair not in strokes:
+        before: dict[int, tuple[Path, set[int]]] = {}
+        while asked and (waiting := self._refusals.waiting()) != before:  # what one lacked may have come with another
+            for pair, (labels, sections) in waiting.items():
                 yield from self._join_labels(step, pair, labels, set(), sections)
+            before = waiting
+        yield from self._refusals.tell()
 
-    def _join_labels(
-        self, step: int, pair: int, labels: Path, strokes: set[int], more: set[int]
-    ) -> Iterator[Joined | NotJoined]:
+    def _join_labels(self, step: int, pair: int, labels: Path, strokes: set[int], more: set[int]) -> Iterator[Joined]:
         """Learn from now on sections of labels that were painted on, and `more` ones of the image."""
         waiting = self._refusals.waiting().get(pair, (labels, set()))[1]
         try:
             new = self._painted.on_image(pair, labels, strokes) | more | waiting
         except Problem as problem:  # what was there before is still learned
-            yield from self._refusals.tell(pair, labels, dict.fromkeys(strokes | waiting, why_not(problem)))
+            self._refusals.note(pair, labels, dict.fromkeys(strokes | waiting, why_not(problem)))
             return
         painted, refused = join(self._painted, pair, labels, new)
-        yield from self._refusals.tell(pair, labels, refused)
+        self._refusals.note(pair, labels, refused)
         if same_labels(painted, self._painted):
             return
         image = open_volume(self._config.pairs[pair][0], self._config.channel)
