@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 from dataclasses import replace
@@ -28,6 +29,19 @@ def test_it_counts_what_is_listed_while_a_job_writes(tmp_path: Path) -> None:
     assert (path / "done.jsonl").read_bytes().startswith(before)
     (path / "done.jsonl").unlink()
     assert finished_chunks(path) == (0, 6)
+
+
+def test_a_list_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "out.zarr"
+    with open_store(path, LAYOUT):
+        pass
+
+    def failing(_: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    with pytest.raises(Problem, match=r"done\.jsonl cannot be read \(Input/output error\)"):
+        finished_chunks(path)
 
 
 def named(text: bytes, grid: tuple[int, int, int] = (2, 2, 3)) -> list[Chunk]:

@@ -56,7 +56,7 @@ def convert(
         If there is no such result, `out` exists, is written by another job or is no TIFF, or the disk is full or
         cannot be written.
     """
-    found = _opened(result, probabilities)
+    found, against = _opened(result, probabilities), doubt(result)
     if out.suffix.lower() not in _SUFFIXES:
         raise Problem(f"{out} does not end in .tif, and only TIFF is written. Choose another name.")
     refuse_inside(out)
@@ -83,7 +83,7 @@ def convert(
             f"{missing:,} of {depth * height * width:,} pixels are not computed yet: "
             f"they are {0 if probabilities else NOT_COMPUTED} in {out.name}."
         )
-    if against := doubt(result):
+    if against:
         yield Notice(against)
     yield Finished(str(out), f"{what} written")
 

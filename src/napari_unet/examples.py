@@ -52,9 +52,9 @@ def examples(config: TrainConfig) -> Iterator[Event]:
         If the training could not begin, the folder holds something else, or the disk is full or cannot be written.
     """
     folder = config.out
-    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - _OURS):
-        raise Problem(f"{folder} already exists and holds something else. Choose another name (--out).")
     with disk_problems(folder):
+        if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - _OURS):
+            raise Problem(f"{folder} already exists and holds something else. Choose another name (--out).")
         folder.mkdir(parents=True, exist_ok=True)
     yield from record(folder / LOG, _examples(config))
 

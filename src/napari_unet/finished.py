@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_unet.disk import write_whole
 from napari_unet.layout import Chunk, chunks_where, read_layout
+from napari_unet.problem import unreadable
 
 DONE = "done.jsonl"
 LOCK = "segmentation.lock"  # held by the job that makes the result
@@ -29,12 +30,15 @@ def finished_chunks(path: Path) -> tuple[int, int]:
     Raises
     ------
     Problem
-        If `path` holds no result.
+        If `path` holds no result, or what is finished cannot be read now.
     """
-    layout = read_layout(path)
-    grid = layout.grid
-    log = path / DONE
-    text = log.read_bytes() if log.exists() else b""
+    grid, log = read_layout(path).grid, path / DONE
+    try:
+        text = log.read_bytes()
+    except FileNotFoundError:
+        text = b""
+    except OSError as error:
+        raise unreadable(log, error) from error
     text = text[: text.rfind(b"\n") + 1]
     listed = _LINE.findall(text)
     if len(listed) < text.count(b"\n"):  # a line that no job of ours wrote: read each, slowly

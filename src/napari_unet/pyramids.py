@@ -99,7 +99,7 @@ class Pyramids:
 
         def look(each: tuple[Name, list[Path]]) -> tuple[Name, bool]:
             name, files = each
-            return name, self._is_whole(files)
+            return name, all(map(_is_whole, files))
 
         return (name for name, whole in ahead(look, named, 2 * _READERS, _READERS) if not whole)
 
@@ -124,23 +124,20 @@ class Pyramids:
         if images[0].max() == NOT_COMPUTED:
             raise ValueError(f"{NOT_COMPUTED} means not computed yet, it is no class")
 
-    @staticmethod
-    def _is_whole(files: Iterable[Path]) -> bool:
-        """Tell whether files are there and end with the checksum of what is in them.
 
-        Raises
-        ------
-        Problem
-            If one is there that cannot be read now: nobody knows whether it is whole.
-        """
-        try:
-            contents = [file.read_bytes() for file in files]
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return False
-        except OSError as error:
-            raise unreadable(error.filename, error) from error
-        return all(
-            len(each) > _CHECKSUM
-            and google_crc32c.value(each[:-_CHECKSUM]) == int.from_bytes(each[-_CHECKSUM:], "little")
-            for each in contents
-        )
+def _is_whole(file: Path) -> bool:
+    """Tell whether a file is there and ends with the checksum of what is in it.
+
+    Raises
+    ------
+    Problem
+        If it is there and cannot be read now: nobody knows whether it is whole.
+    """
+    try:
+        content = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+    except OSError as error:
+        raise unreadable(file, error) from error
+    told = int.from_bytes(content[-_CHECKSUM:], "little")
+    return len(content) > _CHECKSUM and google_crc32c.value(content[:-_CHECKSUM]) == told
