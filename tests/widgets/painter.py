@@ -75,7 +75,7 @@ def state(driver: Driver, panel: QWidget) -> dict[str, Any]:
     active = driver.viewer.layers.selection.active
     return {
         "layers": [layer.name for layer in driver.viewer.layers if not layer.name.startswith("U-Net")],
-        "paths": [str(path_of(layer)) for layer in panel.findChild(LabelsChoice).strokes()],
+        "paths": [str(path_of(layer)) for layer in panel.findChild(LabelsChoice).chosen()],
         "classes": [each.name for each in panel.findChild(ClassList).classes()],
         "model": panel.findChild(ModelChoice).name(),
         "zero": panel.findChild(QComboBox, "zero").currentText(),

@@ -100,7 +100,6 @@ def test_classes_that_are_kept_with_the_labels(choice, tmp_path):
     choice.show_layers([a, b, *_labels("c")])
     for row in range(3):
         _click_box(choice, row)
-    assert choice.strokes() == [a, b]
     assert choice.kept_classes() == []
     set_classes(a, AB)
     assert choice.kept_classes() == [AB]
@@ -111,3 +110,17 @@ def test_classes_that_are_kept_with_the_labels(choice, tmp_path):
     assert choice.classes_differ()
     _click_box(choice, 1)
     assert not choice.classes_differ()
+
+
+def test_classes_are_kept_with_labels_in_memory_too(choice):
+    choice.show_layers(_labels("a", "b"))
+    _click_box(choice, 0)
+    choice.keep_classes(AB)
+    _click_box(choice, 1)
+    assert choice.kept_classes() == [AB]
+    _click_box(choice, 0)
+    choice.keep_classes(AB[:1])
+    assert choice.kept_classes() == [AB[:1]]
+    assert not choice.classes_differ()
+    _click_box(choice, 0)
+    assert choice.classes_differ()

@@ -647,6 +647,13 @@ def test_classes_of_two_labels_in_memory_stay_theirs_while_both_are_ticked(drive
     for row, name in [(0, "soma"), (1, "glia"), (0, "soma")]:
         only(row)
         assert shown.classes()[0].name == name
+    boxes.item(1).setCheckState(Qt.CheckState.Checked)
+    assert said(panel, "reason").startswith("The ticked labels have different classes.")
+    assert not _button(panel, "train").isEnabled()
+    only(1)
+    driver.type(shown.findChild(QLineEdit), "soma")
+    boxes.item(0).setCheckState(Qt.CheckState.Checked)
+    assert _button(panel, "train").isEnabled()
 
 
 def test_labels_with_other_classes_keep_them(driver, home):

@@ -17,7 +17,7 @@ from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
 from napari_unet.widgets.panel import OPEN_FIRST, Panel
 from napari_unet.widgets.result import raise_above
-from napari_unet.widgets.strokes import is_strokes, set_classes
+from napari_unet.widgets.strokes import is_strokes
 from napari_unet.widgets.undo import jump_on_undo
 from napari_unet.widgets.zero import ZeroMeaning
 
@@ -30,7 +30,7 @@ _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")  # what te
 class Annotation(QObject):
     """The ticked labels, what 0 means in them, and their classes.
 
-    Classes belong to labels on disk: those that are ticked bring theirs, and a change is kept with them.
+    Classes belong to labels: those that are ticked bring theirs, and a change is kept with them.
 
     Parameters
     ----------
@@ -48,8 +48,6 @@ class Annotation(QObject):
         super().__init__(panel)
         self._panel, self._library, self._image = panel, library, image
         self._ticked: set[str] = set()  # the labels whose classes are shown
-        self._typed: dict[str, tuple[PixelClass, ...]] = {}  # those of labels in memory, while this panel is open
-        self._taken: tuple[PixelClass, ...] = ()  # those that were shown when ticks changed
         self._given: tuple[PixelClass, ...] = ()  # the classes as they came from a model or from labels
         labels = LabelsChoice(library.painted)
         self._labels = panel.row("Labels", labels, "Painted layers: a few strokes of each class are enough.")
@@ -60,7 +58,8 @@ class Annotation(QObject):
         self._labels.new_for_view.connect(lambda: self._new(in_view_only=True))
         self._labels.reopened.connect(self._reopen)
         self._zero.changed.connect(self.changed)
-        self._classes.changed.connect(self._on_classes)
+        self._classes.changed.connect(self.changed)
+        self._classes.edited.connect(self._keep_classes)
         self._classes.picked.connect(self._on_picked)
 
     def chosen(self) -> list[Labels]:
@@ -117,18 +116,17 @@ class Annotation(QObject):
             self._given = self._classes.classes()
 
     def _on_labels(self) -> None:
-        """Take the classes of the labels that were ticked, if they have some."""
+        """Take the classes of the labels that were ticked; those that have none get what somebody typed before."""
         self._classes.set_painted(bool(self._labels.chosen()))
         ticked = {layer.unique_id for layer in self._labels.chosen()}
         if ticked != self._ticked:  # else someone may be typing a name just now
-            if self._classes.classes() not in (self._given, self._taken):
-                self._typed |= dict.fromkeys(self._ticked, self._classes.classes())
             self._ticked = ticked
             self._panel.say("")  # it was about the former ones
-            typed = [self._typed[each.unique_id] for each in self._labels.chosen() if each.unique_id in self._typed]
-            for classes in [*self._labels.kept_classes(), *typed][:1]:
-                self._classes.set_classes(classes)
-            self._taken = self._classes.classes()
+            if own := self._labels.kept_classes():
+                self._classes.set_classes(own[0])
+                self._given = self._classes.classes()
+            elif self._classes.classes() != self._given:
+                self._keep_classes()
             for layer in self._labels.chosen():
                 jump_on_undo(self._panel.viewer, layer)
                 layer.events.selected_label.connect(self._mark_class)
@@ -136,16 +134,14 @@ class Annotation(QObject):
                     layer.events[name].connect(self._on_moved)
         self.changed.emit()
 
-    def _on_classes(self) -> None:
+    def _keep_classes(self) -> None:
         """Keep the classes with the ticked labels, unless these mean different things."""
-        if not self._classes.problem() and not self._labels.classes_differ():
+        if self._ticked and not self._classes.problem() and not self._labels.classes_differ():
             try:
-                for layer in self._labels.strokes():
-                    set_classes(layer, self._classes.classes())
-                    self._given = self._classes.classes()  # they have them
+                self._labels.keep_classes(self._classes.classes())
             except Problem as problem:
                 self._panel.say(str(problem))
-        self.changed.emit()
+            self._given = self._classes.classes()  # they have them
 
     def _mark_class(self, event: Any) -> None:
         """Mark the class that napari's own controls chose to paint with."""

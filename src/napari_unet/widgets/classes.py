@@ -45,6 +45,7 @@ class ClassList(QWidget):
     """
 
     changed = Signal()  # classes() returns something else
+    edited = Signal()  # because somebody changed it here
     picked = Signal(int)  # the number of this class was clicked
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -60,6 +61,7 @@ class ClassList(QWidget):
         column.setSpacing(2)
         column.addWidget(self._scroll)
         column.addWidget(self._add, alignment=Qt.AlignmentFlag.AlignLeft)
+        self.edited.connect(self.changed)
         self._number()
 
     def classes(self) -> tuple[PixelClass, ...]:
@@ -106,7 +108,7 @@ class ClassList(QWidget):
 
     def _append(self, name: str, color: str) -> None:
         row = _Row(name, color)
-        row.changed.connect(self.changed)
+        row.changed.connect(self.edited)
         row.number.clicked.connect(lambda: self._on_number(row))
         row.away.clicked.connect(lambda: self._on_away(row))
         self._rows.append(row)
@@ -153,12 +155,12 @@ class ClassList(QWidget):
         line.setFocus()
         line.selectAll()
         self._scroll.to_end()
-        self.changed.emit()
+        self.edited.emit()
 
     def _on_away(self, row: _Row) -> None:
         self._drop(row)
         self._number()
-        self.changed.emit()
+        self.edited.emit()
 
 
 class _Row(QWidget):

@@ -10,7 +10,7 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QMenu, QPushButton, QWidget
 
 from napari_unet.classes import PixelClass
-from napari_unet.widgets.strokes import classes_of, is_strokes
+from napari_unet.widgets.strokes import classes_of, is_strokes, set_classes
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -37,6 +37,7 @@ class LabelsChoice(QWidget):
         super().__init__()
         self._earlier = earlier
         self._layers: list[Labels] = []
+        self._typed: dict[str, tuple[PixelClass, ...]] = {}  # the classes of layers in memory, as long as this lives
         self._list = QListWidget()
         self._list.setObjectName("labels")
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -82,13 +83,23 @@ class LabelsChoice(QWidget):
             layer for row, layer in enumerate(self._layers) if self._item(row).checkState() == Qt.CheckState.Checked
         ]
 
-    def strokes(self) -> list[Labels]:
-        """Return the ticked layers that are kept on disk, with their classes."""
-        return [layer for layer in self.chosen() if is_strokes(layer)]
-
     def kept_classes(self) -> list[tuple[PixelClass, ...]]:
-        """Return the classes that are kept with the ticked layers."""
-        return [classes for layer in self.strokes() if (classes := classes_of(layer))]
+        """Return the classes of the ticked layers, as far as these have some of their own."""
+        return [classes for layer in self.chosen() if (classes := self._classes_of(layer))]
+
+    def keep_classes(self, classes: Sequence[PixelClass]) -> None:
+        """Let the ticked layers have these classes: on disk, where they are kept there.
+
+        Raises
+        ------
+        Problem
+            If the folder of one cannot be written.
+        """
+        for layer in self.chosen():
+            if is_strokes(layer):
+                set_classes(layer, classes)
+            else:
+                self._typed[layer.unique_id] = tuple(classes)
 
     def classes_differ(self) -> bool:
         """Return whether the same value means one thing in one ticked layer, something else in another."""
@@ -117,6 +128,9 @@ class LabelsChoice(QWidget):
             self._item(row).setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
         self._list.blockSignals(False)
         self.changed.emit()
+
+    def _classes_of(self, layer: Labels) -> tuple[PixelClass, ...]:
+        return classes_of(layer) if is_strokes(layer) else self._typed.get(layer.unique_id, ())
 
     def _item(self, row: int) -> QListWidgetItem:
         return self._list.item(row)
