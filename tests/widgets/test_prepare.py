@@ -78,6 +78,17 @@ def test_labels_in_memory_are_saved_and_those_on_disk_are_not(home):
     np.testing.assert_array_equal(open_volume(files.labels[0], labels=True).array[:], PAINTED)
 
 
+def test_labels_whose_folder_is_gone_are_not_replaced_by_empty_ones(home):
+    image = Image(PIXELS, name="stack")
+    layer = new_strokes(image, home.labels, "mine")
+    (home.labels / "mine.zarr").rename(home.root / "elsewhere")
+    with pytest.raises(Problem, match=r"mine\.zarr, where mine is kept, is gone\. Put it back"):
+        run(prepare(image, [layer], home))
+    assert not list(home.labels.iterdir())
+    (home.root / "elsewhere").rename(home.labels / "mine.zarr")
+    assert run(prepare(image, [layer], home))[1].labels == (home.labels / "mine.zarr",)
+
+
 def test_labels_of_a_file_are_painted_on_in_a_copy(tmp_path, home):
     tifffile.imwrite(tmp_path / "mine.tif", PAINTED.astype(np.uint8), photometric="minisblack")
     mine = Labels(tifffile.memmap(tmp_path / "mine.tif", mode="r"), name="mine")

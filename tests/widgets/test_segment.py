@@ -350,6 +350,17 @@ def test_what_lies_over_a_flat_image_comes_into_view_beside_a_stack_that_begins_
     assert session.viewer.dims.point[0] == 0
 
 
+def test_a_preview_that_was_over_a_stack_comes_into_view_over_a_flat_image(session):
+    session.fake.does("finish")
+    session.viewer.add_image(grey(), name="stack", translate=(1000, 0, 0))
+    session.viewer.add_image(grey()[0], name="flat")
+    for name in ("stack", "flat"):
+        session.pick("image", name)
+        session.press("preview")
+        session.driver.wait(lambda: session.says().startswith("Previewed"), 20)
+        assert session.viewer.dims.point[0] == session.viewer.layers["U-Net preview"].translate[0]
+
+
 def test_what_is_in_view(session):
     session.fake.does("finish")
     image = session.viewer.add_image(grey((4, 600, 800)), name="stack")

@@ -63,7 +63,7 @@ def show_flat(viewer: Viewer, image: Layer) -> None:
     """Go to where layers over a 2-D image lie; beside a stack, the image itself shows in all sections.
 
     Call it on what the user does, not when the layers are there: by then somebody may be painting. Where no layer
-    reaches there yet, the view follows the next one that is added, unless it moves before.
+    reaches there yet, the view follows the next one that is added or comes there, unless it moves before.
     """
     dims = viewer.dims
     axis = dims.ndim - 3
@@ -75,11 +75,11 @@ def show_flat(viewer: Viewer, image: Layer) -> None:
         return
 
     def follow(_: Any) -> None:
-        viewer.layers.events.inserted.disconnect(follow)
+        dims.events.range.disconnect(follow)
         if dims.point == reached and not painting():
             dims.set_point(axis, 0)
 
-    viewer.layers.events.inserted.connect(follow)
+    dims.events.range.connect(follow)
 
 
 def painting() -> bool:
