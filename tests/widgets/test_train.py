@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import dask.array as da
 import numpy as np
 import pytest
+from napari.layers import Labels
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
@@ -539,14 +540,16 @@ def test_what_is_painted_while_it_trains_joins_and_what_was_painted_since_it_sto
     driver.wait(lambda: fake.asked(Join)[-1].sections == (3,), 20)
 
 
-def test_what_is_painted_on_labels_that_a_training_does_not_know_is_said_once(driver, fake, home):
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_painted_on_labels_that_a_training_does_not_know_is_said_once(driver, fake, home, kept):
     image = driver.viewer.add_image(_stack(), name="stack")
     strokes = driver.viewer.add_labels(np.zeros(SHAPE, np.uint8), name="strokes")
     strokes.data[1, 10:20, 10:30] = 1
     panel = panel_of(driver, "Train")
     driver.click(_button(panel, "train"))
     _paused(driver, _job(driver, panel))
-    other = driver.viewer.add_layer(new_strokes(image, home.labels, "other"))
+    in_memory = Labels(np.zeros(SHAPE, np.uint8), name="other")
+    other = driver.viewer.add_layer(new_strokes(image, home.labels, "other") if kept else in_memory)
     driver.viewer.layers.selection.active = other
     other.mode = "paint"
     driver.qtbot.wait(1500)  # it is looked at every second

@@ -30,8 +30,9 @@ class Joins(QObject):
         super().__init__(job)
         self._job = job
         self._labels = [path.resolve() for path in labels]
-        self._others: set[Path] = set()  # labels that it does not learn, of which that was said
+        self._others: set[str] = set()  # labels that it does not learn, of which that was said
         watch.painted.connect(self.tell)
+        watch.painted_in_memory.connect(self._tell_apart)
 
     def tell(self, path: Path, sections: Iterable[int]) -> None:
         """Let the training learn from sections of the labels in `path`, or say that it does not use these."""
@@ -39,6 +40,11 @@ class Joins(QObject):
             return
         if path.resolve() in self._labels:
             self._job.ask(Join(self._labels.index(path.resolve()), str(path), tuple(sorted(sections))))
-        elif path not in self._others:
-            self._others.add(path)
-            show_info(f"The training that runs does not learn {path.stem}: it was not ticked when that began.")
+        else:
+            self._tell_apart(path.stem)
+
+    def _tell_apart(self, name: str) -> None:
+        """Say once that the training does not use the labels that are called so."""
+        if self._job.running and name not in self._others:
+            self._others.add(name)
+            show_info(f"The training that runs does not learn {name}: it was not ticked when that began.")

@@ -85,7 +85,8 @@ class OnLabels:
             return
         if not self._told:
             self._told = True
-            how = "Escape, while they are selected, ends it" if stroked else "It is done when you let the button go"
+            ends = "It ends where it began; Escape, while they are selected, takes it back"
+            how = ends if stroked else "It is done when you let the button go"
             show_info(f"The view stays where {labels.name} lies while a stroke is under way. {how}.")
         dims.set_point(range(dims.ndim), self._point)
 

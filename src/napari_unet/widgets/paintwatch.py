@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QMainWindow
@@ -18,7 +19,6 @@ from napari_unet.widgets.undo import jump_on_undo
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Labels
 
 _EVERY = 1000  # milliseconds
 _TRIES = 3  # to sync files while somebody erases others
@@ -41,11 +41,13 @@ class PaintWatch(QObject):
     """
 
     painted = Signal(object, object)  # the folder of the labels, a set of their sections
+    painted_in_memory = Signal(str)  # the name of labels that are not kept on disk
 
     def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._known: set[Any] = set()  # the ids of the labels that are looked after
+        self._in_memory: set[Any] = set()  # the ids of the others
         self._seen: dict[Path, dict[int, int]] = {}  # labels, section: when it changed last
         self._described: dict[Path, int] = {}  # labels: when their classes changed last
         self._waiting: dict[Path, dict[int, int]] = {}  # labels, section: looks since it began to change
@@ -74,6 +76,10 @@ class PaintWatch(QObject):
                 mark_corrections(self._viewer, layer)
                 if same is not layer:
                     show_warning(_TWICE.format(layer=layer.name, same=same.name))
+        for layer in self._viewer.layers:
+            if isinstance(layer, Labels) and layer.unique_id not in self._known | self._in_memory:
+                self._in_memory.add(layer.unique_id)
+                layer.events.paint.connect(self._on_paint)
         for gone in self._seen.keys() - layers:
             self._compare(gone)  # it may have been painted on just before it was removed
             if self._layers[gone] in self._viewer.layers:
@@ -83,6 +89,10 @@ class PaintWatch(QObject):
             self._pass_on(path, self._compare(path))
         self._layers = layers
         self._save()
+
+    def _on_paint(self, event: Any) -> None:
+        if not is_strokes(event.source):  # it may be kept on disk since
+            self.painted_in_memory.emit(event.source.name)
 
     def _compare(self, path: Path) -> set[int]:
         """Return which sections changed since the last look; what was not looked at yet may not be safe."""

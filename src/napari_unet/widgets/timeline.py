@@ -224,7 +224,8 @@ class Timeline(QWidget):
         self.chosen.emit(chosen)
         self.show_run(run)  # not that of the model which is chosen now: the next press takes this one back
         this = name_of(str(run))
-        said = f"Undone: {name_of(start)} is chosen again, as it was. {this} is kept, behind all others."
+        former = "to start from scratch" if start == SCRATCH else name_of(start)
+        said = f"Undone: {former} is chosen again, as it was. {this} is kept, behind all others."
         self._panel.say(said if undone else f"{this} is chosen again.")
 
 
