@@ -93,6 +93,24 @@ def test_a_taken_name_gets_a_number(tmp_path):
     assert free(tmp_path, "cells", ".zarr") == tmp_path / "cells-3.zarr"
 
 
+def test_a_link_to_what_is_not_there_takes_a_name_and_is_not_listed(tmp_path):
+    shelf = Library(tmp_path)
+    (tmp_path / "labels" / "a.zarr").mkdir(parents=True)
+    (tmp_path / "labels" / "b.zarr").symlink_to(tmp_path / "none")
+    assert shelf.painted() == [tmp_path / "labels" / "a.zarr"]
+    assert free(tmp_path / "labels", "b", ".zarr").name == "b-2.zarr"
+
+
+def test_the_name_of_a_folder_that_nobody_may_enter_is_taken(tmp_path, monkeypatch):
+    (tmp_path / "a.zarr").mkdir()
+
+    def failing(_):
+        raise PermissionError("no")
+
+    monkeypatch.setattr(Path, "iterdir", failing)
+    assert free(tmp_path, "a", ".zarr").name == "a-2.zarr"
+
+
 def test_the_name_of_a_training_that_failed_before_it_began_is_free(tmp_path):
     folder = tmp_path / "cells"
     folder.mkdir()

@@ -77,6 +77,6 @@ def test_what_is_damaged_is_missing_and_nothing_else(tmp_path_factory: Any, data
         expected[z, 2 * y : 2 * y + 2, 4 * x : 4 * x + 4] = 999
     key = data.draw(st.tuples(*map(steps, PIXELS.shape)))
     told: list[int] = []
-    found = np.asarray(Part(array, damaged=lambda _: told.append(1))[key])
+    found = np.asarray(Part(array, damaged=lambda *_: told.append(1))[key])
     np.testing.assert_array_equal(found, expected[key])
     assert bool(told) == np.any(expected[key] == 999)

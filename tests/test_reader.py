@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 import shutil
@@ -320,6 +321,32 @@ def test_a_segmentation_that_is_damaged_says_so_and_shows_the_rest(
         assert np.unique(shown).tolist() == [never_written]
     (told,) = heard
     assert re.match(r"Damaged here: cells\. .* Earlier results > Check for damage", told)
+
+
+def test_each_damaged_section_is_said_once(tmp_path: Path, heard: list[str]) -> None:
+    path = tmp_path / "cells.zarr"
+    create(path, Layout((3, 20, 30), CLASSES, None, (0, 0, 0), False, {}))
+    zarr.open_array(path / "0", mode="r+")[:] = 2
+    for z in (0, 2):
+        (path / f"0/c/{z}/0/0").write_bytes(b"no chunk")
+    (classes,) = layers(path)
+    for z, count in ((0, 1), (1, 1), (2, 2), (2, 2)):
+        assert np.unique(np.asarray(classes.data[z])).tolist() == [2 if z == 1 else 255]
+        assert len(heard) == count
+
+
+def test_a_segmentation_that_cannot_be_read_now_is_not_called_damaged(tmp_path, heard, monkeypatch) -> None:
+    path = tmp_path / "cells.zarr"
+    create(path, Layout((1, 20, 30), CLASSES, None, (0, 0, 0), False, {}))
+    (classes,) = layers(path)
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(zarr.Array, "__getitem__", failing)
+    assert np.unique(np.asarray(classes.data[0])).tolist() == [255]
+    (told,) = heard
+    assert re.search(r"cells\.zarr cannot be read \(Input/output error\)\. Check the disk and the network", told)
 
 
 def test_what_is_left_to_other_readers(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, unreadable
 
 if sys.platform == "win32":
     import msvcrt
@@ -45,6 +45,23 @@ def lock(file: Path, guarded: Path | None = None) -> IO[bytes]:
             raise Problem(f"Another job is writing {guarded or file.parent}. Wait until it ends, or stop it.")
         time.sleep(_BLINK / 20)
     return opened
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether a file or folder is there.
+
+    Raises
+    ------
+    Problem
+        If the system does not tell.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return True
 
 
 def locked(file: Path) -> bool:

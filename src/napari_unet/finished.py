@@ -74,10 +74,13 @@ def finished_in(lines: Iterable[bytes], grid: tuple[int, int, int]) -> np.ndarra
 def listed_in(path: Path, grid: tuple[int, int, int]) -> np.ndarray:
     """Return what `finished_in` finds in the `done.jsonl` of a result; cut off what a kill left of a last line."""
     log = path / DONE
-    if not log.exists():
+    try:
+        with log.open("rb") as lines:
+            end = sum(len(line) for line in lines if line.endswith(b"\n"))
+    except FileNotFoundError:
         return finished_in((), grid)
-    with log.open("rb") as lines:
-        end = sum(len(line) for line in lines if line.endswith(b"\n"))
+    except OSError as error:
+        raise unreadable(log, error) from error
     if end < log.stat().st_size:
         os.truncate(log, end)
     with log.open("rb") as lines:

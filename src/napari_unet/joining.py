@@ -61,7 +61,7 @@ def _joined(painted: Painted, pair: int, labels: Path, sections: Set[int]) -> tu
 def why_not(problem: Problem) -> str:
     """Return what to say of strokes that cannot be learned."""
     remedy = f"{problem.what}. {_OTHER_CLASSES}" if isinstance(problem, UnknownValue) else problem
-    return f"Not learned: {remedy}"
+    return f"Not learned: {remedy} Until then it learns what was there before."
 
 
 class Refusals:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +94,7 @@ class Library:
 
     def painted(self) -> list[Path]:
         """Return the folders of the painted labels, the newest first."""
-        return sorted(self.labels.glob("*.zarr"), key=lambda folder: folder.stat().st_mtime, reverse=True)
+        return newest_first(self.labels.glob("*.zarr"))
 
     def models(self) -> list[Entry]:
         """Return the user's own models, the newest first, the bundled ones, those that were undone.
@@ -141,6 +142,15 @@ def library(chosen: str = "") -> Library:
     return Library(Path(os.environ.get(HOME) or Path.home() / at_home).absolute())
 
 
+def newest_first(folders: Iterable[Path]) -> list[Path]:
+    """Return folders, the newest first, without those at which nobody can look now."""
+    times = []
+    for each in folders:
+        with suppress(OSError):  # as of a link to a disk that is not there today
+            times.append((each.stat().st_mtime, each))
+    return [folder for _, folder in sorted(times, reverse=True)]
+
+
 def free(folder: Path, name: str, suffix: str = "", ending: str = "") -> Path:
     """Return a path in `folder` that is free: NAME, NAME-2, NAME-3 ... with `suffix`; NAME is what `file_name` makes.
 
@@ -166,8 +176,11 @@ def file_name(name: str, ending: str = "") -> str:
 def _is_free(path: Path) -> bool:
     """Tell whether nothing is kept at `path`, and no training is about to begin there."""
     if not path.is_dir():
-        return not path.exists()
-    names = {each.name for each in path.iterdir()}
+        return not os.path.lexists(path)
+    try:
+        names = {each.name for each in path.iterdir()}
+    except OSError:  # it is another user's
+        return False
     if LOCK not in names or names - {LOCK, LOG, ERROR, PREVIEW}:
         return not names
     return not locked(path / LOCK)

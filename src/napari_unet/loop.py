@@ -127,9 +127,11 @@ class Loop:
 
     def _join(self, step: int, asked: Sequence[requests.Join]) -> Iterator[Joined | NotJoined]:
         """Learn from now on what joined at this step when it was trained before, then what is asked for now."""
-        for kept in self._kept:
-            if kept.step == step:
-                yield self._take(self._painted.joined(kept.pair, kept.labels_in(self._run.folder), kept.sections), step)
+        replayed = [kept for kept in self._kept if kept.step == step]
+        if not (replayed or asked):
+            return
+        for kept in replayed:
+            yield self._take(self._painted.joined(kept.pair, kept.labels_in(self._run.folder), kept.sections), step)
         strokes: dict[int, set[int]] = {}
         for each in asked:
             strokes.setdefault(each.pair, set()).update(each.sections)
@@ -139,7 +141,7 @@ class Loop:
             labels = next(Path(each.labels) for each in reversed(asked) if each.pair == pair)
             yield from self._join_labels(step, pair, labels, sections, later)
         before: dict[int, tuple[Path, set[int]]] = {}
-        while asked and (waiting := self._refusals.waiting()) != before:  # what one lacked may have come with another
+        while (waiting := self._refusals.waiting()) != before:  # what one lacked may have come with another
             for pair, (labels, sections) in waiting.items():
                 yield from self._join_labels(step, pair, labels, set(), sections)
             before = waiting

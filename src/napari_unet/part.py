@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+# Is told where an array cannot be read, by the indices of the axes that are gone or of length one, and the error.
+Unreadable = Callable[[tuple[int, ...], Exception], None]
+
 
 class Part:
     """A look at an array; indexing it gives a smaller one and reads nothing, numpy.asarray reads just what is left.
@@ -23,15 +26,16 @@ class Part:
     held
         For each axis of `array` the indices that are looked at, an integer for an axis that is gone; all by default.
     damaged
-        For a Zarr array: called where it cannot be read, with the indices on the axes that are gone. Then the chunks
-        that are damaged count as never written: napari does not recover from an error in a layer that is just added.
+        For a Zarr array: called where it cannot be read, with the indices on the axes that are gone or of length one.
+        Then the chunks that are damaged count as never written: napari does not recover from an error in a layer that
+        is just added.
     """
 
     def __init__(
         self,
         array: Any,
         held: tuple[int | range, ...] | None = None,
-        damaged: Callable[[tuple[int, ...]], None] | None = None,
+        damaged: Unreadable | None = None,
     ) -> None:
         self._array = array
         self._damaged = damaged
@@ -59,7 +63,8 @@ class Part:
         except Exception as error:  # zarr tells a damaged chunk by many kinds of error
             if self._damaged is None or isinstance(error, MemoryError):
                 raise
-            self._damaged(tuple(each for each in self._held if not isinstance(each, range)))
+            one = (each[0] if isinstance(each, range) and len(each) == 1 else each for each in self._held)
+            self._damaged(tuple(each for each in one if not isinstance(each, range)), error)
             return self._whole(dtype or self.dtype)
 
     def _read(self, held: tuple[int | range, ...], dtype: Any) -> np.ndarray:

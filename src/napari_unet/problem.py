@@ -29,20 +29,27 @@ def unreadable(path: object, error: OSError) -> Problem:
     return Problem(f"{path} cannot be read ({what}). Check the disk and the network, then try again.")
 
 
+def told_by(error: Exception, path: object, otherwise: Problem) -> Problem:
+    """Return what to say of an error in reading: it is `otherwise`, unless the system does not let it be read.
+
+    That says nothing against the file; libraries tell a damaged one by many kinds of error. A Problem stays as it is.
+    """
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, PermissionError):
+        return forbidden(error.filename or path)
+    if isinstance(error, OSError) and error.errno not in (None, *_NOT_THERE):
+        return unreadable(error.filename or path, error)
+    return otherwise
+
+
 @contextmanager
 def reading(path: object, otherwise: Problem) -> Iterator[None]:
-    """Say in words why what is read inside cannot be read.
-
-    Where the system does not let it be read, that says nothing against the file; any other error, and libraries tell
-    a damaged file by many kinds of it, is `otherwise`. A Problem is raised as it is, and so is a lack of memory.
-    """
+    """Raise what `told_by` says of an error inside; a lack of memory is raised as it is."""
     try:
         yield
-    except (Problem, MemoryError):
+    except MemoryError:
         raise
-    except PermissionError as error:
-        raise forbidden(error.filename or path) from error
     except Exception as error:
-        if isinstance(error, OSError) and error.errno not in (None, *_NOT_THERE):
-            raise unreadable(error.filename or path, error) from error
-        raise otherwise from error
+        problem = told_by(error, path, otherwise)
+        raise problem from (None if problem is error else error)

@@ -14,7 +14,7 @@ import zarr
 
 from napari_unet.ahead import ahead
 from napari_unet.layout import CHUNK, COARSE_CHUNK, NOT_COMPUTED, Chunk, Layout, files_of, open_levels
-from napari_unet.problem import unreadable
+from napari_unet.problem import Problem, forbidden, unreadable
 
 Name = TypeVar("Name")
 
@@ -137,7 +137,10 @@ def _is_whole(file: Path) -> bool:
         content = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
+    except PermissionError as error:
+        raise forbidden(file) from error
     except OSError as error:
-        raise unreadable(file, error) from error
+        remedy = "If it stays so, delete it: what was in it is computed again."
+        raise Problem(f"{unreadable(file, error)} {remedy}") from error
     told = int.from_bytes(content[-_CHECKSUM:], "little")
     return len(content) > _CHECKSUM and google_crc32c.value(content[:-_CHECKSUM]) == told

@@ -29,8 +29,8 @@ from napari_unet.omezarr import (
     ome,
     open_level,
 )
-from napari_unet.part import Part
-from napari_unet.problem import Problem
+from napari_unet.part import Part, Unreadable
+from napari_unet.problem import Problem, told_by
 from napari_unet.view import View
 from napari_unet.words import listed
 
@@ -231,17 +231,19 @@ def _probabilities(folder: Path, attributes: Mapping[str, Any]) -> Iterator[Laye
         yield _layer(data, {**place, **fields, "contrast_limits": (0, 255), "metadata": mark}, "image")
 
 
-def _damaged(folder: Path) -> Callable[[tuple[int, ...]], None]:
+def _damaged(folder: Path) -> Unreadable:
     """Return what says that a result cannot be read, once a while for each section."""
     said: dict[tuple[int, ...], float] = {}
+    damaged = Problem(
+        f"Damaged here: {folder.stem}. What is damaged is computed again by Earlier results > Check for "
+        "damage, in the Segment panel, or by the napari-unet segment command that made it."
+    )
 
-    def tell(section: tuple[int, ...]) -> None:
-        if time.monotonic() > said.get(section, -math.inf) + _PAUSE:
-            said[section] = time.monotonic()
-            show_warning(
-                f"Damaged here: {folder.stem}. What is damaged is computed again by Earlier results > Check for "
-                "damage, in the Segment panel, or by the napari-unet segment command that made it."
-            )
+    def tell(section: tuple[int, ...], error: Exception) -> None:
+        z = section[-1:]  # whichever class
+        if time.monotonic() > said.get(z, -math.inf) + _PAUSE:
+            said[z] = time.monotonic()
+            show_warning(str(told_by(error, folder, damaged)))
 
     return tell
 
@@ -251,9 +253,7 @@ def _mark(folder: Path, attributes: Mapping[str, Any], **more: str) -> dict[str,
     return {OURS: {**attributes[OURS], "path": str(folder.resolve()), **more}}
 
 
-def _channels(
-    folder: Path, damaged: Callable[[tuple[int, ...]], None] | None = None
-) -> tuple[list[list[Any]], dict[str, Any]]:
+def _channels(folder: Path, damaged: Unreadable | None = None) -> tuple[list[list[Any]], dict[str, Any]]:
     """Return the levels of each channel of an image, which call `damaged` where they cannot be read; where they lie."""
     attributes = metadata(folder)["attributes"]
     image = _described(folder)

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+from napari_unet.disk import is_there
 from napari_unet.events import Failed, Finished
 from napari_unet.finished import finished_chunks
 from napari_unet.layout import Layout, chunks_in, files_of, open_levels, read_layout
 from napari_unet.log import LOG, last
-from napari_unet.problem import Problem, reading, unreadable
+from napari_unet.problem import Problem, reading
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,8 @@ class Result:
         gone = np.zeros(self.layout.shape[1:], bool)
         for chunk in chunks_in(z, np.ones(self.layout.grid[1:], bool)):
             y0, y1, x0, x1 = chunk.box(self.layout.shape)
-            gone[y0:y1, x0:x1] = not all(map(_there, files_of(self.path, self.probabilities[0], chunk)))
+            gone[y0:y1, x0:x1] = not all(map(is_there, files_of(self.path, self.probabilities[0], chunk)))
         return gone[rows, columns]
-
-
-def _there(file: Path) -> bool:
-    try:
-        file.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise unreadable(file, error) from error
-    return True
 
 
 def open_result(path: Path) -> Result:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tifffile
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QListWidget, QPushButton
@@ -52,6 +53,17 @@ def test_new_labels_for_the_stack_are_ready_to_paint_on(driver, home):
     _press_new(driver, panel, STACK)
     assert path_of(viewer.layers[-1]) != path_of(labels)
     assert _ticked(panel) == [viewer.layers[-1].name]
+
+
+@pytest.mark.parametrize("what", [STACK, VIEW])
+def test_a_flat_image_is_shown_as_before_when_labels_come_over_it(driver, what):
+    driver.viewer.add_image(np.zeros(SHAPE[1:], np.uint8), name="flat")
+    camera = driver.viewer.scene.camera
+    camera.center, camera.zoom = (0, 60, 90), 9
+    panel = panel_of(driver, "Train")
+    _press_new(driver, panel, what)
+    assert driver.viewer.layers[-1].ndim == 3
+    assert (camera.center, camera.zoom) == ((0, 60, 90), 9)
 
 
 def test_a_number_paints_on_the_ticked_labels_that_are_in_hand(driver):

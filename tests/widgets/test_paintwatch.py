@@ -149,9 +149,11 @@ def test_labels_whose_folder_is_gone_are_told(qtbot, labels, heard, tmp_path, ca
     path = path_of(labels)
     path.rename(tmp_path / "elsewhere")
     qtbot.waitUntil(lambda: "strokes is not kept on disk any more" in capsys.readouterr().out)
-    labels.paint((2, 5, 5), 1)
-    shutil.rmtree(path)  # where napari painted
+    assert not labels.editable
+    labels.paint((2, 5, 5), 1)  # before that was found
+    shutil.rmtree(path)
     (tmp_path / "elsewhere").rename(path)
+    qtbot.waitUntil(lambda: labels.editable)
     paint(labels, 3)
     qtbot.waitUntil(lambda: 3 in stamps(path))
 

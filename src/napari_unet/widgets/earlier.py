@@ -14,7 +14,7 @@ from napari_unet.config import SegmentConfig
 from napari_unet.disk import locked
 from napari_unet.finished import LOCK, finished_chunks
 from napari_unet.layout import CONFIG, read_layout
-from napari_unet.library import Library
+from napari_unet.library import Library, newest_first
 from napari_unet.problem import Problem
 from napari_unet.region import start_of
 from napari_unet.result import doubt
@@ -50,8 +50,7 @@ class EarlierResults(QPushButton):
         """Fill the menu with what is there now."""
         self._menu.clear()
         checks = QMenu("Check for damage", self._menu)
-        folders = self._library.segmentations.glob("*.zarr")
-        for path in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)[:_MOST]:
+        for path in newest_first(self._library.segmentations.glob("*.zarr"))[:_MOST]:
             try:
                 done, total = finished_chunks(path)
             except Problem:  # it is being created, or no result

@@ -13,7 +13,7 @@ from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.tiles import Box
 from napari_unet.widgets.salvage import salvage
-from napari_unet.widgets.sight import in_view, show_nearest
+from napari_unet.widgets.sight import camera_kept, in_view, show_nearest
 from napari_unet.widgets.strokes import is_strokes, new_strokes, open_strokes, path_of, set_classes
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def add_strokes(
     """
     layer = new_strokes(image, library.labels, image.name, box, "labels")
     set_classes(layer, classes)
-    viewer.add_layer(layer)
+    with camera_kept(viewer):
+        viewer.add_layer(layer)
     start_painting(viewer, layer, classes[0].value)
     return layer
 
@@ -65,7 +66,8 @@ def reopen_strokes(viewer: Viewer, image: Image, path: Path) -> Labels:
     if layer is None:
         for damage in salvage(path):
             show_warning(damage)
-        layer = viewer.add_layer(open_strokes(image, path))
+        with camera_kept(viewer):
+            layer = viewer.add_layer(open_strokes(image, path))
     start_painting(viewer, layer, 1)
     return layer
 

@@ -55,6 +55,7 @@ class PaintWatch(QObject):
         self._unsaved: dict[Path, int] = {}  # labels: what is newer than this is not safe yet
         self._trouble = ""
         self._layers: dict[Path, Labels] = {}  # at the last look
+        self._gone: dict[Path, Labels] = {}  # whose folders are not there now
         OnLabels(viewer)
         timer = QTimer(self, interval=_EVERY)
         timer.timeout.connect(self._look)
@@ -82,9 +83,13 @@ class PaintWatch(QObject):
                 layer.events.paint.connect(self._on_paint)
         for gone in self._seen.keys() - layers:
             self._compare(gone)  # it may have been painted on just before it was removed
-            if self._layers[gone] in self._viewer.layers:
+            if (layer := self._layers[gone]) in self._viewer.layers:
                 show_warning(f"{gone.stem} is not kept on disk any more: {gone} is gone. Put it back, then paint on.")
+                layer.editable = False  # painting would make a folder in that place
+                self._gone[gone] = layer
             del self._seen[gone], self._described[gone]
+        for back in self._gone.keys() & layers:
+            self._gone.pop(back).editable = True
         for path in layers:
             self._pass_on(path, self._compare(path))
         self._layers = layers

@@ -246,7 +246,8 @@ class Panel(QScrollArea):
                 self.say(error.errors()[0]["msg"].removeprefix("Value error, ").rstrip(".") + ".")
             except Problem as problem:
                 self.say(str(problem))
-            self.updated()
+            finally:
+                self.updated()
 
         def failed(text: str) -> None:
             over()

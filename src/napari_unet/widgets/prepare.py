@@ -13,7 +13,7 @@ from napari.layers import Image, Labels
 
 from napari_unet.classes import PixelClass
 from napari_unet.config import SegmentConfig, TrainConfig
-from napari_unet.disk import room
+from napari_unet.disk import is_there, room
 from napari_unet.library import Library
 from napari_unet.placing import begins_on
 from napari_unet.problem import Problem
@@ -165,7 +165,7 @@ def to_go_on(
         If its image is not open, or as `prepare`.
     """
     file = config.inputs[0]
-    if image is None and file.exists():
+    if image is None and is_there(file):
         image = yield from layer_of(open_volume(file).fingerprint(), layers)
     if image is None:
         gone = f"The image of {config.out.name} is no longer open. Open {file} first; then press Continue."
@@ -181,13 +181,13 @@ def with_its_image(config: C, image: Image, library: Library) -> Generator[str, 
     Problem
         As `prepare`.
     """
-    there = config.image if isinstance(config, SegmentConfig) else config.inputs[0]
-    if there.exists():
+    path = config.image if isinstance(config, SegmentConfig) else config.inputs[0]
+    if is_there(path):
         return config
     files = yield from prepare(image, (), library)
     if isinstance(config, SegmentConfig):
         return config.model_copy(update={"image": files.image})
-    inputs = tuple(files.image if path == there else path for path in config.inputs)
+    inputs = tuple(files.image if each == path else each for each in config.inputs)
     return config.model_copy(update={"inputs": inputs})
 
 

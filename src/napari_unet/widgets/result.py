@@ -20,6 +20,7 @@ from napari_unet.finished import DONE
 from napari_unet.reader import OURS, class_look, read
 from napari_unet.region import start_of
 from napari_unet.widgets.place import placed
+from napari_unet.widgets.sight import camera_kept
 from napari_unet.widgets.strokes import is_strokes
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _add_above(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
     place = ids.index(image_layer.unique_id) + 1 if image_layer.unique_id in ids else len(ids)
     while place < len(layers) and _mark(layers[place]) and not is_strokes(layers[place]):
         place += 1
-    with selection_kept(viewer):
+    with selection_kept(viewer), camera_kept(viewer):
         viewer.layers.insert(place, layer)
 
 

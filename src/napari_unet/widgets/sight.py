@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from napari_unet.voxels import nanometres
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.components import ViewerModel
     from napari.layers import Layer
 
 _TINY, _COMFORTABLE = 1 / 6, 1 / 2  # shares of the view that a part takes
@@ -80,6 +83,15 @@ def show_flat(viewer: Viewer, image: Layer) -> None:
             dims.set_point(axis, 0)
 
     dims.events.range.connect(follow)
+
+
+@contextmanager
+def camera_kept(viewer: ViewerModel) -> Iterator[None]:
+    """Show afterwards the part that was shown before: napari shows all where the first stack joins flat images."""
+    camera = viewer.scene.camera
+    center, zoom = camera.center, camera.zoom
+    yield
+    camera.center, camera.zoom = center, zoom
 
 
 def painting() -> bool:
