@@ -66,7 +66,7 @@ def test_a_result_of_which_metadata_are_damaged_is_a_problem(tmp_path: Path, lev
         (Finished("out.zarr", "2 sections segmented"), ""),
         (
             Finished("out.zarr", "2 sections segmented, but not checked for seams", stopped=True),
-            "its last job was stopped: 2 sections segmented, but not checked for seams. Resume it.",
+            "its last job was stopped: 2 sections segmented, but not checked for seams. Run the napari-unet",
         ),
         (Notice("Comparing the image."), "its job has not ended"),
         (Failed("Section 1 is not what it was."), "its last job ended so: Section 1 is not what it was."),

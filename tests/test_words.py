@@ -91,6 +91,7 @@ def test_each_section_is_named_or_counted(numbers):
             "first.",
             "To go on with it, ask for the same as before; otherwise press Segment stack for a new result.",
         ),
+        ("It was stopped. Run the napari-unet segment command that made it again.", "It was stopped. Resume it."),
         ("Replace them, and start again, a segmentation under another name.", "Replace them, and start again."),
         ("It lies 3 (of 4) sections deep.", "It lies 3 (of 4) sections deep."),
     ],

@@ -100,8 +100,9 @@ def doubt(path: Path) -> str:
     if isinstance(said, Failed):
         return f"All of {path.name} is computed, but its last job ended so: {said.text}"
     if isinstance(said, Finished):
-        return f"All of {path.name} is computed, but its last job was stopped: {said.detail}. Resume it."
+        remedy = "Run the napari-unet segment command that made it again."
+        return f"All of {path.name} is computed, but its last job was stopped: {said.detail}. {remedy}"
     return (
         f"All of {path.name} is computed, but its job has not ended, which compares the image with what it was and "
-        "looks for seams. If it does not run any more, resume it."
+        "looks for seams. If it does not run any more, run the napari-unet segment command that made it again."
     )
