@@ -349,6 +349,15 @@ def test_a_segmentation_that_cannot_be_read_now_is_not_called_damaged(tmp_path, 
     assert re.search(r"cells\.zarr cannot be read \(Input/output error\)\. Check the disk and the network", told)
 
 
+@pytest.mark.parametrize("content", ["", '{"attributes": {}, "node_type": "group"}'])
+def test_probabilities_that_cannot_be_read_hide_no_classes(tmp_path: Path, heard: list[str], content: str) -> None:
+    path = tmp_path / "cells.zarr"
+    create(path, Layout((1, 20, 30), CLASSES, None, (0, 0, 0), True, {}))
+    (path / "probabilities" / "zarr.json").write_text(content)
+    assert [layer.name for layer in layers(path)] == ["cells"]
+    assert heard[0].startswith("The probabilities are not shown. ")
+
+
 def test_what_is_left_to_other_readers(tmp_path: Path) -> None:
     for name in ("image.ome", "group.zarr", "array.zarr", "damaged.zarr", "folder.zarr"):
         (tmp_path / name).mkdir()

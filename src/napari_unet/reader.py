@@ -112,27 +112,23 @@ def _store(folder: Path) -> Path | None:
 def _image_and_labels(folder: Path, name: str) -> list[LayerData]:
     """Return the layers of one image, and of the labels that it lists."""
     attributes = metadata(folder)["attributes"]
+    below = list[LayerData]()
     with _sensible(folder):
-        if OURS in attributes or "image-label" in ome(attributes):
-            layers = [*_probabilities(folder, attributes), *_labels(folder, name)]
-        else:
-            layers = list(_images(folder, name))
+        classes = OURS in attributes or "image-label" in ome(attributes)
+        layers = list(_labels(folder, name) if classes else _images(folder, name))
+    with _without("The probabilities", folder / "probabilities"):
+        below += _probabilities(folder, attributes)
     for each in _names_of_labels(folder / "labels"):
-        try:
-            with _sensible(folder / "labels" / each):
-                layers += list(_beside(_labels(folder / "labels" / each, each), layers[0]))
-        except Problem as problem:
-            show_warning(f"The labels {each} are not shown. {problem}")
-    return layers
+        with _without(f"The labels {each}", folder / "labels" / each):
+            layers += list(_beside(_labels(folder / "labels" / each, each), layers[0]))
+    return below + layers
 
 
 def _names_of_labels(folder: Path) -> list[str]:
     """Return which labels a folder lists."""
-    try:
-        names = ome(metadata(folder)["attributes"]).get("labels") if is_zarr(folder) else ()
-    except Problem as problem:
-        show_warning(f"The labels are not shown. {problem}")
-        return []
+    names = None
+    with _without("The labels", folder):
+        names = ome(metadata(folder)["attributes"]).get("labels") if is_zarr(folder) else None
     return [each for each in names if isinstance(each, str)] if isinstance(names, list) else []
 
 
@@ -143,6 +139,16 @@ def _sensible(folder: Path) -> Iterator[None]:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Problem(f"The metadata of {folder} make no sense. Copy the folder again from its source.") from error
+
+
+@contextmanager
+def _without(what: str, folder: Path) -> Iterator[None]:
+    """Say that something in a folder is not shown, and why, if it cannot be read."""
+    try:
+        with _sensible(folder):
+            yield
+    except Problem as problem:
+        show_warning(f"{what} are not shown. {problem}")
 
 
 def _beside(labels: Iterable[LayerData], image: LayerData) -> Iterator[LayerData]:
