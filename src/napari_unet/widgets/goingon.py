@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from napari.layers import Image
@@ -44,6 +45,7 @@ class GoingOn:
         self._panel, self._library, self._form, self._image, self._begin = panel, library, form, image, begin
         self._brought: dict[str, Any] = {}  # what the form shows because a segmentation was begun on it
         self._changed: set[str] = set()  # of which somebody changed that
+        self._of: Path | None = None  # the segmentation for which both are
 
     def resume(self, config: SegmentConfig, image: Image | None) -> None:
         """Go on with a segmentation, over whichever layer shows its image now."""
@@ -65,6 +67,8 @@ class GoingOn:
         """Show on what a segmentation computes until it is done, but for what somebody chose already."""
         shown = self._form.asdict()
         self._changed |= {name for name, value in self._brought.items() if shown[name] != value}
+        if config.out != self._of:
+            self._changed, self._of = set(), config.out
         self.done()
         asked = config.model_dump(include=_WHERE, exclude_defaults=True)
         chosen = self._form.chosen().keys() | self._changed
