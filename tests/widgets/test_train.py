@@ -659,6 +659,67 @@ def test_classes_of_two_labels_in_memory_stay_theirs_while_both_are_ticked(drive
     assert _button(panel, "train").isEnabled()
 
 
+def test_labels_in_memory_mean_what_was_shown_for_them_until_another_model_is_chosen(driver, home):
+    image = driver.viewer.add_image(_stack(), name="stack")
+    kept = new_strokes(image, home.labels, "kept")
+    set_classes(kept, CD)
+    driver.viewer.add_layer(kept)
+    driver.viewer.add_labels(np.ones(_stack().shape, np.uint8), name="in memory")
+    panel = panel_of(driver, "Train")
+    boxes, shown = panel.findChild(QWidget, "labels"), panel.findChild(ClassList)
+
+    def tick(row: int, on: bool) -> None:
+        boxes.item(row).setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+
+    tick(0, True)
+    assert [each.name for each in shown.classes()] == ["interior", "membrane"]
+    tick(1, True)
+    assert said(panel, "reason").startswith("The ticked labels have different classes.")
+    tick(0, False)
+    assert [each.name for each in shown.classes()] == ["c", "d"]
+    tick(0, True)
+    tick(1, False)
+    assert [each.name for each in shown.classes()] == ["interior", "membrane"]
+    panel._painted.offer_classes(AB)
+    assert shown.classes() == AB
+    tick(0, False)
+    tick(0, True)
+    assert shown.classes() == AB
+
+
+def test_classes_of_labels_in_memory_outlive_the_panel(driver):
+    driver.viewer.add_image(_stack(), name="stack")
+    for name in ("first", "second"):
+        driver.viewer.add_labels(np.ones(_stack().shape, np.uint8), name=name)
+    panel = panel_of(driver, "Train")
+    boxes = panel.findChild(QWidget, "labels")
+    for row, name in enumerate(("soma", "glia")):
+        boxes.item(row).setCheckState(Qt.CheckState.Checked)
+        boxes.item(1 - row).setCheckState(Qt.CheckState.Unchecked)
+        driver.type(panel.findChild(ClassList).findChild(QLineEdit), name)
+    close_panel(driver, panel)
+    panel = panel_of(driver, "Train")
+    panel.findChild(QWidget, "labels").item(0).setCheckState(Qt.CheckState.Checked)
+    assert said(panel, "reason").startswith("The ticked labels have different classes.")
+
+
+def test_labels_whose_folder_is_gone_are_not_trained_until_it_is_back(driver, home):
+    image = driver.viewer.add_image(_stack(), name="stack")
+    strokes = new_strokes(image, home.labels, "mine")
+    set_classes(strokes, AB)
+    driver.viewer.add_layer(strokes)
+    panel = panel_of(driver, "Train")
+    driver.wait(lambda: _button(panel, "train").isEnabled(), 5)
+    away = path_of(strokes).rename(home.root / "away")
+    driver.wait(lambda: said(panel, "reason").startswith("mine is not kept on disk any more: "), 10)
+    assert not _button(panel, "train").isEnabled()
+    assert not panel.findChild(QLabel, "in-memory").isVisible()
+    driver.type(panel.findChild(ClassList).findChild(QLineEdit), "axon")
+    away.rename(home.labels / "mine.zarr")
+    driver.wait(lambda: _button(panel, "train").isEnabled(), 10)
+    assert panel.findChild(ClassList).classes() == classes_of(strokes) == AB
+
+
 def test_labels_with_other_classes_keep_them(driver, home):
     image = driver.viewer.add_image(_stack(), name="stack")
     layers = [new_strokes(image, home.labels, name) for name in ("first", "second")]

@@ -17,7 +17,7 @@ from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
 from napari_unet.widgets.panel import OPEN_FIRST, Panel
 from napari_unet.widgets.result import raise_above
-from napari_unet.widgets.strokes import is_strokes
+from napari_unet.widgets.strokes import is_strokes, missing
 from napari_unet.widgets.undo import jump_on_undo
 from napari_unet.widgets.zero import ZeroMeaning
 
@@ -79,6 +79,9 @@ class Annotation(QObject):
         """Return why nothing can be learned from this, or an empty string."""
         if not self._labels.chosen():
             return "Press New and paint a few strokes, or tick a labels layer."
+        for layer in self._labels.chosen():
+            if gone := missing(layer):
+                return f"{layer.name} is not kept on disk any more: {gone} is gone. Put it back, or untick it."
         if self._labels.classes_differ():
             return "The ticked labels have different classes. Tick them one by one and make their classes the same."
         image = self._image()
@@ -111,9 +114,10 @@ class Annotation(QObject):
 
     def offer_classes(self, classes: Sequence[PixelClass]) -> None:
         """Show classes, unless the ticked labels have their own, or somebody changed those that are shown."""
-        if not self._labels.kept_classes() and self._classes.classes() == self._given:
+        if not self._labels.named() and self._classes.classes() == self._given:
             self._classes.set_classes(classes)
             self._given = self._classes.classes()
+            self._labels.show_other_classes(self._given)
 
     def _on_labels(self) -> None:
         """Take the classes of the labels that were ticked; those that have none get what somebody typed before."""
@@ -127,9 +131,11 @@ class Annotation(QObject):
                 self._given = self._classes.classes()
             elif self._classes.classes() != self._given:
                 self._keep_classes()
+            self._labels.show_classes(self._classes.classes())
             for layer in self._labels.chosen():
                 jump_on_undo(self._panel.viewer, layer)
                 layer.events.selected_label.connect(self._mark_class)
+                layer.events.editable.connect(self._on_editable)
                 for name in _PLACE:
                     layer.events[name].connect(self._on_moved)
         self.changed.emit()
@@ -150,6 +156,11 @@ class Annotation(QObject):
     def _on_moved(self, _: Any) -> None:
         """Look again whether the labels lie on the image."""
         self.changed.emit()
+
+    def _on_editable(self, _: Any) -> None:
+        """Take the classes anew: the folder of the labels may be gone, or there again."""
+        self._ticked = set()
+        self._on_labels()
 
     def _on_picked(self, value: int) -> None:
         viewer, chosen = self._panel.viewer, self._labels.chosen()

@@ -91,10 +91,11 @@ def _choose_layers(panel: QWidget, choices: Mapping[str, Any], layers: Mapping[A
 
 def _choose_classes(panel: QWidget, classes: Sequence[Mapping[str, Any]]) -> None:
     """Show classes that are kept with no labels yet."""
-    kept = [each for labels in panel.findChildren(LabelsChoice) for each in labels.kept_classes()]
-    for each in panel.findChildren(ClassList):
-        if classes and not kept:
-            each.set_classes([PixelClass(**one) for one in classes])
+    shown = tuple(PixelClass(**one) for one in classes)
+    for labels, each in zip(panel.findChildren(LabelsChoice), panel.findChildren(ClassList), strict=True):
+        if shown and shown != each.classes() and not labels.named():
+            each.set_classes(shown)
+            labels.keep_classes(shown)
 
 
 def _named(panel: QWidget) -> Iterator[tuple[str, QWidget, _Access]]:

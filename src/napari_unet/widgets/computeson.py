@@ -38,7 +38,8 @@ class ComputesOn(Sentences):
     def lead_to(self, asked: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
         """Tell on what the next job computes if that is `asked` of it: a cluster, or what is not `usual`."""
         self._cluster = asked.get("scheduler", "")
-        self._otherwise = [f"{name} {asked[name]}" for name in _MACHINE if asked[name] != usual[name]]
+        changed = [(name, asked[name]) for name in _MACHINE if asked[name] != usual[name]]
+        self._otherwise = [f"{name} {'automatic' if value == 'auto' else value}" for name, value in changed]
         if self._jobs is not None:
             self._show()
 

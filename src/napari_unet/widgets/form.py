@@ -90,6 +90,7 @@ class Form(QWidget):
             if untouched:
                 self._rows[name].set(values[name])
             self._show_back(name)
+        self.changed.emit()  # what was chosen otherwise may be the default now
 
     def problem(self) -> str:
         """Return what is wrong with the first value that is not allowed, in one sentence, or an empty string."""

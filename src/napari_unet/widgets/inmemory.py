@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.widgets.rows import Sentences, plain_tip
-from napari_unet.widgets.strokes import is_strokes
+from napari_unet.widgets.strokes import is_strokes, missing
 from napari_unet.words import listed
 
 _TIP = "Copies them to a folder of yours, where each stroke is kept within seconds. Train does so, too."
@@ -35,7 +35,7 @@ class InMemory(QWidget):
 
     def show_layers(self, ticked: Sequence[Labels], reason: str) -> None:
         """Show what is to be said of the ticked layers, and why nothing can be kept now, if there is a reason."""
-        names = [layer.name for layer in ticked if not is_strokes(layer)]
+        names = [layer.name for layer in ticked if not is_strokes(layer) and not missing(layer)]
         if names:
             verb = "is" if len(names) == 1 else "are"
             self._text.setText(f"{listed(names)} {verb} only in memory: if napari dies, what you paint is lost.")

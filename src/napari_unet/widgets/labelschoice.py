@@ -10,13 +10,15 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QMenu, QPushButton, QWidget
 
 from napari_unet.classes import PixelClass
-from napari_unet.widgets.strokes import classes_of, is_strokes, set_classes
+from napari_unet.widgets.strokes import classes_of, is_strokes, missing, set_classes
 
 if TYPE_CHECKING:
     from napari.layers import Labels
 
 _ROWS = 4  # in view at most; more of them scroll
 _MOST = 12  # earlier labels in the menu
+# In the metadata of a layer in memory, its classes: those that somebody named, else those that were shown first.
+_NAMED, _SHOWN = "napari-unet classes", "napari-unet classes as shown"
 
 
 class LabelsChoice(QWidget):
@@ -37,7 +39,6 @@ class LabelsChoice(QWidget):
         super().__init__()
         self._earlier = earlier
         self._layers: list[Labels] = []
-        self._typed: dict[str, tuple[PixelClass, ...]] = {}  # the classes of layers in memory, as long as this lives
         self._list = QListWidget()
         self._list.setObjectName("labels")
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -87,6 +88,22 @@ class LabelsChoice(QWidget):
         """Return the classes of the ticked layers, as far as these have some of their own."""
         return [classes for layer in self.chosen() if (classes := self._classes_of(layer))]
 
+    def named(self) -> bool:
+        """Return whether classes of the ticked layers are on disk, or somebody named them."""
+        return any(classes_of(each) if is_strokes(each) else _NAMED in each.metadata for each in self.chosen())
+
+    def show_classes(self, classes: Sequence[PixelClass]) -> None:
+        """Let the ticked layers in memory have these classes, as far as they have none."""
+        for layer in self.chosen():
+            if not self._classes_of(layer):
+                layer.metadata = {**layer.metadata, _SHOWN: tuple(classes)}
+
+    def show_other_classes(self, classes: Sequence[PixelClass]) -> None:
+        """Let them have these ones instead, where nobody named theirs; other layers have none from now on."""
+        for layer in self._layers:
+            layer.metadata = {key: value for key, value in layer.metadata.items() if key != _SHOWN}
+        self.show_classes(classes)
+
     def keep_classes(self, classes: Sequence[PixelClass]) -> None:
         """Let the ticked layers have these classes: on disk, where they are kept there.
 
@@ -98,8 +115,8 @@ class LabelsChoice(QWidget):
         for layer in self.chosen():
             if is_strokes(layer):
                 set_classes(layer, classes)
-            else:
-                self._typed[layer.unique_id] = tuple(classes)
+            elif not missing(layer):
+                layer.metadata = {**layer.metadata, _NAMED: tuple(classes)}
 
     def classes_differ(self) -> bool:
         """Return whether the same value means one thing in one ticked layer, something else in another."""
@@ -130,7 +147,9 @@ class LabelsChoice(QWidget):
         self.changed.emit()
 
     def _classes_of(self, layer: Labels) -> tuple[PixelClass, ...]:
-        return classes_of(layer) if is_strokes(layer) else self._typed.get(layer.unique_id, ())
+        if is_strokes(layer):
+            return classes_of(layer)
+        return layer.metadata.get(_NAMED) or layer.metadata.get(_SHOWN, ())
 
     def _item(self, row: int) -> QListWidgetItem:
         return self._list.item(row)

@@ -35,7 +35,7 @@ from napari_unet.widgets.paintwatch import PaintWatch
 from napari_unet.widgets.preferences import library_of, unwritable
 from napari_unet.widgets.recovery import Recovery, RecoveryLine
 from napari_unet.widgets.rows import Sentences
-from napari_unet.widgets.strokes import is_strokes
+from napari_unet.widgets.strokes import is_strokes, missing
 from napari_unet.words import for_window
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Panel(QScrollArea):
     def layers(self, kind: type[Layer]) -> list[Layer]:
         """Return the layers of a kind that this plugin did not compute, the topmost first."""
         chosen = [each for each in reversed(self.viewer.layers) if isinstance(each, kind)]
-        return [each for each in chosen if OURS not in each.metadata or is_strokes(each)]
+        return [each for each in chosen if OURS not in each.metadata or is_strokes(each) or missing(each)]
 
     def image_of(self, job: Job) -> Image | None:
         """Return the layer that a job is about, if it is still in the viewer."""

@@ -19,17 +19,9 @@ from napari_unet.placing import begins_on
 from napari_unet.problem import Problem
 from napari_unet.volume import open_volume
 from napari_unet.widgets.alignment import corner_on, not_on
-from napari_unet.widgets.handover import (
-    Sections,
-    copied,
-    finest,
-    on_disk,
-    section_copied,
-    volume_of,
-    zarr_folder,
-)
+from napari_unet.widgets.handover import Sections, copied, on_disk, section_copied, volume_of
 from napari_unet.widgets.place import first_voxel
-from napari_unet.widgets.strokes import is_strokes, moved_to_disk, path_of
+from napari_unet.widgets.strokes import is_strokes, missing, moved_to_disk, path_of
 from napari_unet.words import duration, size
 
 C = TypeVar("C", SegmentConfig, TrainConfig)
@@ -101,9 +93,8 @@ def keep(
     for layer in labels:
         if is_strokes(layer):
             continue
-        folder = zarr_folder(finest(layer))
-        if folder is not None and not folder.exists():  # a new one in its place could not be put back over
-            raise Problem(f"{folder.parent}, where {layer.name} is kept, is gone. Put it back; then try again.")
+        if gone := missing(layer):  # a new folder there would be in the way when it is put back
+            raise Problem(f"{gone}, where {layer.name} is kept, is gone. Put it back; then try again.")
         if there is not None and on_disk(layer) == there:
             raise Problem("The labels and the image are the same file. Choose the labels that you painted.")
         saving = moved_to_disk(layer, image, library.labels, classes)

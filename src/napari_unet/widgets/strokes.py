@@ -104,6 +104,15 @@ def is_strokes(layer: Layer) -> bool:
     return isinstance(layer, Labels) and _folder(layer) is not None
 
 
+def missing(layer: Layer) -> Path | None:
+    """Return the folder in which labels were kept by this module if it is not there now, else None."""
+    mark = layer.metadata.get(OURS)
+    if not isinstance(mark, Mapping) or "path" not in mark:
+        return None
+    path = Path(mark["path"])
+    return path if zarr_folder(finest(layer)) == path / "0" and not os.path.exists(path / "zarr.json") else None
+
+
 def path_of(layer: Labels) -> Path:
     """Return the folder of such labels.
 

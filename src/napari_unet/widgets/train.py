@@ -34,7 +34,7 @@ from napari_unet.widgets.prepare import Moved, Prepared, keep, prepare, to_go_on
 from napari_unet.widgets.remembered import recall, remember
 from napari_unet.widgets.rows import Fold, plain_tip, side_by_side
 from napari_unet.widgets.shortcuts import Shortcuts
-from napari_unet.widgets.sight import show_flat
+from napari_unet.widgets.sight import camera_kept, show_flat
 from napari_unet.widgets.strokes import is_strokes, take_over
 from napari_unet.widgets.timeline import Timeline
 from napari_unet.widgets.training import Trainings
@@ -225,7 +225,8 @@ class TrainPanel(Panel):
     def _take_over(self, moved: Moved) -> None:
         """Let layers be painted in their files."""
         for layer, path in moved:
-            take_over(layer, path)
+            with camera_kept(self.viewer):
+                take_over(layer, path)
         self.say(self._where(moved))
 
     def _where(self, moved: Moved) -> str:
