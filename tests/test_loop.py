@@ -314,6 +314,25 @@ def test_sections_of_labels_that_begin_elsewhere_join_where_they_lie(image: Path
     np.testing.assert_array_equal(open_labels(kept.labels_in(config.out))[3], expected)
 
 
+def test_labels_of_a_part_that_could_not_be_read_join_where_they_lie_once_they_can(image: Path, tmp_path: Path) -> None:
+    first, part = write(tmp_path / "labels.tif", painted(1)), tmp_path / "part.tif"
+    pixels, metadata = painted(1, 3)[3:4, 40:120, 40:120], {"axes": "ZYX", "offset": (3, 40, 40)}
+    tifffile.imwrite(part, np.where(pixels == 2, 0, pixels), photometric="minisblack", metadata=metadata)
+    config = config_of(image, first, tmp_path / "run").model_copy(update={"inputs": (image, first, image, part)})
+    more = Join(0, str(write(tmp_path / "more.tif", painted(1, 4))), (4,))
+    person = Person({3: [Join(1, str(tmp_path / "away.tif"), (0,))], 6: [more]})
+
+    def joins() -> Sequence[Join]:
+        if person.step == 5:
+            tifffile.imwrite(tmp_path / "away.tif", pixels, photometric="minisblack", metadata=metadata)
+        return person.joins()
+
+    events = list(train(config, joins=joins))
+    assert joined_in(config.out) == [Kept(6, 0, (4,)), Kept(6, 1, (3,))]
+    said = [event.text for event in events if isinstance(event, NotJoined)]
+    assert [text[:40] for text in said] == [f"Not learned: {tmp_path / 'away.tif'}"[:40], ""]
+
+
 def test_what_is_learned_already_does_not_join(session) -> None:
     config, _ = session
     strokes = {3: [Join(0, str(config.pairs[0][1]), (0, 1, 2))]}

@@ -60,7 +60,8 @@ def convert(
     if out.suffix.lower() not in _SUFFIXES:
         raise Problem(f"{out} does not end in .tif, and only TIFF is written. Choose another name.")
     refuse_inside(out)
-    _refuse_existing(out)
+    with disk_problems(out):
+        _refuse_existing(out)
     depth, height, width = found.layout.shape
     what = f"{counted(depth, 'section')} of {height} x {width} pixels"
     yield Started("convert", "processor", what)

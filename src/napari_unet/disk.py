@@ -64,6 +64,15 @@ def is_there(path: Path) -> bool:
     return True
 
 
+def seen(path: Path) -> bool:
+    """Tell whether a file or folder can be seen now; where the system does not tell, it cannot."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
+
+
 def locked(file: Path) -> bool:
     """Tell whether a job holds the lock `file`, at this moment."""
     try:
@@ -107,6 +116,8 @@ def refuse_gone(folder: Path, opened: int, file: Path) -> None:
         there = os.path.samestat(os.fstat(opened), file.stat())
     except (FileNotFoundError, NotADirectoryError):
         there = False
+    except OSError as error:  # the disk or the network is away
+        raise unreadable(folder, error) from error
     if not there:
         what = f"{folder} was moved or deleted while it was written"
         raise Problem(f"{what}. Delete what is left there, move it back, and run the same command again.")

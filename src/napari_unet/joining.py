@@ -69,23 +69,43 @@ class Refusals:
 
     def __init__(self) -> None:
         self._why: dict[int, dict[int, str]] = {}
+        self._unread: dict[int, tuple[set[int], str]] = {}
         self._labels: dict[int, Path] = {}
         self._told = ""
 
-    def waiting(self) -> dict[int, tuple[Path, set[int]]]:
-        """Return for each pair its labels and those sections: what they lack may come with what joins any pair."""
-        return {pair: (self._labels[pair], set(refused)) for pair, refused in self._why.items()}
+    def waiting(self) -> dict[int, tuple[Path, set[int], set[int]]]:
+        """Return the labels of each pair of which something waits, sections of them, and sections of the image.
+
+        Those of the labels could not be read; what those of the image lack may come with what joins any pair.
+        """
+        pairs = self._why.keys() | self._unread.keys()
+        return {pair: (self._labels[pair], self.unread(pair), self.refused(pair)) for pair in sorted(pairs)}
+
+    def refused(self, pair: int) -> set[int]:
+        """Return the sections of the image that cannot be learned."""
+        return set(self._why.get(pair, ()))
+
+    def unread(self, pair: int) -> set[int]:
+        """Return the sections of the labels of a pair that could not be read."""
+        return set(self._unread[pair][0]) if pair in self._unread else set()
 
     def note(self, pair: int, labels: Path, refused: Mapping[int, str]) -> None:
         """Take note of what is refused of a pair now."""
         self._labels[pair] = labels
         self._why.pop(pair, None)
+        self._unread.pop(pair, None)
         if refused:
             self._why[pair] = dict(refused)
 
+    def note_unread(self, pair: int, labels: Path, sections: Set[int], why: str) -> None:
+        """Take note of labels of which some sections cannot be read, nor where they lie on the image."""
+        self._labels[pair] = labels
+        self._unread[pair] = set(sections), why
+
     def tell(self) -> list[NotJoined]:
         """Return what there is to say of it that was not said yet, at most one event."""
-        before, self._told = self._told, ["", *chain.from_iterable(each.values() for each in self._why.values())][-1]
+        refused = chain.from_iterable(each.values() for each in self._why.values())
+        before, self._told = self._told, ["", *refused, *(why for _, why in self._unread.values())][-1]
         return [NotJoined(self._told)] if self._told != before else []
 
 

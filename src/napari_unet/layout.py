@@ -160,7 +160,7 @@ def files_of(path: Path, array: zarr.Array, chunk: tuple[int, int, int]) -> list
 
 def read_layout(path: Path) -> Layout:
     """Return the layout of the result in `path`; raise Problem if there is none."""
-    with reading(path, Problem(f"{path} is no segmentation made by napari-unet. Choose another name.")):
+    with reading(path / "zarr.json", Problem(f"{path} is no segmentation made by napari-unet. Choose another name.")):
         attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
         return Layout.from_json(attributes["napari-unet"])
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet.card import MODEL_FILE, Card, bundled, find, read_card
-from napari_unet.disk import disk_problems, locked
+from napari_unet.disk import disk_problems, locked, seen
 from napari_unet.log import ERROR, LOG
 from napari_unet.naming import named
 from napari_unet.preview import PREVIEW
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, unreadable
 from napari_unet.runs import LOCK
 
 UNDONE = "undone"
@@ -94,7 +94,7 @@ class Library:
 
     def painted(self) -> list[Path]:
         """Return the folders of the painted labels, the newest first."""
-        return newest_first(self.labels.glob("*.zarr"))
+        return newest_first(self.labels)
 
     def models(self) -> list[Entry]:
         """Return the user's own models, the newest first, the bundled ones, those that were undone.
@@ -112,7 +112,7 @@ class Library:
                 card = read_card(file)
             except Problem:
                 continue
-            busy, undone = locked(file.with_name(LOCK)), file.with_name(UNDONE).exists()
+            busy, undone = locked(file.with_name(LOCK)), seen(file.with_name(UNDONE))
             called = named(file.parent)
             title = f"{called.name or file.parent.name} ({'undone' if undone else when(time)})"
             yield Entry(str(file.parent), title, card, busy, undone, called.note)
@@ -142,13 +142,14 @@ def library(chosen: str = "") -> Library:
     return Library(Path(os.environ.get(HOME) or Path.home() / at_home).absolute())
 
 
-def newest_first(folders: Iterable[Path]) -> list[Path]:
-    """Return folders, the newest first, without those at which nobody can look now."""
+def newest_first(folder: Path) -> list[Path]:
+    """Return the Zarrs in a folder, the newest first, without those at which nobody can look now."""
     times = []
-    for each in folders:
-        with suppress(OSError):  # as of a link to a disk that is not there today
-            times.append((each.stat().st_mtime, each))
-    return [folder for _, folder in sorted(times, reverse=True)]
+    with suppress(OSError):  # of the folder itself
+        for path in folder.glob("*.zarr"):
+            with suppress(OSError):  # as of a link to a disk that is not there today
+                times.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(times, reverse=True)]
 
 
 def free(folder: Path, name: str, suffix: str = "", ending: str = "") -> Path:
@@ -175,11 +176,15 @@ def file_name(name: str, ending: str = "") -> str:
 
 def _is_free(path: Path) -> bool:
     """Tell whether nothing is kept at `path`, and no training is about to begin there."""
-    if not path.is_dir():
-        return not os.path.lexists(path)
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError as error:
+        raise unreadable(path.parent, error) from error
     try:
         names = {each.name for each in path.iterdir()}
-    except OSError:  # it is another user's
+    except OSError:  # it is a file, or another user's
         return False
     if LOCK not in names or names - {LOCK, LOG, ERROR, PREVIEW}:
         return not names

@@ -140,20 +140,20 @@ class Loop:
             later = {z for kept in self._kept if kept.pair == pair and kept.step >= step for z in kept.sections}
             labels = next(Path(each.labels) for each in reversed(asked) if each.pair == pair)
             yield from self._join_labels(step, pair, labels, sections, later)
-        before: dict[int, tuple[Path, set[int]]] = {}
+        before: dict[int, tuple[Path, set[int], set[int]]] = {}
         while (waiting := self._refusals.waiting()) != before:  # what one lacked may have come with another
-            for pair, (labels, sections) in waiting.items():
-                yield from self._join_labels(step, pair, labels, set(), sections)
+            for pair, (labels, unread, sections) in waiting.items():
+                yield from self._join_labels(step, pair, labels, unread, sections)
             before = waiting
         yield from self._refusals.tell()
 
     def _join_labels(self, step: int, pair: int, labels: Path, strokes: set[int], more: set[int]) -> Iterator[Joined]:
         """Learn from now on sections of labels that were painted on, and `more` ones of the image."""
-        waiting = self._refusals.waiting().get(pair, (labels, set()))[1]
+        strokes = strokes | self._refusals.unread(pair)
         try:
-            new = self._painted.on_image(pair, labels, strokes) | more | waiting
+            new = self._painted.on_image(pair, labels, strokes) | more | self._refusals.refused(pair)
         except Problem as problem:  # what was there before is still learned
-            self._refusals.note(pair, labels, dict.fromkeys(strokes | waiting, why_not(problem)))
+            self._refusals.note_unread(pair, labels, strokes, why_not(problem))
             return
         painted, refused = join(self._painted, pair, labels, new)
         self._refusals.note(pair, labels, refused)

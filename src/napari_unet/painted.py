@@ -148,7 +148,7 @@ def read_painted(pairs: Sequence[tuple[Path, Path]], rules: Rules, strips: Strip
     for pair, (image, path) in enumerate(pairs):
         found = sections_of(pair, open_volume(image, rules.channel), path, rules.meaning)
         if not found:
-            raise Problem(f"{path} has no painted pixel. Paint a few strokes of each class first.")
+            raise Problem(f"{path} has no painted pixel. Paint a few strokes of each class first, or leave it out.")
         sections += found
     return _divided(pairs, rules, sections, strips or {})
 

@@ -249,7 +249,8 @@ def _damaged(folder: Path) -> Unreadable:
         z = section[-1:]  # whichever class
         if time.monotonic() > said.get(z, -math.inf) + _PAUSE:
             said[z] = time.monotonic()
-            show_warning(str(told_by(error, folder, damaged)))
+            what = f"Section {z[0]} of {folder.stem}" if z else folder.stem
+            show_warning(str(told_by(error, what, damaged)))
 
     return tell
 

@@ -52,7 +52,7 @@ class Result:
             f"Section {z} of {self.path} is damaged. "
             "Run the same napari-unet segment command again, which computes what is damaged."
         )
-        with reading(self.path, damaged):
+        with reading(f"Section {z} of {self.path}", damaged):
             return np.asarray(levels[0][(*of_class, z, rows, columns)])
 
     def without_probabilities(self, z: int, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:

@@ -90,7 +90,7 @@ class Volume:
             f"{what} of {self.name} cannot be read: the file is damaged or incomplete. "
             "Copy it again from its source, or replace that section."
         )
-        with reading(self.name, damaged):
+        with reading(f"{what} of {self.name}", damaged):
             return made(self.array[key], self.dtype, order="C")
 
     def fingerprint(self) -> str:

@@ -659,7 +659,7 @@ def test_classes_of_two_labels_in_memory_stay_theirs_while_both_are_ticked(drive
     assert _button(panel, "train").isEnabled()
 
 
-def test_labels_in_memory_mean_what_was_shown_for_them_until_another_model_is_chosen(driver, home):
+def test_labels_in_memory_mean_what_was_shown_for_them_when_they_were_painted(driver, home):
     image = driver.viewer.add_image(_stack(), name="stack")
     kept = new_strokes(image, home.labels, "kept")
     set_classes(kept, CD)
@@ -684,6 +684,9 @@ def test_labels_in_memory_mean_what_was_shown_for_them_until_another_model_is_ch
     assert shown.classes() == AB
     tick(0, False)
     tick(0, True)
+    assert shown.classes() == AB
+    driver.viewer.layers["in memory"].paint((1, 20, 20), 1)
+    panel._painted.offer_classes(CD)
     assert shown.classes() == AB
 
 

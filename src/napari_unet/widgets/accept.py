@@ -17,7 +17,7 @@ from napari_unet.widgets.onlabels import not_reached
 from napari_unet.widgets.predictions import difference, is_prediction, predicted, predictions_in_view
 from napari_unet.widgets.rows import plain_tip
 from napari_unet.widgets.sight import voxel_at
-from napari_unet.widgets.strokes import is_strokes
+from napari_unet.widgets.strokes import is_strokes, missing
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -85,6 +85,8 @@ class Accept(QWidget):
         labels = self._target()
         if labels is None:
             return "Tick a labels layer, or press New: what is accepted goes there."
+        if missing(labels):
+            return f"{labels.name} is not kept on disk any more. Put its folder back, or press New."
         if not is_strokes(labels):
             return f"{labels.name} is only in memory until it is trained on. Press New for labels that are on disk."
         there = predictions_in_view(self._viewer)

@@ -136,6 +136,7 @@ class Annotation(QObject):
                 jump_on_undo(self._panel.viewer, layer)
                 layer.events.selected_label.connect(self._mark_class)
                 layer.events.editable.connect(self._on_editable)
+                layer.events.paint.connect(self._on_paint)
                 for name in _PLACE:
                     layer.events[name].connect(self._on_moved)
         self.changed.emit()
@@ -156,6 +157,9 @@ class Annotation(QObject):
     def _on_moved(self, _: Any) -> None:
         """Look again whether the labels lie on the image."""
         self.changed.emit()
+
+    def _on_paint(self, event: Any) -> None:
+        self._labels.painted_on(event.source)
 
     def _on_editable(self, _: Any) -> None:
         """Take the classes anew: the folder of the labels may be gone, or there again."""

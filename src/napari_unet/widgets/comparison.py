@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from napari_unet.disk import seen
 from napari_unet.events import Compared, Event, Failed, Finished
 from napari_unet.library import UNDONE
 from napari_unet.widgets.job import Job
@@ -64,7 +65,7 @@ class Comparison(QWidget):
         if self._compared is None or self._job is None:
             return
         self._line.setText(verdict(self._compared))
-        undone = (self._job.config.out / UNDONE).exists()
+        undone = seen(self._job.config.out / UNDONE)
         self._back.setVisible(self._compared.worse and not undone and not self._job.running)
 
     def _on_back(self) -> None:

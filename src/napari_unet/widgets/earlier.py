@@ -50,7 +50,7 @@ class EarlierResults(QPushButton):
         """Fill the menu with what is there now."""
         self._menu.clear()
         checks = QMenu("Check for damage", self._menu)
-        for path in newest_first(self._library.segmentations.glob("*.zarr"))[:_MOST]:
+        for path in newest_first(self._library.segmentations)[:_MOST]:
             try:
                 done, total = finished_chunks(path)
             except Problem:  # it is being created, or no result

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal, Slot
 
 from napari_unet import log
 from napari_unet.config import CheckConfig, SegmentConfig, SuggestJob, TrainConfig
+from napari_unet.disk import seen
 from napari_unet.events import Event, Failed, Finished, Notice, NotJoined, Progress
 from napari_unet.layout import CONFIG
 from napari_unet.log import ERROR, LOG
@@ -135,7 +136,7 @@ class Job(QObject):
     @property
     def goes_on(self) -> bool:
         """Whether it could go on where it was, since it was begun and is kept."""
-        return self.kept and (self.config.out / CONFIG).exists()
+        return self.kept and seen(self.config.out / CONFIG)
 
     @property
     def keeps_going(self) -> bool:
@@ -195,7 +196,7 @@ class Job(QObject):
         unexpected = self.running
         self._tell([Failed(self._why())])
         self._overdue.stop()
-        if unexpected and self.errors and self.config.out.is_dir():
+        if unexpected and self.errors and seen(self.config.out):
             with contextlib.suppress(OSError):
                 (self.config.out / ERROR).write_text(self.errors, encoding="utf-8", newline="\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QEvent, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_unet.disk import seen
 from napari_unet.events import Event, Failed, Finished, Joined, Notice, NotJoined, Progress, Score, Started
 from napari_unet.holdout import GAP, TRUSTED
 from napari_unet.widgets.job import Job, job_view
@@ -171,8 +172,8 @@ class JobView(QWidget):
         self._bar.setVisible(running)
         self._line.setVisible(job is not None)
         if job is not None and outcome is not None:
-            self._was_there |= job.config.out.exists()
-            gone = early and self._was_there and not job.config.out.exists()
+            self._was_there |= seen(job.config.out)
+            gone = early and self._was_there and not seen(job.config.out)
             more = f" But {job.config.out} is gone. Put it back to go on with it." if gone else ""
             about = self._about and f"{self._about}: "
             self._line.setText(about + _how_it_ended(outcome) + more)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ROWS = 4  # in view at most; more of them scroll
 _MOST = 12  # earlier labels in the menu
-# In the metadata of a layer in memory, its classes: those that somebody named, else those that were shown first.
+# In the metadata of a layer that has no classes on disk: those that somebody named, else those that were shown first.
 _NAMED, _SHOWN = "napari-unet classes", "napari-unet classes as shown"
 
 
@@ -90,10 +90,10 @@ class LabelsChoice(QWidget):
 
     def named(self) -> bool:
         """Return whether classes of the ticked layers are on disk, or somebody named them."""
-        return any(classes_of(each) if is_strokes(each) else _NAMED in each.metadata for each in self.chosen())
+        return any((is_strokes(each) and classes_of(each)) or _NAMED in each.metadata for each in self.chosen())
 
     def show_classes(self, classes: Sequence[PixelClass]) -> None:
-        """Let the ticked layers in memory have these classes, as far as they have none."""
+        """Let the ticked layers have these classes, as far as they have none."""
         for layer in self.chosen():
             if not self._classes_of(layer):
                 layer.metadata = {**layer.metadata, _SHOWN: tuple(classes)}
@@ -104,8 +104,13 @@ class LabelsChoice(QWidget):
             layer.metadata = {key: value for key, value in layer.metadata.items() if key != _SHOWN}
         self.show_classes(classes)
 
+    def painted_on(self, layer: Labels) -> None:
+        """Let a layer keep the classes that were shown when somebody painted on it."""
+        if _SHOWN in layer.metadata:
+            layer.metadata = {_NAMED: layer.metadata[_SHOWN], **layer.metadata}
+
     def keep_classes(self, classes: Sequence[PixelClass]) -> None:
-        """Let the ticked layers have these classes: on disk, where they are kept there.
+        """Let the ticked layers have these classes: on disk, where some are kept there.
 
         Raises
         ------
@@ -113,9 +118,9 @@ class LabelsChoice(QWidget):
             If the folder of one cannot be written.
         """
         for layer in self.chosen():
-            if is_strokes(layer):
+            if is_strokes(layer) and classes_of(layer):
                 set_classes(layer, classes)
-            elif not missing(layer):
+            elif not missing(layer):  # ids have none on disk, and keep their colours
                 layer.metadata = {**layer.metadata, _NAMED: tuple(classes)}
 
     def classes_differ(self) -> bool:
@@ -147,9 +152,8 @@ class LabelsChoice(QWidget):
         self.changed.emit()
 
     def _classes_of(self, layer: Labels) -> tuple[PixelClass, ...]:
-        if is_strokes(layer):
-            return classes_of(layer)
-        return layer.metadata.get(_NAMED) or layer.metadata.get(_SHOWN, ())
+        kept = classes_of(layer) if is_strokes(layer) else ()
+        return kept or layer.metadata.get(_NAMED) or layer.metadata.get(_SHOWN, ())
 
     def _item(self, row: int) -> QListWidgetItem:
         return self._list.item(row)

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet.card import MODEL_FILE, Card, find, read_card
-from napari_unet.disk import locked
+from napari_unet.disk import locked, seen
 from napari_unet.events import Event, Failed, Finished
 from napari_unet.library import Entry, Library
 from napari_unet.naming import Named, named
@@ -234,7 +234,7 @@ class ModelChoice(QWidget):
     def _own(self, name: str) -> Path | None:
         """Return the folder of a model that the user may name: none of a bundled one, nor of a file alone."""
         folder = Path(name)
-        return folder if folder.is_absolute() and (folder / MODEL_FILE).exists() else None
+        return folder if folder.is_absolute() and seen(folder / MODEL_FILE) else None
 
 
 class _Box(QComboBox):

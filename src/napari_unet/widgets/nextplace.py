@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.card import MODEL_FILE
 from napari_unet.config import SuggestJob
+from napari_unet.disk import seen
 from napari_unet.events import Event, Failed, Finished, Joined, Progress, Suggested
 from napari_unet.library import UNDONE, free
 from napari_unet.widgets.job import Job
@@ -130,7 +131,7 @@ class NextPlace(QWidget):
     def _model(self) -> str:
         """Return the model of the training in view, if it has kept one, else what a training would start from."""
         run: Path | None = self._training.config.out if self._training is not None else None
-        if run is not None and (run / MODEL_FILE).is_file() and not (run / UNDONE).exists():
+        if run is not None and seen(run / MODEL_FILE) and not seen(run / UNDONE):
             return str(run)
         return self._settings()["start_from"]
 

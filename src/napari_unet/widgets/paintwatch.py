@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
-from napari.utils.notifications import show_warning
+from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QMainWindow
 
@@ -89,7 +89,10 @@ class PaintWatch(QObject):
                 self._gone[gone] = layer
             del self._seen[gone], self._described[gone]
         for back in self._gone.keys() & layers:
-            self._gone.pop(back).editable = True
+            layer = self._gone.pop(back)
+            layer.editable = True
+            show_info(f"{layer.name} is kept on disk again: paint on.")
+            self.painted.emit(back, set(stamps(back)))  # what was painted last may not have been read
         for path in layers:
             self._pass_on(path, self._compare(path))
         self._layers = layers
@@ -101,7 +104,10 @@ class PaintWatch(QObject):
 
     def _compare(self, path: Path) -> set[int]:
         """Return which sections changed since the last look; what was not looked at yet may not be safe."""
-        now, described = stamps(path), _changed(path / "zarr.json")
+        try:
+            now, described = stamps(path), _changed(path / "zarr.json")
+        except OSError:  # the disk is away, which is told when it lasts
+            return set()
         before = self._seen.get(path)
         changed = {z for z in now.keys() | (before or {}) if now.get(z) != (before or {}).get(z)}
         if changed or described != self._described.get(path):

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_unet.config import SegmentConfig, TrainConfig
-from napari_unet.disk import locked
+from napari_unet.disk import locked, seen
 from napari_unet.finished import LOCK as RESULT_LOCK
 from napari_unet.layout import CONFIG as RESULT_CONFIG
 from napari_unet.runs import CONFIG, LOCK
@@ -94,7 +94,7 @@ def _recall(jobs: Jobs, asked: Sequence[Asked], layers: Mapping[int, Layer]) -> 
             continue
         what = f"{'training' if each.verb == 'train' else 'segmentation'} {config.out.stem}"
         latest = jobs.latest(each.verb)
-        if not (config.out / (CONFIG if each.verb == "train" else RESULT_CONFIG)).exists():
+        if not seen(config.out / (CONFIG if each.verb == "train" else RESULT_CONFIG)):
             said.append(f"The {what} had not begun; start it again.")
         elif _busy(config):
             said.append(f"The {what} still runs; what it makes will be in the list.")

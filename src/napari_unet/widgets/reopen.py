@@ -14,6 +14,7 @@ from napari.layers import Layer
 from napari.layers._source import layer_source  # there is no public way to say where a layer comes from
 
 from napari_unet import reader
+from napari_unet.disk import seen
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS, LayerData
 from napari_unet.session import Shown
@@ -118,7 +119,7 @@ def _read(shown: Shown, said: list[str]) -> list[LayerData]:
     Problem
         If it is gone, or cannot be read.
     """
-    if shown.path and "://" not in shown.path and not Path(shown.path).exists():
+    if shown.path and "://" not in shown.path and not seen(Path(shown.path)):
         raise Problem(f"{shown.path} is gone.")
     try:
         if shown.origin == "ours":

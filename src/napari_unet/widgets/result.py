@@ -15,6 +15,7 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, QTimer
 
 from napari_unet.classes import PixelClass
+from napari_unet.disk import seen
 from napari_unet.events import Event, Failed, Finished
 from napari_unet.finished import DONE
 from napari_unet.reader import OURS, class_look, read
@@ -75,7 +76,7 @@ class Growing(QObject):
             If the result cannot be read.
         """
         if self._layers is None:
-            if (self._path / DONE).is_file():  # made last: now all of the result can be opened
+            if seen(self._path / DONE):  # made last: now all of the result can be opened
                 assert self._image is not None
                 self._layers = self._show(self._image)
                 self._image = None  # the layer may go, and its memory with it, while somebody still looks at the job

@@ -10,6 +10,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QWidget
 
+from napari_unet.disk import seen
 from napari_unet.reader import OURS
 from napari_unet.session import Asked, Session, Shown
 from napari_unet.widgets.choices import choices_in
@@ -92,7 +93,7 @@ def _origin(layer: Layer, copy: Path | None) -> dict[str, Any]:
         return {"origin": "file", "path": path, "plugin": source.reader_plugin or ""}
     there = copy
     if isinstance(layer, Image | Labels):
-        there = copy or next((path for path in candidates(layer) if path.exists()), None)
+        there = copy or next((path for path in candidates(layer) if seen(path)), None)
     return {"origin": "array", "path": str(there.absolute())} if there else {"origin": "memory"}
 
 

@@ -23,7 +23,7 @@ import zarr
 from napari.layers import Image, Labels, Layer
 
 from napari_unet.classes import PixelClass
-from napari_unet.disk import disk_problems
+from napari_unet.disk import disk_problems, seen
 from napari_unet.library import free
 from napari_unet.marks import BY_HAND, KINDS
 from napari_unet.newzarr import create_stack, label_colors
@@ -110,7 +110,7 @@ def missing(layer: Layer) -> Path | None:
     if not isinstance(mark, Mapping) or "path" not in mark:
         return None
     path = Path(mark["path"])
-    return path if zarr_folder(finest(layer)) == path / "0" and not os.path.exists(path / "zarr.json") else None
+    return path if zarr_folder(finest(layer)) == path / "0" and not seen(path / "zarr.json") else None
 
 
 def path_of(layer: Labels) -> Path:
@@ -245,9 +245,10 @@ def _layer(path: Path, image_layer: Image, start: Sequence[int]) -> Labels:
 def _folder(layer: Labels) -> Path | None:
     """Return the folder of labels of this module, None for any other layer."""
     array = zarr_folder(finest(layer))
-    if array is None or not is_zarr(array.parent) or STROKES not in metadata(array.parent)["attributes"]:
-        return None
-    return array.parent
+    with contextlib.suppress(Problem):  # it cannot be read now
+        if array is not None and is_zarr(array.parent) and STROKES in metadata(array.parent)["attributes"]:
+            return array.parent
+    return None
 
 
 def _create(

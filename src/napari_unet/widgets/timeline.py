@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QSlider, QWidget
 
 from napari_unet.card import MODEL_FILE, find, read_card
 from napari_unet.config import SegmentConfig
+from napari_unet.disk import seen
 from napari_unet.events import Event, Failed, Finished, Score
 from napari_unet.library import UNDONE, Library, free, undo
 from napari_unet.naming import name_of
@@ -125,7 +126,7 @@ class Timeline(QWidget):
         run = self._job.config.out
         if isinstance(event, Score | Finished | Failed):
             self.show_run(run)
-        if isinstance(event, Finished) and not (run / MODEL_FILE).exists():  # stopped before its first step
+        if isinstance(event, Finished) and not seen(run / MODEL_FILE):  # stopped before its first step
             self.hide()
 
     def _update(self) -> None:
@@ -133,7 +134,7 @@ class Timeline(QWidget):
         if self._run is None:
             return
         stop = self._stops[self._slider.value()]
-        undone = (self._run / UNDONE).exists()
+        undone = seen(self._run / UNDONE)
         # With its name: what is said above the slider may be of another training.
         self._title.setText(f"{name_of(str(self._run))}{' (undone)' * undone} · {stop.title}")
         self._show.setText("Stop" if self._preview.running else "Show")
@@ -208,7 +209,7 @@ class Timeline(QWidget):
 
     def _on_undo(self) -> None:
         assert self._run is not None
-        self._let_be(self._run, undone=not (self._run / UNDONE).exists())
+        self._let_be(self._run, undone=not seen(self._run / UNDONE))
 
     def _let_be(self, run: Path, undone: bool) -> None:
         """Undo a training, or take that back."""
@@ -224,7 +225,7 @@ class Timeline(QWidget):
         self.chosen.emit(chosen)
         self.show_run(run)  # not that of the model which is chosen now: the next press takes this one back
         this = name_of(str(run))
-        former = "to start from scratch" if start == SCRATCH else name_of(start)
+        former = '"from scratch"' if start == SCRATCH else name_of(start)
         said = f"Undone: {former} is chosen again, as it was. {this} is kept, behind all others."
         self._panel.say(said if undone else f"{this} is chosen again.")
 

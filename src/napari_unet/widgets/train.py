@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_unet.card import MODEL_FILE
 from napari_unet.config import TrainConfig
+from napari_unet.disk import seen
 from napari_unet.events import Finished
 from napari_unet.library import free
 from napari_unet.problem import Problem
@@ -269,7 +270,7 @@ class TrainPanel(Panel):
         self.updated()
 
     def _on_ended(self, job: Job) -> None:
-        if isinstance(job.outcome, Finished) and (job.config.out / MODEL_FILE).exists():
+        if isinstance(job.outcome, Finished) and seen(job.config.out / MODEL_FILE):
             self.say(f"The model is called {job.config.out.name}. The Segment panel offers it.")
         self.show_end(self._view)
 
