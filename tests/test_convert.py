@@ -135,7 +135,7 @@ def test_no_more_than_a_section_is_in_memory(tmp_path: Path) -> None:
     list(convert(path, tmp_path / "a.tif"))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 6 * 2**20
+    assert peak < 8 * 2**20  # of 12 sections of one megabyte
 
 
 def test_a_big_one_is_a_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

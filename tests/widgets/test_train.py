@@ -548,12 +548,13 @@ def test_what_is_painted_on_labels_that_a_training_does_not_know_is_said_once(dr
     panel = panel_of(driver, "Train")
     driver.click(_button(panel, "train"))
     _paused(driver, _job(driver, panel))
-    in_memory = Labels(np.zeros(SHAPE, np.uint8), name="other")
-    other = driver.viewer.add_layer(new_strokes(image, home.labels, "other") if kept else in_memory)
+    name = "kept" if kept else "in-memory"  # of its own: napari keeps what was said in other tests
+    in_memory = Labels(np.zeros(SHAPE, np.uint8), name=name)
+    other = driver.viewer.add_layer(new_strokes(image, home.labels, name) if kept else in_memory)
     driver.viewer.layers.selection.active = other
     other.mode = "paint"
     driver.qtbot.wait(1500)  # it is looked at every second
-    told = "The training that runs does not learn other: it was not ticked when that began."
+    told = f"The training that runs does not learn {name}: it was not ticked when that began."
     for row in (20, 50):
         driver.stroke(other, [(row, 40), (row, 60)])
         driver.wait(lambda: [each.message for each in notification_manager.records].count(told) == 1, 10)
@@ -685,7 +686,10 @@ def test_labels_in_memory_mean_what_was_shown_for_them_when_they_were_painted(dr
     tick(0, False)
     tick(0, True)
     assert shown.classes() == AB
-    driver.viewer.layers["in memory"].paint((1, 20, 20), 1)
+    layer = driver.viewer.layers["in memory"]
+    driver.viewer.layers.selection.active = layer
+    layer.mode, layer.selected_label = "paint", 2
+    driver.stroke(layer, [(20, 40), (20, 60)])
     panel._painted.offer_classes(CD)
     assert shown.classes() == AB
 
