@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pint
 from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.notifications import show_warning
 
+from napari_unet.channels import Channels, channels_of, described
 from napari_unet.colours import file_colours
-from napari_unet.omezarr import (
-    Multiscale,
-    images_in,
-    is_zarr,
-    level_of,
-    metadata,
-    multiscale,
-    numbers,
-    ome,
-    open_level,
-)
+from napari_unet.omezarr import images_in, is_zarr, metadata, numbers, ome
 from napari_unet.part import Part, Unreadable
 from napari_unet.problem import Problem, told_by
-from napari_unet.view import View
 from napari_unet.words import listed
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -41,7 +28,6 @@ READ = "napari-unet-read"  # the key in the metadata of other images and labels 
 STROKES = "napari-unet-labels"  # the attribute of labels made to be painted on, with their classes
 _NOT_COMPUTED = {"value": 255, "name": "not computed yet", "color": "transparent"}
 _PAUSE = 10  # seconds between two warnings of one result
-_STACK = ("z", "y", "x")  # the axes of a stack, in napari's order
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
@@ -88,20 +74,9 @@ def read(path: str | list[str]) -> list[LayerData]:
 
 def _found(folder: Path) -> list[Path]:
     """Return the images of a Zarr folder: itself, or those right inside it."""
-    if _described(folder):
+    if described(folder):
         return [folder]
     return images_in(folder) if metadata(folder)["node_type"] == "group" else []
-
-
-def _described(folder: Path) -> Multiscale | None:
-    """Return what is known of an image, or of one level of it."""
-    about = metadata(folder)
-    if about["node_type"] == "group":
-        return multiscale(about["attributes"])
-    if (found := level_of(folder)) is None:
-        return None
-    image, number = found
-    return replace(image, levels=(replace(image.levels[number], path="."),))
 
 
 def _store(folder: Path) -> Path | None:
@@ -177,19 +152,19 @@ def paint_look(classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _images(folder: Path, name: str) -> Iterator[LayerData]:
     """Yield an Image for each channel, with the name, colour and grey values that the microscope gave it."""
-    channels, place = _channels(folder)
+    found = _channels(folder)
     omero = ome(metadata(folder)["attributes"]).get("omero")
     listed = omero.get("channels") if isinstance(omero, dict) else None
     told = [each if isinstance(each, dict) else {} for each in (listed if isinstance(listed, list) else ())]
-    told += [{}] * (len(channels) - len(told))
+    told += [{}] * (len(found.levels) - len(told))
     shown = [each.get("active") is not False for each in told]
-    for number, (data, about) in enumerate(zip(channels, told, strict=False)):
+    for number, (data, about) in enumerate(zip(found.levels, told, strict=False)):
         fields = dict(
-            place, name=name, rgb=False, metadata={READ: str(folder.resolve())}
+            found.place, name=name, rgb=False, metadata={READ: str(folder.resolve())}
         )  # napari takes a short last axis for colours
         if data[0].dtype == np.uint8:
             fields["contrast_limits"] = (0, 255)
-        if len(channels) > 1:
+        if len(found.levels) > 1:
             fields.update(name=about.get("label") or f"{name} {number}", **_coloured(about))
             fields["visible"] = shown[number] or not any(shown)
         yield _layer(data, fields, "image")
@@ -210,18 +185,18 @@ def _coloured(about: Mapping[str, Any]) -> dict[str, Any]:
 def _labels(folder: Path, name: str) -> Iterator[LayerData]:
     """Yield a Labels for each channel, nearly always one, in the colours of the file."""
     attributes = metadata(folder)["attributes"]
-    channels, place = _channels(folder, _damaged(folder) if OURS in attributes else None)
-    if channels[0][0].dtype.kind not in "iu":
+    found = _channels(folder, _damaged(folder) if OURS in attributes else None)
+    if (dtype := found.levels[0][0].dtype).kind not in "iu":
         remedy = "Save them as whole numbers."
-        raise Problem(f"{folder} holds {channels[0][0].dtype} values, which are not labels. {remedy}")
-    fields = dict(place, name=name, metadata={READ: str(folder.resolve())})
+        raise Problem(f"{folder} holds {dtype} values, which are not labels. {remedy}")
+    fields = dict(found.place, name=name, metadata={READ: str(folder.resolve())})
     if OURS in attributes:
         fields.update(class_look(attributes[OURS].get("classes", ())), metadata=_mark(folder, attributes))
     elif STROKES in attributes:
         fields.update(paint_look(attributes[STROKES]["classes"]), metadata={OURS: {"path": str(folder.resolve())}})
     elif colours := file_colours(attributes):
         fields["colormap"] = _colormap(colours)
-    for data in channels:
+    for data in found.levels:
         yield _layer(data, fields, "labels")
 
 
@@ -230,11 +205,11 @@ def _probabilities(folder: Path, attributes: Mapping[str, Any]) -> Iterator[Laye
     below = folder / "probabilities"
     if OURS not in attributes or not is_zarr(below):
         return
-    channels, place = _channels(below, _damaged(folder))
-    for each, data in zip(attributes[OURS]["classes"], channels, strict=True):
+    found = _channels(below, _damaged(folder))
+    for each, data in zip(attributes[OURS]["classes"], found.levels, strict=True):
         fields = {"name": f"{each['name']} probability", "visible": False, "blending": "additive"}
         mark = _mark(folder, attributes, probability=each["name"])
-        yield _layer(data, {**place, **fields, "contrast_limits": (0, 255), "metadata": mark}, "image")
+        yield _layer(data, {**found.place, **fields, "contrast_limits": (0, 255), "metadata": mark}, "image")
 
 
 def _damaged(folder: Path) -> Unreadable:
@@ -260,47 +235,16 @@ def _mark(folder: Path, attributes: Mapping[str, Any], **more: str) -> dict[str,
     return {OURS: {**attributes[OURS], "path": str(folder.resolve()), **more}}
 
 
-def _channels(folder: Path, damaged: Unreadable | None = None) -> tuple[list[list[Any]], dict[str, Any]]:
-    """Return the levels of each channel of an image, which call `damaged` where they cannot be read; where they lie."""
-    attributes = metadata(folder)["attributes"]
-    image = _described(folder)
-    if image is None:
-        raise Problem(f"{folder} is not an OME-Zarr image. Copy it again from its source.")
-    painted = STROKES in attributes and os.access(folder / image.levels[0].path, os.W_OK)
-    levels = _levels(folder, image, "r+" if painted else "r")
-    if damaged is not None:
-        levels = [Part(level, damaged=damaged) for level in levels]
-    others = [i for i, axis in enumerate(image.axes) if axis not in _STACK and axis != "c" and levels[0].shape[i] > 1]
-    shown = [*others, *(image.axes.index(axis) for axis in _STACK if axis in image.axes)]
-    start = image.levels[0].translation or (0.0,) * len(image.axes)
-    place = {
-        "scale": [image.levels[0].scale[i] for i in shown],
-        "translate": [start[i] for i in shown],
-        "units": [_unit(image.units[i]) for i in shown],
-        "axis_labels": [image.axes[i] for i in shown],
-    }
-    if damaged is None and shown == list(range(len(image.axes))) and levels[0].dtype.isnative:
-        return [levels], place
-    channel = image.axes.index("c") if "c" in image.axes else None
-    held = [{}] if channel is None else [{channel: i} for i in range(levels[0].shape[channel])]
-    return [[View(level, tuple(shown), each) for level in levels] for each in held], place
-
-
-def _levels(folder: Path, image: Multiscale, mode: Literal["r", "r+"]) -> list[Any]:
-    """Open the levels of an image; coarser ones that cannot be read are left out with a notification."""
-    levels, missing = [open_level(folder, image, 0, mode)], []
-    for number, level in enumerate(image.levels[1:], start=1):
-        try:
-            levels.append(open_level(folder, image, number, mode))
-        except Problem:
-            missing.append(level.path)
-    if missing:
-        named = f"level{'s' * (len(missing) > 1)} {listed(missing)}"
+def _channels(folder: Path, damaged: Unreadable | None = None) -> Channels:
+    """Open the channels of an image; coarser levels that cannot be read are left out with a notification."""
+    found = channels_of(folder, STROKES in metadata(folder)["attributes"], damaged)
+    if found.missing:
+        named = f"level{'s' * (len(found.missing) > 1)} {listed(found.missing)}"
         show_warning(
             f"{folder.name} is shown without {named}, which cannot be read; zoomed out, it may be slow. "
             "Copy the folder again from its source."
         )
-    return levels
+    return found
 
 
 def _layer(levels: list[Any], fields: Mapping[str, Any], kind: str) -> LayerData:
@@ -312,12 +256,3 @@ def _layer(levels: list[Any], fields: Mapping[str, Any], kind: str) -> LayerData
 def _colormap(colours: Mapping[int | None, Any]) -> DirectLabelColormap:
     """Return a colormap in which a value without a colour of its own is grey rather than invisible."""
     return DirectLabelColormap(color_dict={None: "gray", 0: "transparent", **colours})
-
-
-def _unit(name: str | None) -> str:
-    """Return a unit that napari knows, pixels for any other."""
-    try:
-        pint.Unit(name or "pixel")
-    except (pint.PintError, ValueError, TypeError):
-        return "pixel"
-    return name or "pixel"
