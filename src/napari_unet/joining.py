@@ -73,13 +73,9 @@ class Refusals:
         self._labels: dict[int, Path] = {}
         self._told = ""
 
-    def waiting(self) -> dict[int, tuple[Path, set[int], set[int]]]:
-        """Return the labels of each pair of which something waits, sections of them, and sections of the image.
-
-        Those of the labels could not be read; what those of the image lack may come with what joins any pair.
-        """
-        pairs = self._why.keys() | self._unread.keys()
-        return {pair: (self._labels[pair], self.unread(pair), self.refused(pair)) for pair in sorted(pairs)}
+    def waiting(self) -> dict[int, Path]:
+        """Return the labels of each pair of which something waits: what it lacks may come with what joins any pair."""
+        return {pair: self._labels[pair] for pair in sorted(self._why.keys() | self._unread.keys())}
 
     def refused(self, pair: int) -> set[int]:
         """Return the sections of the image that cannot be learned."""

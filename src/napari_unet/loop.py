@@ -135,20 +135,22 @@ class Loop:
         strokes: dict[int, set[int]] = {}
         for each in asked:
             strokes.setdefault(each.pair, set()).update(each.sections)
+        tried: dict[int, Painted] = {}  # what was painted when a pair was looked at last
         for pair, sections in strokes.items():
             # What joined later, before the training was resumed here, joins now.
             later = {z for kept in self._kept if kept.pair == pair and kept.step >= step for z in kept.sections}
             labels = next(Path(each.labels) for each in reversed(asked) if each.pair == pair)
             yield from self._join_labels(step, pair, labels, sections, later)
-        before: dict[int, tuple[Path, set[int], set[int]]] = {}
-        while (waiting := self._refusals.waiting()) != before:  # what one lacked may have come with another
-            for pair, (labels, unread, sections) in waiting.items():
-                yield from self._join_labels(step, pair, labels, unread, sections)
-            before = waiting
+            tried[pair] = self._painted
+        # What one lacked may have come with another.
+        while again := [each for each in self._refusals.waiting().items() if tried.get(each[0]) is not self._painted]:
+            for pair, labels in again:
+                yield from self._join_labels(step, pair, labels, set(), set())
+                tried[pair] = self._painted
         yield from self._refusals.tell()
 
     def _join_labels(self, step: int, pair: int, labels: Path, strokes: set[int], more: set[int]) -> Iterator[Joined]:
-        """Learn from now on sections of labels that were painted on, and `more` ones of the image."""
+        """Learn from now on sections of labels that were painted on, `more` ones of the image, and what waits."""
         strokes = strokes | self._refusals.unread(pair)
         try:
             new = self._painted.on_image(pair, labels, strokes) | more | self._refusals.refused(pair)
