@@ -67,10 +67,9 @@ def is_there(path: Path) -> bool:
 def seen(path: Path) -> bool:
     """Tell whether a file or folder can be seen now; where the system does not tell, it cannot."""
     try:
-        path.stat()
-    except OSError:
+        return is_there(path)
+    except Problem:
         return False
-    return True
 
 
 def locked(file: Path) -> bool:

@@ -106,8 +106,7 @@ class Library:
         return sorted(there, key=lambda entry: entry.undone)
 
     def _own(self) -> Iterator[Entry]:
-        files = [(file.stat().st_mtime, file) for file in self.runs.glob(f"*/{MODEL_FILE}")]
-        for time, file in sorted(files, reverse=True):
+        for time, file in _newest_first(self.runs, f"*/{MODEL_FILE}"):
             try:
                 card = read_card(file)
             except Problem:
@@ -144,12 +143,17 @@ def library(chosen: str = "") -> Library:
 
 def newest_first(folder: Path) -> list[Path]:
     """Return the Zarrs in a folder, the newest first, without those at which nobody can look now."""
+    return [path for _, path in _newest_first(folder, "*.zarr")]
+
+
+def _newest_first(folder: Path, pattern: str) -> list[tuple[float, Path]]:
+    """Return what can be seen in a folder, each with the time of its last change, the newest first."""
     times = []
     with suppress(OSError):  # of the folder itself
-        for path in folder.glob("*.zarr"):
+        for path in folder.glob(pattern):
             with suppress(OSError):  # as of a link to a disk that is not there today
                 times.append((path.stat().st_mtime, path))
-    return [path for _, path in sorted(times, reverse=True)]
+    return sorted(times, reverse=True)
 
 
 def free(folder: Path, name: str, suffix: str = "", ending: str = "") -> Path:

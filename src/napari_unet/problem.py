@@ -36,9 +36,7 @@ def told_by(error: Exception, path: object, otherwise: Problem) -> Problem:
     """
     if isinstance(error, Problem):
         return error
-    if isinstance(error, PermissionError):
-        return forbidden(error.filename or path)
-    if isinstance(error, OSError) and error.errno not in (None, *_NOT_THERE):
+    if isinstance(error, OSError) and (isinstance(error, PermissionError) or error.errno not in (None, *_NOT_THERE)):
         return unreadable(error.filename or path, error)
     return otherwise
 

@@ -86,16 +86,16 @@ class LabelsChoice(QWidget):
 
     def kept_classes(self) -> list[tuple[PixelClass, ...]]:
         """Return the classes of the ticked layers, as far as these have some of their own."""
-        return [classes for layer in self.chosen() if (classes := self._classes_of(layer))]
+        return [classes for layer in self.chosen() if (classes := _classes_of(layer))]
 
     def named(self) -> bool:
         """Return whether classes of the ticked layers are on disk, or somebody named them."""
-        return any((is_strokes(each) and classes_of(each)) or _NAMED in each.metadata for each in self.chosen())
+        return any(_on_disk(each) or _NAMED in each.metadata for each in self.chosen())
 
     def show_classes(self, classes: Sequence[PixelClass]) -> None:
         """Let the ticked layers have these classes, as far as they have none."""
         for layer in self.chosen():
-            if not self._classes_of(layer):
+            if not _classes_of(layer):
                 layer.metadata = {**layer.metadata, _SHOWN: tuple(classes)}
 
     def show_other_classes(self, classes: Sequence[PixelClass]) -> None:
@@ -118,7 +118,7 @@ class LabelsChoice(QWidget):
             If the folder of one cannot be written.
         """
         for layer in self.chosen():
-            if is_strokes(layer) and classes_of(layer):
+            if _on_disk(layer):
                 set_classes(layer, classes)
             elif not missing(layer):  # ids have none on disk, and keep their colours
                 layer.metadata = {**layer.metadata, _NAMED: tuple(classes)}
@@ -151,9 +151,15 @@ class LabelsChoice(QWidget):
         self._list.blockSignals(False)
         self.changed.emit()
 
-    def _classes_of(self, layer: Labels) -> tuple[PixelClass, ...]:
-        kept = classes_of(layer) if is_strokes(layer) else ()
-        return kept or layer.metadata.get(_NAMED) or layer.metadata.get(_SHOWN, ())
-
     def _item(self, row: int) -> QListWidgetItem:
         return self._list.item(row)
+
+
+def _on_disk(layer: Labels) -> tuple[PixelClass, ...]:
+    """Return the classes that are kept with a layer on disk, none for ids and for a layer in memory."""
+    return classes_of(layer) if is_strokes(layer) else ()
+
+
+def _classes_of(layer: Labels) -> tuple[PixelClass, ...]:
+    """Return the classes of a layer, none if it has none of its own."""
+    return _on_disk(layer) or layer.metadata.get(_NAMED) or layer.metadata.get(_SHOWN, ())
