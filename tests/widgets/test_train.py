@@ -614,12 +614,27 @@ def test_classes_that_were_named_by_hand_stay_when_another_model_is_chosen(drive
     assert name.text() == "mitochondrion" != before
 
 
-def test_classes_of_labels_in_memory_come_back_when_they_are_ticked_again(driver, home):
+def _kept_and_in_memory(driver, home):
+    """Add a stack, labels on disk with classes of their own, and labels in memory; return those on disk."""
     image = driver.viewer.add_image(_stack(), name="stack")
     kept = new_strokes(image, home.labels, "kept")
     set_classes(kept, CD)
     driver.viewer.add_layer(kept)
     driver.viewer.add_labels(np.ones(_stack().shape, np.uint8), name="in memory")
+    return kept
+
+
+def _two_in_memory(driver):
+    """Add a stack and two labels in memory; return the panel and its list of labels."""
+    driver.viewer.add_image(_stack(), name="stack")
+    for name in ("first", "second"):
+        driver.viewer.add_labels(np.ones(_stack().shape, np.uint8), name=name)
+    panel = panel_of(driver, "Train")
+    return panel, panel.findChild(QWidget, "labels")
+
+
+def test_classes_of_labels_in_memory_come_back_when_they_are_ticked_again(driver, home):
+    kept = _kept_and_in_memory(driver, home)
     panel = panel_of(driver, "Train")
     boxes = panel.findChild(QWidget, "labels")
     assert [boxes.item(row).text() for row in range(2)] == ["in memory", "kept"]
@@ -635,11 +650,8 @@ def test_classes_of_labels_in_memory_come_back_when_they_are_ticked_again(driver
 
 
 def test_classes_of_two_labels_in_memory_stay_theirs_while_both_are_ticked(driver):
-    driver.viewer.add_image(_stack(), name="stack")
-    for name in ("first", "second"):
-        driver.viewer.add_labels(np.ones(_stack().shape, np.uint8), name=name)
-    panel = panel_of(driver, "Train")
-    boxes, shown = panel.findChild(QWidget, "labels"), panel.findChild(ClassList)
+    panel, boxes = _two_in_memory(driver)
+    shown = panel.findChild(ClassList)
 
     def only(row: int) -> None:
         boxes.item(row).setCheckState(Qt.CheckState.Checked)
@@ -661,11 +673,7 @@ def test_classes_of_two_labels_in_memory_stay_theirs_while_both_are_ticked(drive
 
 
 def test_labels_in_memory_mean_what_was_shown_for_them_when_they_were_painted(driver, home):
-    image = driver.viewer.add_image(_stack(), name="stack")
-    kept = new_strokes(image, home.labels, "kept")
-    set_classes(kept, CD)
-    driver.viewer.add_layer(kept)
-    driver.viewer.add_labels(np.ones(_stack().shape, np.uint8), name="in memory")
+    _kept_and_in_memory(driver, home)
     panel = panel_of(driver, "Train")
     boxes, shown = panel.findChild(QWidget, "labels"), panel.findChild(ClassList)
 
@@ -695,11 +703,7 @@ def test_labels_in_memory_mean_what_was_shown_for_them_when_they_were_painted(dr
 
 
 def test_classes_of_labels_in_memory_outlive_the_panel(driver):
-    driver.viewer.add_image(_stack(), name="stack")
-    for name in ("first", "second"):
-        driver.viewer.add_labels(np.ones(_stack().shape, np.uint8), name=name)
-    panel = panel_of(driver, "Train")
-    boxes = panel.findChild(QWidget, "labels")
+    panel, boxes = _two_in_memory(driver)
     for row, name in enumerate(("soma", "glia")):
         boxes.item(row).setCheckState(Qt.CheckState.Checked)
         boxes.item(1 - row).setCheckState(Qt.CheckState.Unchecked)
