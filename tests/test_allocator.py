@@ -28,6 +28,7 @@ def test_what_is_freed_is_used_again():
     assert pages("keep_freed()") * 10 < pages("")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only there memory is kept")
 def test_nothing_is_kept_where_addresses_are_limited():
     limited = "resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))"

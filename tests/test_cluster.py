@@ -168,6 +168,7 @@ def test_two_workers_give_the_same_result_and_one_killed_costs_its_chunk(
     assert files_of(config.out) == by_one_process
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_in_the_middle_of_a_file_leaves_nothing_of_it(
     cluster: Cluster, stack: Path, by_one_process: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -186,6 +187,7 @@ def test_a_worker_that_dies_in_the_middle_of_a_file_leaves_nothing_of_it(
     assert files_of(config.out) == by_one_process
 
 
+@pytest.mark.slow
 @on_shared
 def test_a_stopped_job_goes_on_on_the_cluster_or_without_it(
     shared: Cluster, stack: Path, by_one_process: dict[str, bytes], tmp_path: Path
@@ -217,6 +219,7 @@ def test_what_a_worker_cannot_do_is_said(
     assert read(config.out / LOG)[0][-1] == Failed(str(problem.value))
 
 
+@pytest.mark.slow
 def test_a_lost_scheduler_is_said_at_once(cluster: Cluster, stack: Path, tmp_path: Path) -> None:
     cluster.worker()
     config = SegmentConfig(model=SMALL, image=stack, out=tmp_path / "out.zarr", scheduler=cluster.address)
@@ -247,6 +250,7 @@ def test_two_jobs_share_a_worker_and_leave_nothing_there(shared: Cluster, stack:
     assert not [each for each in (*kept, *there) if "unet" in each]
 
 
+@pytest.mark.slow
 def test_whatever_ends_a_job_is_said_and_no_worker_writes_after_it(
     cluster: Cluster, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

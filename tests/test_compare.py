@@ -197,6 +197,7 @@ def test_trainings_end_with_the_comparison_and_keep_it(image: Path, tmp_path: Pa
     assert compared(read(second.out / LOG)[0]) == [found]
 
 
+@pytest.mark.slow
 def test_a_stopped_training_is_compared_too_and_again_when_it_goes_on(image: Path, tmp_path: Path) -> None:
     config = config_of(image, tmp_path / "run", {1: strokes()})
     left = iter([False, False, True])

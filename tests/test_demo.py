@@ -17,6 +17,7 @@ from napari_unet.problem import Problem
 from napari_unet.widgets.show import show_demo
 
 
+@pytest.mark.slow
 def test_demo_leaves_scores_picture_and_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def short(config: TrainConfig, should_stop: Callable[[], bool]) -> Iterator[Event]:
         less = {"steps": 2, "crop": 16, "batch": 1}

@@ -121,7 +121,7 @@ def open_labels(path: Path) -> np.ndarray:
     return np.asarray(open_volume(path, labels=True).array[:])
 
 
-@pytest.mark.parametrize("stop", [5, 6, 14])
+@pytest.mark.parametrize("stop", [5, pytest.param(6, marks=pytest.mark.slow), pytest.param(14, marks=pytest.mark.slow)])
 def test_a_stopped_training_repeats_what_joined_it(whole, tmp_path: Path, stop: int) -> None:
     (config, strokes), _ = whole
     stopped = config.model_copy(update={"out": tmp_path / "stopped"})
@@ -144,6 +144,7 @@ def test_a_run_can_be_repeated_from_what_it_keeps(whole, tmp_path: Path) -> None
     assert same(again.out, config.out)
 
 
+@pytest.mark.slow
 def test_what_was_to_join_later_joins_with_what_is_painted_now(session, tmp_path: Path) -> None:
     """Killed after step 11, gone on from a checkpoint before it, and painted on at once."""
     config, strokes = session
@@ -156,6 +157,7 @@ def test_what_was_to_join_later_joins_with_what_is_painted_now(session, tmp_path
     assert joined_in(config.out) == [Kept(2, 0, (1, 3, 4))]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_learned_keeps_nothing_else_out_and_is_forgotten_if_erased(image: Path, tmp_path: Path) -> None:
     config = config_of(image, write(tmp_path / "labels.tif", painted(1)), tmp_path / "run")
     both = painted(0, 1, 2, 3, 4)
@@ -171,6 +173,7 @@ def test_what_cannot_be_learned_keeps_nothing_else_out_and_is_forgotten_if_erase
     assert [text.split(" of ")[0] for text in said] == ["Not learned: Section 3", "Not learned: Section 2", ""]
 
 
+@pytest.mark.slow
 def test_what_was_erased_is_forgotten_once_that_can_be_done(image: Path, tmp_path: Path) -> None:
     config = config_of(image, write(tmp_path / "labels.tif", painted(1, 2)), tmp_path / "run")
     erased = painted(1, 2)
@@ -196,7 +199,7 @@ def test_what_a_section_lacks_may_come_with_a_later_one(image: Path, tmp_path: P
     assert ["value 9" in event.text for event in events if isinstance(event, NotJoined)] == [True]
 
 
-@pytest.mark.parametrize("when", [3, 6])
+@pytest.mark.parametrize("when", [3, pytest.param(6, marks=pytest.mark.slow)])
 def test_what_one_of_several_labels_lacked_may_come_with_another(image: Path, tmp_path: Path, when: int) -> None:
     first, second = painted(1), painted(3)
     second[second == 2] = 0
@@ -220,6 +223,7 @@ def test_what_one_of_several_labels_lacked_may_come_with_another(image: Path, tm
     assert said == (["Not learned: Only one class is painted", ""] if when == 6 else [])
 
 
+@pytest.mark.slow
 def test_strokes_that_are_all_held_out_are_told_from_others(image: Path, tmp_path: Path) -> None:
     labels = painted(1)
     config = config_of(image, write(tmp_path / "labels.tif", labels), tmp_path / "run")
@@ -277,6 +281,7 @@ def test_a_damaged_list_of_what_joined_is_named(session) -> None:
         list(train(config))
 
 
+@pytest.mark.slow
 def test_what_is_held_out_stays_so_in_the_next_training(image: Path, tmp_path: Path) -> None:
     """Else it would judge by what the former one learned; what joined is held out where it was, too."""
     config = config_of(image, write(tmp_path / "labels.tif", painted(1, every=1)), tmp_path / "first")

@@ -284,7 +284,7 @@ def test_an_image_edited_where_the_fingerprint_does_not_look_is_refused(tmp_path
 
 
 @pytest.mark.parametrize("finished", [False, True])
-@pytest.mark.parametrize("patience", [-1.0, 60.0])
+@pytest.mark.parametrize("patience", [-1.0, pytest.param(60.0, marks=pytest.mark.slow)])
 def test_one_edited_section_of_many_is_found_at_once_or_before_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float, finished: bool
 ) -> None:
@@ -483,6 +483,7 @@ def test_where_memory_is_short_tiles_shrink_and_the_result_stays(
     assert files_of(tmp_path / "short.zarr") == files_of(tmp_path / "whole.zarr")
 
 
+@pytest.mark.slow
 def test_other_free_memory_on_resuming_changes_no_byte(
     tissue: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

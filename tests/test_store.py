@@ -395,6 +395,7 @@ def test_a_folder_with_a_lock_and_files_of_others_is_left_alone(tmp_path: Path, 
     assert {path.name for path in folder.iterdir()} == {"segmentation.lock", *others}
 
 
+@pytest.mark.slow
 def test_what_is_known_of_a_chunk_takes_a_few_bytes(tmp_path: Path) -> None:
     """Also while a job goes on that lost all of them."""
     layout, path = replace(LAYOUT, shape=(20_000, 1, 1), probabilities=False), tmp_path / "out.zarr"

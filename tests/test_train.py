@@ -81,6 +81,7 @@ def test_same_settings_same_weights_another_seed_others(painted: tuple[Path, Pat
         assert_same_weights(tmp_path / "a", tmp_path / "c")
 
 
+@pytest.mark.slow
 def test_previews_and_random_draws_elsewhere_change_nothing(painted: tuple[Path, Path], tmp_path: Path) -> None:
     finish(small(painted, tmp_path / "a", steps=6))
     seen = []
@@ -205,6 +206,7 @@ def test_too_little_memory_is_said_and_logged(
 # ---- stopped and gone on
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_to_the_same_weights(painted: tuple[Path, Path], tmp_path: Path) -> None:
     finish(small(painted, tmp_path / "whole"))
     config = small(painted, tmp_path / "stopped")
@@ -410,7 +412,8 @@ def v_rand_of(model: str, out: Path) -> float:
     return float(report(out, TRUTH, "membrane")["at_0.5"]["v_rand"])
 
 
-@pytest.mark.parametrize("shuffled", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("shuffled", [False, True])
 def test_a_painted_section_helps_and_a_shuffled_one_does_not(tmp_path: Path, shuffled: bool) -> None:
     truth = np.asarray(open_volume(TRUTH).array[:])
     painted = np.zeros_like(truth)
@@ -478,6 +481,7 @@ def test_a_changed_start_model_is_refused_on_resuming(painted: tuple[Path, Path]
         finish(config)
 
 
+@pytest.mark.slow
 def test_a_moved_run_goes_on(painted: tuple[Path, Path], tmp_path: Path) -> None:
     finish(small(painted, tmp_path / "whole", steps=2))
     list(train(small(painted, tmp_path / "before", steps=2), lambda: True))

@@ -134,6 +134,7 @@ def test_where_to_paint_next_is_told_in_the_log(tmp_path: Path) -> None:
     assert isinstance(finished, Finished)
 
 
+@pytest.mark.slow
 def test_previews_are_shown_while_it_trains_and_stop_ends_it_in_good_order(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with child() as asked:
@@ -164,6 +165,7 @@ def test_previews_are_shown_while_it_trains_and_stop_ends_it_in_good_order(tmp_p
     assert (run / CHECKPOINT).exists()
 
 
+@pytest.mark.slow
 def test_a_kill_costs_nothing_and_the_end_of_input_stops_in_good_order(tmp_path: Path) -> None:
     run, steps = tmp_path / "run", 12
     with child() as killed:
@@ -187,6 +189,7 @@ def test_a_kill_costs_nothing_and_the_end_of_input_stops_in_good_order(tmp_path:
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
+@pytest.mark.slow
 def test_a_job_whose_window_is_gone_is_stopped_by_deleting_a_file(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with child() as left:

@@ -83,7 +83,10 @@ def scene(driver, home, request) -> Scene:
 
 PLACES = pytest.mark.parametrize(
     "scene",
-    [{"scale": (40, 4, 4), "translate": (400, -31, 17), "units": "nm"}, {"scale": (9, 2, 1)}],
+    [
+        {"scale": (40, 4, 4), "translate": (400, -31, 17), "units": "nm"},
+        pytest.param({"scale": (9, 2, 1)}, marks=pytest.mark.slow),
+    ],
     indirect=True,
 )
 
@@ -118,6 +121,7 @@ def test_the_brush_accepts_what_it_goes_over_and_one_undo_takes_it_back(scene) -
     assert not scene.marked().any()
 
 
+@pytest.mark.slow
 def test_what_is_painted_by_hand_where_something_was_accepted_and_undone_is_by_hand(scene) -> None:
     driver, labels = scene.driver, scene.labels
     accepted = scene.accept()
@@ -131,6 +135,7 @@ def test_what_is_painted_by_hand_where_something_was_accepted_and_undone_is_by_h
     assert not scene.marked().any()
 
 
+@pytest.mark.slow
 def test_undo_tells_what_was_accepted_from_what_was_painted_there_later(scene) -> None:
     driver, labels = scene.driver, scene.labels
     accepted = scene.accept()
@@ -147,6 +152,7 @@ def test_undo_tells_what_was_accepted_from_what_was_painted_there_later(scene) -
     np.testing.assert_array_equal(scene.marked(ACCEPTED), accepted)
 
 
+@pytest.mark.slow
 def test_what_is_accepted_is_marked_before_it_is_painted(scene, monkeypatch) -> None:
     """Who reads or kills in the middle of a drag finds no pixel that looks as if painted by hand."""
     seen = []
@@ -177,6 +183,7 @@ def test_what_cannot_be_marked_is_not_accepted(scene, monkeypatch, capsys) -> No
     assert not scene.painted().any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", [{"scale": (9, 2, 1)}], indirect=True)
 def test_the_brush_is_as_large_as_naparis_own(scene) -> None:
     scene.predicted[:] = 1
@@ -221,6 +228,7 @@ def test_a_drag_where_no_prediction_is_in_view_says_so(scene) -> None:
     assert not scene.painted().any()
 
 
+@pytest.mark.slow
 def test_nothing_is_accepted_where_labels_do_not_reach(scene, home) -> None:
     viewer, driver = scene.viewer, scene.driver
     viewer.layers.remove(scene.labels)
@@ -234,6 +242,7 @@ def test_nothing_is_accepted_where_labels_do_not_reach(scene, home) -> None:
     assert not np.asarray(labels.data).any()
 
 
+@pytest.mark.slow
 def test_a_rectangle_ends_where_the_button_is_released(scene) -> None:
     scene.predict()
     scene.driver.click(scene.button)
@@ -242,7 +251,7 @@ def test_a_rectangle_ends_where_the_button_is_released(scene) -> None:
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (40, 60, 50, 80)
 
 
-@pytest.mark.parametrize("keys", [SHIFT, Qt.KeyboardModifier.NoModifier])
+@pytest.mark.parametrize("keys", [pytest.param(SHIFT, marks=pytest.mark.slow), Qt.KeyboardModifier.NoModifier])
 def test_nothing_is_accepted_any_more_when_another_section_comes_into_view(scene, monkeypatch, keys) -> None:
     monkeypatch.setattr(
         accept, "predicted", lambda _, labels, voxels: np.ones(len(voxels), np.uint8)
@@ -284,6 +293,7 @@ def test_a_disabled_button_says_why(scene, home) -> None:
     scene.why("mine is only in memory")
 
 
+@pytest.mark.slow
 def test_the_tool_is_put_away(scene) -> None:
     """With its button, by another tool, another layer, and when its panel is hidden."""
     scene.predict()
@@ -327,6 +337,7 @@ def test_painting_over_a_prediction_is_a_correction_until_it_is_undone(scene) ->
     assert not scene.marked().any()  # what is not seen is not corrected
 
 
+@pytest.mark.slow
 def test_painting_over_a_prediction_that_another_image_hides_is_no_correction(scene) -> None:
     scene.predict()
     scene.viewer.add_image(np.zeros(SHAPE, np.uint8), name="another", **placed(scene.image))

@@ -125,6 +125,7 @@ def test_one_click_previews_the_section_in_view_and_one_more_segments_the_stack(
     driver.wait(lambda: any(isinstance(each, Labels) and each.data.shape == SHAPE for each in driver.viewer.layers), 20)
 
 
+@pytest.mark.slow
 def test_the_preview_of_another_image_lies_over_that_one(driver, fake):
     fake.does("finish")
     lower, upper = _stack(driver, "lower"), _stack(driver, "upper", 1)
@@ -138,6 +139,7 @@ def test_the_preview_of_another_image_lies_over_that_one(driver, fake):
         assert driver.viewer.layers.selection == {image}
 
 
+@pytest.mark.slow
 def test_one_click_on_several_previews_the_first_that_can_be_segmented(driver, fake):
     fake.does("finish")
     photo = driver.viewer.add_image(np.zeros((*SHAPE, 3), np.uint8), name="photo")

@@ -64,6 +64,7 @@ def test_a_worse_model_is_said_and_the_former_one_taken_back(driver, trained, ho
     assert _button(panel, "back").isVisible()
 
 
+@pytest.mark.slow
 def test_a_better_model_is_one_calm_line_that_the_next_training_takes_away(driver, fake, trained) -> None:
     panel = trained(None)
     assert not panel.findChild(Comparison).isVisible()

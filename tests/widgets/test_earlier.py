@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QComboBox, QLineEdit, QPushButton, QSpinBox, QToolButton
@@ -40,7 +41,12 @@ def test_what_an_earlier_session_left_is_opened_and_finished(open_window, fake, 
 
     later = Session(open_window(), fake)
     (home.segmentations / "broken.zarr").mkdir()
-    assert [text.split(":")[0] for text in entries(later)] == ["Open stack-em-membrane", "Resume stack-em-membrane"]
+    assert [text.split(":")[0] for text in entries(later)] == [
+        "broken cannot be read",
+        "Open stack-em-membrane",
+        "Resume stack-em-membrane",
+    ]
+    (home.segmentations / "broken.zarr").rmdir()
     later.choose("earlier", "Open")
     told = "stack-em-membrane is not finished: 1 of 4 tiles are done. Earlier results > Resume goes on."
     later.driver.wait(lambda: later.says() == told, 10)
@@ -130,6 +136,7 @@ def test_an_earlier_result_is_opened_over_its_image(open_window, fake, home):
     vars(session).clear()
 
 
+@pytest.mark.slow
 def test_what_computes_is_kept_however_often_an_earlier_result_goes_on(open_window, fake, home):
     first = Session(open_window(), fake)
     image = first.viewer.add_image(grey((6, 60, 80)), name="stack")
@@ -161,6 +168,7 @@ def test_what_computes_is_kept_however_often_an_earlier_result_goes_on(open_wind
         vars(each).clear()
 
 
+@pytest.mark.slow
 def test_where_an_earlier_result_is_computed_is_for_that_one_alone(open_window, fake, home):
     first = Session(open_window(), fake)
     first.driver.click(first.find(QToolButton, "fold"))
@@ -209,6 +217,7 @@ def test_a_finished_result_is_checked(open_window, fake, home):
     vars(session).clear()
 
 
+@pytest.mark.slow
 def test_an_earlier_segmentation_goes_on_when_the_copy_of_its_image_is_gone(open_window, fake, home):
     session = Session(open_window(), fake)
     image = session.viewer.add_image(grey((6, 60, 80)), name="stack")

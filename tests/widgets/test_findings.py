@@ -158,6 +158,7 @@ def test_a_slip_that_is_painted_over_while_it_is_looked_for_is_none(driver, fake
     assert _line(panel, "slip") is None
 
 
+@pytest.mark.slow
 def test_a_check_can_be_stopped_and_can_fail(driver, fake, home) -> None:
     panel, _ = _panel(driver, home, GOOD)
     button = panel.findChild(QPushButton, "check")
@@ -175,6 +176,7 @@ def test_a_check_can_be_stopped_and_can_fail(driver, fake, home) -> None:
     driver.qtbot.wait(500)
 
 
+@pytest.mark.slow
 def test_other_labels_end_the_check_of_the_former(driver, fake, home) -> None:
     panel, layer = _panel(driver, home, [*GOOD, (2, 150, 151, 10, 11, 1)])
     driver.wait(lambda: len(_lines(panel)) == 1, 20)
@@ -189,6 +191,7 @@ def test_other_labels_end_the_check_of_the_former(driver, fake, home) -> None:
     assert panel.findChild(QPushButton, "check").isEnabled()
 
 
+@pytest.mark.slow
 def test_labels_that_are_closed_before_their_check_begins_are_not_checked(driver, fake, home) -> None:
     fake.does("finish")
     panel, layer = _panel(driver, home, GOOD)
@@ -210,6 +213,7 @@ def test_the_list_is_short_and_nothing_is_said_without_labels(driver, home) -> N
     driver.wait(lambda: not _lines(panel) and not panel.findChild(QPushButton, "check").isVisible(), 20)
 
 
+@pytest.mark.slow
 def test_a_finding_of_a_stack_that_was_removed_does_no_harm(driver, home) -> None:
     panel, _ = _panel(driver, home, [*GOOD, (2, 150, 151, 10, 11, 1)])
     driver.wait(lambda: len(_lines(panel)) == 1, 20)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QLabel, QPushButton, QToolButton
 
@@ -53,6 +54,7 @@ def test_examples_are_shown_in_a_window_and_weights_as_a_layer(driver, fake):
     assert panel.jobs.latest("train") is None
 
 
+@pytest.mark.slow
 def test_weights_move_nobody_in_the_midst_of_a_stroke(driver, fake, qtbot):
     panel = _panel(driver)
     driver.show_section(1)
@@ -64,6 +66,7 @@ def test_weights_move_nobody_in_the_midst_of_a_stroke(driver, fake, qtbot):
     assert driver.viewer.dims.current_step[0] == 1
 
 
+@pytest.mark.slow
 def test_looks_that_fail_or_whose_panel_is_closed_do_no_harm(driver, fake):
     fake.does("fail")
     panel = _panel(driver)
@@ -75,6 +78,7 @@ def test_looks_that_fail_or_whose_panel_is_closed_do_no_harm(driver, fake):
     driver.wait(lambda: WEIGHTS_NAME in driver.viewer.layers, 15)
 
 
+@pytest.mark.slow
 def test_no_window_opens_for_a_panel_that_was_closed(driver, fake, qtbot):
     panel = _panel(driver)
     fake.does("hang")

@@ -96,6 +96,7 @@ def test_the_key_does_the_same_while_somebody_paints_and_is_given_back(driver, f
     assert place(driver) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_nothing_flies_in_the_midst_of_a_stroke(driver, fake, panel, qtbot):
     driver.click(button(panel))
     canvas = driver.viewer.window._qt_viewer.canvas.native
@@ -155,6 +156,7 @@ def test_the_button_says_why_it_cannot(driver, fake):
     assert not button(panel).isEnabled()
 
 
+@pytest.mark.slow
 def test_a_training_makes_the_list_a_thing_of_the_past(driver, fake, home, panel):
     driver.click(button(panel))
     driver.wait(lambda: "Reason 1." in why(panel), 20)
@@ -166,6 +168,7 @@ def test_a_training_makes_the_list_a_thing_of_the_past(driver, fake, home, panel
     assert searches(fake)[1]["model"] == str(home.runs / "strokes")
 
 
+@pytest.mark.slow
 def test_another_image_has_another_list(driver, fake, panel):
     driver.click(button(panel))
     driver.wait(lambda: "Reason 1." in why(panel), 20)
@@ -176,6 +179,7 @@ def test_another_image_has_another_list(driver, fake, panel):
     assert panel.findChild(NextPlace).isVisible()
 
 
+@pytest.mark.slow
 def test_the_key_leaves_3d_also_where_the_mouse_has_not_moved(driver, fake, panel):
     labels = driver.viewer.layers["strokes"]
     driver.viewer.layers.selection.active = labels

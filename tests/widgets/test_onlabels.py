@@ -25,7 +25,7 @@ def scene(driver, home, box: Box, depth: int, scale=(40, 4, 4)):
 
 
 @pytest.mark.parametrize("tool", ["paint", "fill"])
-@pytest.mark.parametrize("z", [2, 5])
+@pytest.mark.parametrize("z", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_nothing_is_painted_in_a_section_that_labels_do_not_reach(driver, home, z, tool) -> None:
     viewer = driver.viewer
     panel, labels = scene(driver, home, Box(3, 5, 0, 120, 0, 160), 6)
@@ -56,6 +56,7 @@ def test_who_paints_beside_labels_is_told(driver, home, tool) -> None:
     assert np.asarray(labels.data).any() == (tool != "erase")
 
 
+@pytest.mark.slow
 def test_where_columns_of_sections_are_looked_at_the_slider_leads_to_labels(driver, home) -> None:
     viewer = driver.viewer
     _, labels = scene(driver, home, Box(0, 30, 40, 80, 0, 160), 30, scale=(1, 1, 1))
@@ -85,6 +86,7 @@ def test_the_view_stays_where_labels_lie_while_somebody_paints(driver, home) -> 
     assert viewer.dims.current_step[0] == 0  # nobody paints now
 
 
+@pytest.mark.slow
 def test_the_view_stays_where_labels_lie_while_a_stroke_of_the_right_button_is_open(driver, home) -> None:
     viewer = driver.viewer
     _, labels = scene(driver, home, Box(4, 5, 0, 120, 0, 160), 9)

@@ -158,6 +158,20 @@ def test_labels_whose_folder_is_gone_are_told(qtbot, labels, heard, tmp_path, ca
     qtbot.waitUntil(lambda: 3 in stamps(path))
 
 
+def test_a_duplicate_of_labels_whose_folder_is_gone_cannot_be_painted_on(qtbot, viewer, labels, heard, tmp_path):
+    viewer.layers.selection = {labels}
+    _duplicate_layer(viewer.layers)
+    copy = viewer.layers["strokes copy"]
+    qtbot.wait(50)  # a look
+    path = path_of(labels)
+    away = path.rename(tmp_path / "elsewhere")
+    qtbot.waitUntil(lambda: not labels.editable)
+    assert not copy.editable
+    away.rename(path)
+    qtbot.waitUntil(lambda: labels.editable)
+    assert copy.editable
+
+
 def test_a_window_has_one_watch(viewer) -> None:
     window = viewer.window._qt_window
     assert PaintWatch.of(window, viewer) is PaintWatch.of(window, viewer)

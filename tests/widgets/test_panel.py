@@ -159,6 +159,7 @@ def test_what_is_wrong_with_a_setting_is_said_in_plain_words(driver):
     assert not said(panel).endswith("..")
 
 
+@pytest.mark.slow
 def test_an_image_leaves_the_memory_after_a_preparation(driver):
     def work(image):
         yield "half"
@@ -181,6 +182,7 @@ def test_an_image_leaves_the_memory_after_a_preparation(driver):
     driver.wait(gone, 5)
 
 
+@pytest.mark.slow
 def test_two_windows_know_nothing_of_each_other(open_window):
     one, two = open_window(), open_window()
     first, second = panel_of(one, "Segment"), panel_of(two, "Segment")

@@ -191,6 +191,7 @@ def test_the_copy_of_a_flat_image_comes_back_flat(tmp_path):
     np.testing.assert_array_equal(np.asarray(found.layers[0][0]), flat.data)
 
 
+@pytest.mark.slow
 def test_what_was_only_in_memory_is_named_and_the_rest_comes_back(open_window, home, tiff):
     first = open_window()
     first.viewer.add_image(np.zeros(SHAPE, np.uint8), name="thought")
@@ -215,6 +216,7 @@ def test_what_was_only_in_memory_is_named_and_the_rest_comes_back(open_window, h
     np.testing.assert_array_equal(layers["thought-labels"].data, pixels)
 
 
+@pytest.mark.slow
 def test_the_next_one_is_offered_and_dismissing_deletes_nothing_else(open_window, home, tiff):
     for count in (1, 2):
         first = open_window()
@@ -238,6 +240,7 @@ def test_the_next_one_is_offered_and_dismissing_deletes_nothing_else(open_window
     assert {file for file in home.root.rglob("*") if file.is_relative_to(home.labels)} == kept
 
 
+@pytest.mark.slow
 def test_a_window_in_which_nothing_was_opened_is_not_offered(open_window, home, tiff, qtbot):
     driver = open_window()
     panel_of(driver, "Train")
@@ -265,6 +268,7 @@ def test_a_job_that_had_not_begun_and_a_model_that_is_gone_are_named(open_window
     assert panel.findChild(ModelChoice).name() == "em-membrane"
 
 
+@pytest.mark.slow
 def test_layers_opened_again_are_not_opened_twice_and_what_is_said_fits(open_window, home, tiff):
     first = open_window()
     first.viewer.open(tiff, plugin="napari", **PLACE)

@@ -243,6 +243,7 @@ def test_it_does_not_disturb_painting(make_napari_viewer: Callable[..., Viewer],
     assert viewer.layers.selection == {image, strokes}
 
 
+@pytest.mark.slow
 def test_an_image_leaves_the_memory_after_a_job_that_made_nothing(
     make_napari_viewer: Callable[..., Viewer], tmp_path: Path
 ) -> None:

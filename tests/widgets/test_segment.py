@@ -156,7 +156,14 @@ def _layers(folder: Path) -> dict[str, Image]:
     }
 
 
-@pytest.mark.parametrize("name", ["numpy", "memmap", "zarr", "dask", "multiscale", "section"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "numpy",
+        "multiscale",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("memmap", "zarr", "dask", "section")),
+    ],
+)
 def test_every_kind_of_image_is_previewed_and_segmented(session, tmp_path, name):
     session.fake.does("finish")
     pixels = grey()
@@ -217,6 +224,7 @@ def test_the_result_lies_on_its_image_and_grows(session, home, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_layers_may_be_removed_while_the_job_runs(session):
     image = session.viewer.add_image(grey(), name="stack")
     session.press("segment")
@@ -227,6 +235,7 @@ def test_layers_may_be_removed_while_the_job_runs(session):
     assert session.results() == []
 
 
+@pytest.mark.slow
 def test_the_end_of_a_job_is_said_with_its_name_where_another_image_is_chosen(session):
     session.viewer.add_image(grey(), name="stack")
     session.fake.does("wait")
@@ -245,6 +254,7 @@ def test_the_end_of_a_job_is_said_with_its_name_where_another_image_is_chosen(se
     assert session.says("progress").startswith("stack: Done: ")
 
 
+@pytest.mark.slow
 def test_a_preview_of_an_image_that_was_removed_is_not_shown(session):
     image = session.viewer.add_image(grey(), name="stack")
     session.fake.does("wait")
@@ -259,6 +269,7 @@ def test_a_preview_of_an_image_that_was_removed_is_not_shown(session):
     session.driver.wait(lambda: "U-Net preview" in session.viewer.layers, 10)
 
 
+@pytest.mark.slow
 def test_the_file_of_a_result_tells_where_a_copied_image_lies(session):
     session.fake.does("finish")
     session.viewer.add_image(grey(), name="stack", scale=(50, 4, 4), translate=(25, 2, -6), units="nm")
@@ -325,7 +336,7 @@ def test_what_lies_over_a_flat_image_comes_into_view_beside_a_stack(session):
 
 
 @pytest.mark.parametrize("button", ["preview", "segment"])
-@pytest.mark.parametrize("start", [0, 1000])
+@pytest.mark.parametrize("start", [pytest.param(0, marks=pytest.mark.slow), 1000])
 def test_what_comes_over_a_flat_image_leaves_who_paints_on_a_stack_where_he_is(session, button, start):
     session.fake.does("finish")
     session.viewer.add_image(grey(), name="stack", translate=(start, 0, 0))
@@ -338,6 +349,7 @@ def test_what_comes_over_a_flat_image_leaves_who_paints_on_a_stack_where_he_is(s
     assert session.viewer.dims.point == here
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("button", ["preview", "segment"])
 def test_what_lies_over_a_flat_image_comes_into_view_beside_a_stack_that_begins_elsewhere(session, button):
     session.fake.does("finish")
@@ -350,6 +362,7 @@ def test_what_lies_over_a_flat_image_comes_into_view_beside_a_stack_that_begins_
     assert session.viewer.dims.point[0] == 0
 
 
+@pytest.mark.slow
 def test_a_preview_that_was_over_a_stack_comes_into_view_over_a_flat_image(session):
     session.fake.does("finish")
     session.viewer.add_image(grey(), name="stack", translate=(1000, 0, 0))
@@ -391,7 +404,7 @@ def test_what_is_in_view(session):
     assert len(session.begun()) == 1
 
 
-@pytest.mark.parametrize("everywhere", [False, True])
+@pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_section_with_pixels_that_are_no_numbers_is_named_as_the_user_knows_it(session, everywhere):
     pixels = grey().astype(np.float32)
     pixels[1:3, : 60 if everywhere else 5] = np.nan
@@ -421,6 +434,7 @@ def test_the_button_says_which_part_it_segments(session):
         assert button.text() == text
 
 
+@pytest.mark.slow
 def test_results_of_an_image_with_a_long_name_tell_what_made_them(session, home):
     session.fake.does("finish")
     session.viewer.add_image(grey(), name="a" * 70)
@@ -443,6 +457,7 @@ def test_a_preview_leaves_nothing_in_the_library(session, home):
     assert {file.name for file in home.root.iterdir()} == {FILE, "sessions"}  # what was chosen, what is open
 
 
+@pytest.mark.slow
 def test_a_segmentation_goes_on_when_the_copy_of_its_image_is_gone(session, home):
     session.viewer.add_image(grey(), name="stack")
     session.press("segment")
@@ -457,6 +472,7 @@ def test_a_segmentation_goes_on_when_the_copy_of_its_image_is_gone(session, home
     assert 255 not in np.asarray(session.result().data)
 
 
+@pytest.mark.slow
 def test_settings_changed_while_files_are_prepared_are_for_the_next_job(session):
     session.fake.does("finish")
     session.viewer.add_image(grey((60, 60, 80)), name="stack")
@@ -491,6 +507,7 @@ def test_stop_and_resume(session):
     assert not resume.isVisible()
 
 
+@pytest.mark.slow
 def test_resume_takes_from_the_panel_what_computes(session):
     session.viewer.add_image(grey(), name="stack")
     session.driver.click(session.find(QToolButton, "fold"))
@@ -510,6 +527,7 @@ def test_resume_takes_from_the_panel_what_computes(session):
     assert second == first.model_copy(update={"scheduler": "tcp://somebody:1", "threads": 3})
 
 
+@pytest.mark.slow
 def test_a_segmentation_goes_on_when_its_image_was_closed_and_opened_again(session):
     session.viewer.add_image(grey(), name="stack")
     session.press("segment")
@@ -546,7 +564,10 @@ def test_a_preview_can_be_stopped(session):
     session.driver.wait(lambda: "U-Net preview" in session.viewer.layers, 10)
 
 
-@pytest.mark.parametrize(("what", "words"), [("fail", "The disk is full."), ("crash", "The segmentation ended unexp")])
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [pytest.param("fail", "The disk is full.", marks=pytest.mark.slow), ("crash", "The segmentation ended unexp")],
+)
 def test_a_failure_is_said_and_can_be_resumed(session, what, words):
     session.viewer.add_image(grey(), name="stack")
     session.fake.does(what)
@@ -586,6 +607,7 @@ def close(session: Session) -> None:
     session.driver.wait(lambda: not session.panel.isVisible(), 5)
 
 
+@pytest.mark.slow
 def test_a_panel_closed_while_it_previews_or_prepares_loses_nothing(session, fake):
     driver, viewer = session.driver, session.viewer
     viewer.add_image(grey((60, 60, 80)), name="stack")
@@ -602,6 +624,7 @@ def test_a_panel_closed_while_it_previews_or_prepares_loses_nothing(session, fak
     last.done()
 
 
+@pytest.mark.slow
 def test_the_command_does_the_same(session, monkeypatch):
     session.fake.does("finish")
     session.viewer.add_image(grey(), name="my 'stack'")

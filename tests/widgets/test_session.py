@@ -35,6 +35,7 @@ def session(make_napari_viewer, qtbot, tmp_path, monkeypatch) -> Iterator[Sessio
     vars(session).clear()  # napari checks that nobody holds a window that was closed
 
 
+@pytest.mark.slow
 def test_from_strokes_to_a_segmented_stack(session, tmp_path, caplog):
     session.open_sample()
     image = session.layer("fly medulla")

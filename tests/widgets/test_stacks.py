@@ -80,6 +80,7 @@ def test_several_stacks_follow_one_another_and_the_panel_says_so_before(person):
     assert person.line() == ""
 
 
+@pytest.mark.slow
 def test_those_that_wait_can_be_cancelled(person):
     person.fake.does("wait")
     person.press("segment")
@@ -92,6 +93,7 @@ def test_those_that_wait_can_be_cancelled(person):
     assert person.asked() == ["a"]
 
 
+@pytest.mark.slow
 def test_who_stops_one_stops_those_that_wait(person):
     person.fake.does("wait")
     person.press("segment")
@@ -118,6 +120,7 @@ def test_one_that_fails_is_said_and_the_next_one_begins(person):
     assert person.line().startswith("a was not segmented: The disk is full.")
 
 
+@pytest.mark.slow
 def test_another_image_or_cancel_takes_the_choice_back(person):
     person.press("cancel-stacks")
     assert person.line() == ""
@@ -127,6 +130,7 @@ def test_another_image_or_cancel_takes_the_choice_back(person):
     assert person.asked() == ["a"]
 
 
+@pytest.mark.slow
 def test_stacks_follow_one_another_without_the_panel(person):
     person.fake.does("wait")
     person.press("segment")

@@ -68,6 +68,7 @@ def test_models_of_a_training_are_shown_and_compared(driver, fake, home) -> None
     driver.wait(lambda: _previews(driver).keys() == {"U-Net: step 10", "U-Net: step 40"}, 20)
 
 
+@pytest.mark.slow
 def test_a_model_whose_preview_was_stopped_cannot_be_flipped_to(driver, fake, home) -> None:
     panel, _ = _trained(driver, fake, home)
     show = _button(panel, "show-step")
@@ -115,6 +116,7 @@ def test_a_training_is_undone_and_redone(driver, fake, home) -> None:
     assert panel_of(driver, "Segment").findChild(ModelChoice).name() == "em-membrane"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("clicks", "expected"), [(1, "em-membrane-small"), (2, "strokes")])
 def test_after_undoing_one_click_segments_with_the_former_model(driver, fake, home, clicks, expected) -> None:
     panel, _ = _trained(driver, fake, home, "em-membrane-small")
@@ -123,6 +125,7 @@ def test_after_undoing_one_click_segments_with_the_former_model(driver, fake, ho
     assert name_of(panel_of(driver, "Segment").findChild(ModelChoice).name()) == expected
 
 
+@pytest.mark.slow
 def test_a_training_preview_that_is_hidden_by_a_model_that_is_shown_is_told(driver, fake, home) -> None:
     panel, _ = _trained(driver, fake, home)
     live = show_preview(driver.viewer, driver.viewer.layers["stack"], np.ones((9, 9), np.uint8), (), 0, 0, 0, LIVE)
@@ -133,6 +136,7 @@ def test_a_training_preview_that_is_hidden_by_a_model_that_is_shown_is_told(driv
         assert not live.visible
 
 
+@pytest.mark.slow
 def test_undo_and_redo_stay_with_one_training(driver, fake, home) -> None:
     panel, former = _trained(driver, fake, home)
     panel.findChild(ModelChoice).choose(str(former))
@@ -145,6 +149,7 @@ def test_undo_and_redo_stay_with_one_training(driver, fake, home) -> None:
         assert _button(panel, "undo").text() == ("Redo training" if undone else "Undo training")
 
 
+@pytest.mark.slow
 def test_nothing_is_undone_or_taken_if_the_other_model_is_gone(driver, fake, home) -> None:
     panel, former = _trained(driver, fake, home)
     choice, run = panel.findChild(ModelChoice), home.runs / "strokes-2"
@@ -169,6 +174,7 @@ def test_nothing_is_undone_or_taken_if_the_other_model_is_gone(driver, fake, hom
     assert not (home.runs / "strokes-2-step-10").exists()
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_before_its_first_step_has_no_time_line(driver, fake, home) -> None:
     panel, run = _trained(driver, fake, home)
     (run / MODEL_FILE).unlink()
@@ -176,6 +182,7 @@ def test_a_training_that_was_stopped_before_its_first_step_has_no_time_line(driv
     assert not panel.findChild(Timeline).isVisible()
 
 
+@pytest.mark.slow
 def test_nothing_is_undone_while_it_trains(driver, fake) -> None:
     driver.viewer.add_image(np.random.default_rng(0).integers(0, 255, SHAPE, np.uint8), name="stack")
     driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")

@@ -157,6 +157,7 @@ def test_labels_in_memory_that_lie_elsewhere_are_refused_until_they_are_moved(dr
         assert _button(panel, "train").isEnabled()
 
 
+@pytest.mark.slow
 def test_labels_lie_above_an_image_that_is_opened_again(driver, fake):
     panel = _ready(driver)
     layers = driver.viewer.layers
@@ -176,6 +177,7 @@ def test_labels_lie_above_an_image_that_is_opened_again(driver, fake):
     assert [each.name for each in layers] == ["of another image", "strokes", "more", "again", "third"]
 
 
+@pytest.mark.slow
 def test_labels_are_kept_on_disk_also_while_a_training_runs(driver, fake):
     panel = _ready(driver)
     driver.click(_button(panel, "train"))
@@ -233,6 +235,7 @@ def test_the_configuration_is_what_the_widgets_show(driver, fake, home):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_is_changed_while_the_layers_are_prepared_is_for_the_next_training(driver, fake):
     panel = _ready(driver)
     driver.click(_button(panel, "train"))
@@ -244,6 +247,7 @@ def test_what_is_changed_while_the_layers_are_prepared_is_for_the_next_training(
     assert (config.minutes, config.start_from) == (5.0, "em-membrane")
 
 
+@pytest.mark.slow
 def test_a_model_is_never_overwritten(driver, fake, home):
     fake.does("finish")
     panel = _ready(driver)
@@ -261,6 +265,7 @@ def test_a_model_is_never_overwritten(driver, fake, home):
     assert panel.findChild(ModelChoice).name() == "em-membrane"
 
 
+@pytest.mark.slow
 def test_no_other_model_is_trained_where_the_chosen_one_was_deleted(driver, fake, home):
     former = Path(a_run(home.root, "strokes"))
     panel = _ready(driver)
@@ -298,6 +303,7 @@ def test_continue_after_stop_starts_the_same_configuration(driver, fake):
     assert not _button(panel, "resume").isVisible()
 
 
+@pytest.mark.slow
 def test_an_undone_training_that_goes_on_is_no_longer_undone(driver, fake, home):
     panel = _ready(driver)
     job = _stopped(driver, panel)
@@ -312,6 +318,7 @@ def test_an_undone_training_that_goes_on_is_no_longer_undone(driver, fake, home)
     assert _button(panel, "undo").text() == "Undo training"
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_when_the_copy_of_its_image_is_gone(driver, fake, home):
     panel = _ready(driver)
     job = _stopped(driver, panel)
@@ -325,6 +332,7 @@ def test_a_training_goes_on_when_the_copy_of_its_image_is_gone(driver, fake, hom
     driver.wait(lambda: isinstance(panel.jobs.latest("train").outcome, Finished), 10)
 
 
+@pytest.mark.slow
 def test_the_image_of_a_training_that_goes_on_is_chosen(driver, fake):
     panel = _ready(driver)
     job = _stopped(driver, panel)
@@ -337,6 +345,7 @@ def test_the_image_of_a_training_that_goes_on_is_chosen(driver, fake):
     assert image.currentText() == job.image.name == "stack"
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_when_its_image_was_closed_and_opened_again(driver, fake):
     panel = _ready(driver)
     job = _stopped(driver, panel)
@@ -366,6 +375,7 @@ def test_a_class_of_painted_labels_keeps_its_number(driver, home):
     assert [each.name for each in classes_of(labels)] == ["a"]
 
 
+@pytest.mark.slow
 def test_the_curve_goes_on_and_the_last_message_goes(driver, fake):
     panel = _ready(driver)
     job = _stopped(driver, panel)
@@ -442,6 +452,7 @@ def test_a_training_that_fails_says_why_and_can_go_on(driver, fake):
     driver.wait(lambda: "The model is called" in said(panel), 10)
 
 
+@pytest.mark.slow
 def test_a_panel_that_is_opened_again_finds_the_training(driver, fake):
     driver.viewer.add_image(_stack(), name="stack")
     strokes = driver.viewer.add_labels(np.ones(SHAPE, np.uint8), name="strokes")
@@ -482,6 +493,7 @@ def test_a_panel_that_is_opened_again_shows_what_was_chosen(driver, fake):
     assert (config.steps, config.start_from) == (400, "em-membrane-small")
 
 
+@pytest.mark.slow
 def test_a_failure_comes_into_view(driver, fake):
     panel = _ready(driver)
     panel.parent().parent().resize(1280, 500)
@@ -493,6 +505,7 @@ def test_a_failure_comes_into_view(driver, fake):
     driver.wait(lambda: panel.viewport().rect().contains(line.mapTo(panel.viewport(), line.rect().center())), 5)
 
 
+@pytest.mark.slow
 def test_a_closed_panel_is_not_collected_while_it_hears_of_the_end(driver, fake, monkeypatch):
     panel = _ready(driver)
     driver.click(_button(panel, "train"))
@@ -511,6 +524,7 @@ def test_a_closed_panel_is_not_collected_while_it_hears_of_the_end(driver, fake,
     driver.wait(lambda: not job.running and len(collected) > 0, 10)
 
 
+@pytest.mark.slow
 def test_what_is_painted_while_it_trains_joins_and_what_was_painted_since_it_stopped(driver, fake):
     driver.viewer.add_image(_stack(), name="stack")
     strokes = driver.viewer.add_labels(np.zeros(SHAPE, np.uint8), name="strokes")
@@ -540,7 +554,7 @@ def test_what_is_painted_while_it_trains_joins_and_what_was_painted_since_it_sto
     driver.wait(lambda: fake.asked(Join)[-1].sections == (3,), 20)
 
 
-@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("kept", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_what_is_painted_on_labels_that_a_training_does_not_know_is_said_once(driver, fake, home, kept):
     image = driver.viewer.add_image(_stack(), name="stack")
     strokes = driver.viewer.add_labels(np.zeros(SHAPE, np.uint8), name="strokes")
@@ -561,6 +575,7 @@ def test_what_is_painted_on_labels_that_a_training_does_not_know_is_said_once(dr
     assert not fake.asked(Join)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_prepared_for_a_closed_panel_runs_once(driver, fake):
     panel = _ready(driver)
     driver.click(_button(panel, "train"))
@@ -665,8 +680,10 @@ def test_classes_of_two_labels_in_memory_stay_theirs_while_both_are_ticked(drive
         assert shown.classes()[0].name == name
     boxes.item(1).setCheckState(Qt.CheckState.Checked)
     assert said(panel, "reason").startswith("The ticked labels have different classes.")
+    assert not shown.isEnabled()
     assert not _button(panel, "train").isEnabled()
     only(1)
+    assert shown.isEnabled()
     driver.type(shown.findChild(QLineEdit), "soma")
     boxes.item(0).setCheckState(Qt.CheckState.Checked)
     assert _button(panel, "train").isEnabled()
@@ -775,7 +792,9 @@ def test_a_disabled_button_says_why(driver):
     assert why().startswith("Open an image first")
 
 
-@pytest.mark.parametrize("kind", ["2-D", "multiscale", "dask", "float"])
+@pytest.mark.parametrize(
+    "kind", ["2-D", *(pytest.param(each, marks=pytest.mark.slow) for each in ("multiscale", "dask", "float"))]
+)
 def test_images_of_all_kinds_are_trained_on(driver, fake, kind):
     fake.does("finish")
     stack = _stack()
@@ -814,6 +833,7 @@ def test_labels_that_do_not_fit_are_refused_before_the_button_is_pressed(driver,
     assert not _button(panel, "train").isEnabled()
 
 
+@pytest.mark.slow
 def test_labels_that_cannot_be_copied_are_refused_in_a_sentence(driver, fake):
     driver.viewer.add_image(_stack(), name="stack")
     strokes = driver.viewer.add_labels(np.full(SHAPE, -1), name="strokes")
@@ -827,6 +847,7 @@ def test_labels_that_cannot_be_copied_are_refused_in_a_sentence(driver, fake):
     assert fake.asked(Begin) == []
 
 
+@pytest.mark.slow
 def test_layers_may_come_and_go_while_a_training_runs(driver, fake):
     viewer = driver.viewer
     image = viewer.add_image(_stack(), name="stack")
@@ -851,6 +872,7 @@ def test_layers_may_come_and_go_while_a_training_runs(driver, fake):
     assert said(panel) == "The model is called strokes. The Segment panel offers it."
 
 
+@pytest.mark.slow
 def test_two_windows_train_apart(open_window, fake, home):
     drivers = [open_window() for _ in range(2)]
     panels = []
@@ -868,7 +890,7 @@ def test_two_windows_train_apart(open_window, fake, home):
     assert said(panels[1], "progress").startswith("step")
 
 
-@pytest.mark.parametrize("gap", [" ", "_"])
+@pytest.mark.parametrize("gap", [pytest.param(" ", marks=pytest.mark.slow), "_"])
 def test_no_row_is_wider_than_the_panel(driver, fake, gap):
     driver.viewer.theme = "light"
     driver.viewer.add_image(_stack(), name="a long name of a stack ".replace(" ", gap) * 4)

@@ -12,7 +12,14 @@ from napari_unet.widgets.newlabels import add_strokes
 from .conftest import panel_of
 
 
-@pytest.mark.parametrize(("scale", "on_disk"), [((1, 1, 1), True), ((40, 4, 4), True), ((40, 4, 4), False)])
+@pytest.mark.parametrize(
+    ("scale", "on_disk"),
+    [
+        pytest.param((1, 1, 1), True, marks=pytest.mark.slow),
+        ((40, 4, 4), True),
+        pytest.param((40, 4, 4), False, marks=pytest.mark.slow),
+    ],
+)
 def test_undo_and_redo_go_to_the_section_that_they_change(driver, home, scale, on_disk) -> None:
     image = driver.viewer.add_image(np.zeros((9, 96, 128), np.uint8), name="stack", scale=scale)
     if on_disk:

@@ -68,6 +68,7 @@ def test_both_panels_fit_a_small_screen_in_both_themes(open_window):
             assert (driver.window.width(), driver.window.height()) == SCREEN
 
 
+@pytest.mark.slow
 def test_two_windows_share_nothing(open_window, fake):
     one, two = open_window(), open_window()
     one.viewer.open_sample("napari-unet", "fly-medulla")

@@ -53,7 +53,9 @@ class EarlierResults(QPushButton):
         for path in newest_first(self._library.segmentations)[:_MOST]:
             try:
                 done, total = finished_chunks(path)
-            except Problem:  # it is being created, or no result
+            except Problem:
+                text = "is being made" if locked(path / LOCK) else "cannot be read"
+                self._menu.addAction(f"{path.stem} {text}").setEnabled(False)
                 continue
             self._menu.addAction(f"Open {path.stem}", lambda path=path: self.opened.emit(path))
             good = done == total and not doubt(path)
