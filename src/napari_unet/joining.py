@@ -2,18 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from napari_unet.events import NotJoined
-from napari_unet.painted import Painted
+from napari_unet.painted import Change, Painted
 from napari_unet.painting import UNCOUNTED, UnknownValue
 from napari_unet.problem import Problem
+from napari_unet.requests import Join
 
 _OTHER_CLASSES = "A training keeps the classes that it began with. Stop it and train again, or erase what is new."
+
+
+def learnable(
+    painted: Painted, asked: Sequence[Join], more: Mapping[int, Set[int]], refusals: Refusals
+) -> list[Change]:
+    """Find what can be learned of all that is asked for, of `more` sections of its pairs, and of what was refused.
+
+    Parameters
+    ----------
+    painted : Painted
+        What is there already.
+    asked : sequence of Join
+        Each names sections of its labels; of a pair that is asked for twice, the last labels count.
+    more : mapping
+        Sections of the image for each pair.
+    refusals : Refusals
+        They take note of what cannot be learned now.
+
+    Returns
+    -------
+    list of Change
+        One for each pair of which something is new.
+    """
+    strokes: dict[int, set[int]] = {}
+    for each in asked:
+        strokes.setdefault(each.pair, set()).update(each.sections)
+    found: dict[int, Change] = {}
+    tried: dict[int, Painted] = {}  # what was painted when a pair was looked at last
+    pairs = {each.pair: Path(each.labels) for each in asked}
+    while pairs:
+        for pair, labels in pairs.items():
+            now, joined = _looked_at(painted, pair, labels, strokes.pop(pair, set()), more.get(pair, set()), refusals)
+            if not same_labels(now, painted):
+                painted = now
+                found[pair] = Change(pair, labels, joined | (found[pair].sections if pair in found else set()))
+            tried[pair] = painted
+        # What one lacked may have come with another.
+        pairs = {pair: labels for pair, labels in refusals.waiting().items() if tried.get(pair) is not painted}
+    return list(found.values())
+
+
+def _looked_at(
+    painted: Painted, pair: int, labels: Path, strokes: Set[int], more: Set[int], refusals: Refusals
+) -> tuple[Painted, frozenset[int]]:
+    """Join sections of the labels of one pair, `more` of its image, and what waits; return which of them can be."""
+    strokes = strokes | refusals.unread(pair)
+    try:
+        new = painted.on_image(pair, labels, strokes) | more | refusals.refused(pair)
+    except Problem as problem:  # what was there before is still learned
+        refusals.note_unread(pair, labels, strokes, why_not(problem))
+        return painted, frozenset()
+    painted, refused = join(painted, pair, labels, new)
+    refusals.note(pair, labels, refused)
+    return painted, frozenset(new - refused.keys())
 
 
 def join(painted: Painted, pair: int, labels: Path, sections: Set[int]) -> tuple[Painted, dict[int, str]]:
@@ -48,7 +103,7 @@ def join(painted: Painted, pair: int, labels: Path, sections: Set[int]) -> tuple
 def _joined(painted: Painted, pair: int, labels: Path, sections: Set[int]) -> tuple[Painted, dict[int, str]]:
     """Do so once, in halves until each can be learned as a whole or is a single section."""
     try:
-        return painted.joined(pair, labels, sections), {}
+        return painted.joined([Change(pair, labels, frozenset(sections))]), {}
     except Problem as problem:
         if len(sections) == 1:
             return painted, dict.fromkeys(sections, why_not(problem))

@@ -13,6 +13,7 @@ import numpy as np
 from napari_unet.disk import disk_problems, sync, write_json
 from napari_unet.marks import KINDS, create_marks
 from napari_unet.newzarr import create_stack
+from napari_unet.painted import Change
 from napari_unet.paintedsection import PaintedSection
 from napari_unet.problem import Problem
 from napari_unet.volume import Volume
@@ -32,6 +33,10 @@ class Kept:
     def labels_in(self, run: Path) -> Path:
         """Return where the labels are that joined."""
         return run / PAINTED / f"{self.pair + 1}-at-{self.step}.zarr"
+
+    def change_in(self, run: Path) -> Change:
+        """Return what joined."""
+        return Change(self.pair, self.labels_in(run), frozenset(self.sections))
 
 
 def labels_of(run: Path, pair: int) -> Path:
@@ -112,7 +117,7 @@ def keep_joined(
     joining = [each for each in painted if each.pair == kept.pair and each.z in kept.sections]
     _keep(run, kept.labels_in(run), image, joining, extent)
     others = [each for each in joined_in(run) if each.pair != kept.pair or each.step < kept.step]
-    joined = sorted([*others, kept], key=lambda each: each.step)  # of one step, as they came: one may need another
+    joined = sorted([*others, kept], key=lambda each: each.step)
     write_json(run / JOINED, [asdict(each) for each in joined])
     return joined
 

@@ -19,11 +19,11 @@ from napari_unet.config import TrainConfig
 from napari_unet.crops import Judged, judged_tiles
 from napari_unet.disk import disk_problems, write_whole
 from napari_unet.events import Event, Finished, Joined, Loss, Notice, NotJoined, Previewed, Progress, Score
-from napari_unet.joining import Refusals, join, same_labels, same_learned, why_not
+from napari_unet.joining import Refusals, learnable, same_learned, why_not
 from napari_unet.kept import Kept, joined_in, keep_joined
 from napari_unet.learner import Learner
 from napari_unet.model import save
-from napari_unet.painted import Painted
+from napari_unet.painted import Change, Painted
 from napari_unet.plan import JUDGEMENTS, crops_of
 from napari_unet.problem import Problem
 from napari_unet.runs import Run, held_in
@@ -126,44 +126,43 @@ class Loop:
         yield self._finished(step)
 
     def _join(self, step: int, asked: Sequence[requests.Join]) -> Iterator[Joined | NotJoined]:
-        """Learn from now on what joined at this step when it was trained before, then what is asked for now."""
-        replayed = [kept for kept in self._kept if kept.step == step]
-        if not (replayed or asked):
+        """Learn from now on what joined at this step when it was trained before, and what is asked for now.
+
+        All that joins at a step is one change: so a repetition needs to know nothing of the order in which it came.
+        """
+        before, replayed = self._painted, self._kept_at(step)
+        if replayed:
+            yield self._take(before.joined(replayed), step)
+        if not asked:
             return
-        for kept in replayed:
-            yield self._take(self._painted.joined(kept.pair, kept.labels_in(self._run.folder), kept.sections), step)
-        strokes: dict[int, set[int]] = {}
-        for each in asked:
-            strokes.setdefault(each.pair, set()).update(each.sections)
-        tried: dict[int, Painted] = {}  # what was painted when a pair was looked at last
-        for pair, sections in strokes.items():
-            # What joined later, before the training was resumed here, joins now.
-            later = {z for kept in self._kept if kept.pair == pair and kept.step >= step for z in kept.sections}
-            labels = next(Path(each.labels) for each in reversed(asked) if each.pair == pair)
-            yield from self._join_labels(step, pair, labels, sections, later)
-            tried[pair] = self._painted
-        # What one lacked may have come with another.
-        while again := [each for each in self._refusals.waiting().items() if tried.get(each[0]) is not self._painted]:
-            for pair, labels in again:
-                yield from self._join_labels(step, pair, labels, set(), set())
-                tried[pair] = self._painted
+        later: dict[int, set[int]] = {}  # before the training was resumed here; it joins now
+        for kept in self._kept:
+            if kept.step >= step:
+                later.setdefault(kept.pair, set()).update(kept.sections)
+        new = learnable(self._painted, asked, later, self._refusals)
+        if new:
+            yield from self._learn(step, before, replayed, new)
         yield from self._refusals.tell()
 
-    def _join_labels(self, step: int, pair: int, labels: Path, strokes: set[int], more: set[int]) -> Iterator[Joined]:
-        """Learn from now on sections of labels that were painted on, `more` ones of the image, and what waits."""
-        strokes = strokes | self._refusals.unread(pair)
+    def _kept_at(self, step: int) -> list[Change]:
+        """Return what the run keeps of what joined it at a step."""
+        return [kept.change_in(self._run.folder) for kept in self._kept if kept.step == step]
+
+    def _learn(self, step: int, before: Painted, replayed: Sequence[Change], new: Sequence[Change]) -> Iterator[Joined]:
+        """Keep all that changes at a step, and learn it from now on."""
+        changes = [*replayed, *new]
         try:
-            new = self._painted.on_image(pair, labels, strokes) | more | self._refusals.refused(pair)
-        except Problem as problem:  # what was there before is still learned
-            self._refusals.note_unread(pair, labels, strokes, why_not(problem))
+            painted = before.joined(changes)
+        except Problem as problem:  # the disk is away, or all of a class is held out now
+            for each in new:
+                refused = each.sections | self._refusals.refused(each.pair)
+                self._refusals.note(each.pair, each.labels, dict.fromkeys(refused, why_not(problem)))
             return
-        painted, refused = join(self._painted, pair, labels, new)
-        self._refusals.note(pair, labels, refused)
-        if same_labels(painted, self._painted):
-            return
-        image = open_volume(self._config.pairs[pair][0], self._config.channel)
-        kept = Kept(step, pair, tuple(sorted(new - refused.keys())))
-        self._kept = keep_joined(self._run.folder, kept, image, painted.sections, painted.extent(pair))
+        for pair in sorted({each.pair for each in new}):
+            image = open_volume(self._config.pairs[pair][0], self._config.channel)
+            sections = {z for each in changes if each.pair == pair for z in each.sections}
+            kept = Kept(step, pair, tuple(sorted(sections)))
+            self._kept = keep_joined(self._run.folder, kept, image, painted.sections, painted.extent(pair))
         if painted.strips != self._painted.strips:
             self._run.keep_held(held_in(self._run.folder, "before"), painted.strips)
         yield self._take(painted, step)
@@ -254,9 +253,8 @@ class Loop:
             raise Problem(
                 f"{path} is damaged. Delete it and run the same command again: the training starts from its first step."
             ) from error
-        for kept in self._kept:
-            if kept.step < where["step"]:
-                self._take(self._painted.joined(kept.pair, kept.labels_in(self._run.folder), kept.sections))
+        for step in sorted({kept.step for kept in self._kept if kept.step < where["step"]}):
+            self._take(self._painted.joined(self._kept_at(step)))
         self._best, self._best_step, self._first = where["best"], where["best_step"], where["first"]
         self._outdated = where["outdated"]
         return where["step"]

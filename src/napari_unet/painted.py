@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +25,15 @@ class Rules:
     balance: float
     border_weight: float
     channel: int | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """Sections (of the image) of a pair that were painted on, and where its labels are now."""
+
+    pair: int
+    labels: Path
+    sections: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -77,27 +86,21 @@ class Painted:
         """Whether areas are painted rather than strokes."""
         return all(painting.painted_whole(section.learn != UNCOUNTED) for section in self.sections)
 
-    def joined(self, pair: int, labels: Path, sections: Collection[int]) -> Painted:
-        """Read some sections again, which were painted on meanwhile.
-
-        Parameters
-        ----------
-        pair : int
-        labels : Path
-            Where the labels of this pair are now.
-        sections : collection of int
-            Sections of the image.
+    def joined(self, changes: Iterable[Change]) -> Painted:
+        """Read some sections again, which were painted on meanwhile; of those that are changed twice, the last counts.
 
         Raises
         ------
         Problem
             As `read_painted`.
         """
-        image = self._image(pair)
-        known = {s.z: (s.image, s.grey) for s in self.sections if s.pair == pair}
-        new = sections_of(pair, image, labels, self.rules.meaning, sections, known)
-        kept = [s for s in self.sections if s.pair != pair or s.z not in sections]
-        return _divided(self.pairs, self.rules, [*kept, *new], self.strips)
+        sections = self.sections
+        for change in changes:
+            pair, image = change.pair, self._image(change.pair)
+            known = {s.z: (s.image, s.grey) for s in sections if s.pair == pair}
+            new = sections_of(pair, image, change.labels, self.rules.meaning, change.sections, known)
+            sections = (*(s for s in sections if s.pair != pair or s.z not in change.sections), *new)
+        return _divided(self.pairs, self.rules, sections, self.strips)
 
     def on_image(self, pair: int, labels: Path, sections: Collection[int]) -> set[int]:
         """Return which sections of the image some sections of its labels lie on.
@@ -182,7 +185,7 @@ def _held_out(
     """Hold a part of each image out, the same for all its labels: else one pair learned what another judges."""
     result, chosen = [], {}
     for image in dict.fromkeys(images):
-        same = sorted((s for s in sections if images[s.pair] == image), key=lambda s: s.z)
+        same = sorted((s for s in sections if images[s.pair] == image), key=lambda s: (s.z, s.pair))
         numbers = [s.z for s in same]
         chosen[image] = holdout.choose(numbers, [s.by_hand for s in same], strips.get(image, {}))
         parts = holdout.split(numbers, [s.target for s in same], chosen[image])
