@@ -32,7 +32,7 @@ def test_the_strokes_can_be_painted_and_seen(layers: list[Layer]) -> None:
     strokes = layers[1]
     strokes.data_setitem((np.array([0]), np.array([0]), np.array([0])), 2)
     assert strokes.data[0, 0, 0] == 2
-    assert len({tuple(strokes.colormap.map(value)) for value in (0, 1, 2)}) == 3
+    assert len({tuple(strokes.colormap.map(value)) for value in (0, 1, 2, 3)}) == 4
 
 
 def test_strokes_are_sparse_and_of_two_classes_on_two_sections() -> None:

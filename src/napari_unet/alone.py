@@ -39,7 +39,10 @@ def alone_in(folder: Path, lock: str) -> list[Path]:
     A kill leaves the file behind, and another job may have gone on since: one that makes a result holds the file `lock`
     in it, and its process is the one that `ALONE` names.
     """
-    files = [(file.stat().st_mtime, file.parent) for file in folder.glob(f"*/{ALONE}") if _alive(file)]
+    try:
+        files = [(file.stat().st_mtime, file.parent) for file in folder.glob(f"*/{ALONE}") if _alive(file)]
+    except OSError:  # a disk that is not there now
+        return []
     return [result for _, result in sorted(files, reverse=True) if locked(result / lock)]
 
 

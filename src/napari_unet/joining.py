@@ -60,11 +60,11 @@ def _looked_at(
     painted: Painted, pair: int, labels: Path, strokes: Set[int], more: Set[int], refusals: Refusals
 ) -> tuple[Painted, frozenset[int]]:
     """Join sections of the labels of one pair, `more` of its image, and what waits; return which of them can be."""
-    strokes = strokes | refusals.unread(pair)
     try:
-        new = painted.on_image(pair, labels, strokes) | more | refusals.refused(pair)
+        asked = painted.on_image(pair, labels, None if refusals.unread(pair) else strokes)
+        new = asked | more | refusals.refused(pair)
     except Problem as problem:  # what was there before is still learned
-        refusals.note_unread(pair, labels, strokes, why_not(problem))
+        refusals.note_unread(pair, labels, why_not(problem))
         return painted, frozenset()
     painted, refused = join(painted, pair, labels, new)
     refusals.note(pair, labels, refused)
@@ -124,7 +124,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._why: dict[int, dict[int, str]] = {}
-        self._unread: dict[int, tuple[set[int], str]] = {}
+        self._unread: dict[int, str] = {}
         self._labels: dict[int, Path] = {}
         self._told = ""
 
@@ -136,9 +136,9 @@ class Refusals:
         """Return the sections of the image that cannot be learned."""
         return set(self._why.get(pair, ()))
 
-    def unread(self, pair: int) -> set[int]:
-        """Return the sections of the labels of a pair that could not be read."""
-        return set(self._unread[pair][0]) if pair in self._unread else set()
+    def unread(self, pair: int) -> bool:
+        """Return whether the labels of a pair could not be read: nobody knows what is new in them."""
+        return pair in self._unread
 
     def note(self, pair: int, labels: Path, refused: Mapping[int, str]) -> None:
         """Take note of what is refused of a pair now."""
@@ -148,15 +148,15 @@ class Refusals:
         if refused:
             self._why[pair] = dict(refused)
 
-    def note_unread(self, pair: int, labels: Path, sections: Set[int], why: str) -> None:
-        """Take note of labels of which some sections cannot be read, nor where they lie on the image."""
+    def note_unread(self, pair: int, labels: Path, why: str) -> None:
+        """Take note of labels that cannot be read, nor where they lie on the image."""
         self._labels[pair] = labels
-        self._unread[pair] = set(sections), why
+        self._unread[pair] = why
 
     def tell(self) -> list[NotJoined]:
         """Return what there is to say of it that was not said yet, at most one event."""
         refused = chain.from_iterable(each.values() for each in self._why.values())
-        before, self._told = self._told, ["", *refused, *(why for _, why in self._unread.values())][-1]
+        before, self._told = self._told, ["", *refused, *self._unread.values()][-1]
         return [NotJoined(self._told)] if self._told != before else []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,14 +156,15 @@ def _newest_first(folder: Path, pattern: str) -> list[tuple[float, Path]]:
     return sorted(times, reverse=True)
 
 
-def free(folder: Path, name: str, suffix: str = "", ending: str = "") -> Path:
+def free(folder: Path, name: str, suffix: str = "", ending: str = "", taken: Collection[Path] = ()) -> Path:
     """Return a path in `folder` that is free: NAME, NAME-2, NAME-3 ... with `suffix`; NAME is what `file_name` makes.
 
-    Free is what does not exist, an empty folder, and that of a training which failed before it began.
+    Free is what does not exist, an empty folder, and that of a training which failed before it began, but for what is
+    `taken`: it is not there now, and may come back.
     """
     stem = file_name(name, ending)
     path, number = folder / f"{stem}{suffix}", 2
-    while not _is_free(path):
+    while path in taken or not _is_free(path):
         path, number = folder / f"{stem}-{number}{suffix}", number + 1
     return path
 

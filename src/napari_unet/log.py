@@ -93,7 +93,8 @@ def _held(folder: Path) -> Iterator[Callable[[], None]]:
     if sys.platform == "win32":  # which opens no folder, and moves none in which a job has its lock
         yield lambda: None
         return
-    opened = os.open(folder, os.O_RDONLY)
+    with disk_problems(folder):
+        opened = os.open(folder, os.O_RDONLY)
     try:
         yield lambda: refuse_gone(folder, opened, folder)
     finally:

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_unet import holdout, painting
 from napari_unet.holdout import Strips
+from napari_unet.omezarr import written_sections
 from napari_unet.paintedsection import PaintedSection, sections_of
 from napari_unet.painting import UNCOUNTED, Meaning
 from napari_unet.placing import corner_of
@@ -102,16 +103,21 @@ class Painted:
             sections = (*(s for s in sections if s.pair != pair or s.z not in change.sections), *new)
         return _divided(self.pairs, self.rules, sections, self.strips)
 
-    def on_image(self, pair: int, labels: Path, sections: Collection[int]) -> set[int]:
-        """Return which sections of the image some sections of its labels lie on.
+    def on_image(self, pair: int, labels: Path, sections: Collection[int] | None) -> set[int]:
+        """Return which sections of the image some sections of its labels lie on; None for all that may have changed.
 
         Raises
         ------
         Problem
             If there is no such pair, or the labels cannot be read or do not say where they lie.
         """
-        shift = corner_of(self._image(pair), open_volume(labels, labels=True))[0]
-        return {z + shift for z in sections}
+        volume = open_volume(labels, labels=True)
+        shift = corner_of(self._image(pair), volume)[0]
+        if sections is not None:
+            return {z + shift for z in sections}
+        written = written_sections(volume.array)
+        now = range(volume.shape[0]) if written is None else written
+        return {z + shift for z in now} | {section.z for section in self.sections if section.pair == pair}
 
     def extent(self, pair: int) -> tuple[slice, slice]:
         """Return the rows and columns of the image on which the labels of a pair are to be kept.

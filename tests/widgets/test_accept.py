@@ -228,6 +228,19 @@ def test_a_drag_where_no_prediction_is_in_view_says_so(scene) -> None:
     assert not scene.painted().any()
 
 
+def test_nothing_is_accepted_into_labels_whose_folder_is_gone(scene, home) -> None:
+    scene.predict()
+    scene.driver.click(scene.button)
+    away = path_of(scene.labels).rename(home.root / "away")
+    scene.driver.stroke(scene.labels, [(40, 40), (40, 60)])
+    assert said(scene.panel) in ("", f"Nothing is accepted: {scene.labels.name} is not kept on disk any more.")
+    scene.why("is not kept on disk any more")
+    assert not scene.button.isChecked()
+    away.rename(home.labels / f"{scene.labels.name}.zarr")
+    scene.driver.wait(scene.button.isEnabled, 5)
+    assert not scene.painted().any()
+
+
 @pytest.mark.slow
 def test_nothing_is_accepted_where_labels_do_not_reach(scene, home) -> None:
     viewer, driver = scene.viewer, scene.driver

@@ -23,6 +23,7 @@ def test_where_a_segmentation_computes_is_shown_until_it_is_done(form: Form) -> 
     going.compute_as(begun("a", scheduler="tcp://one:1", threads=1))
     assert form.chosen() == {"scheduler": "tcp://one:1", "threads": 1}
     assert going.others() == form.defaults()
+    assert form.brought == form.chosen()
     going.done()
     assert form.chosen() == {}
 

@@ -209,6 +209,17 @@ def test_what_was_moved_while_the_window_was_in_front_cannot_go_on_and_it_is_sai
     assert seen(view) == (words, "Continue")
 
 
+def test_what_comes_back_can_go_on_though_nobody_leaves_the_window(view, qtbot, tmp_path):
+    job = AJob()
+    job.config.out, job.goes_on = tmp_path / "out.zarr", False
+    view.watch(job)
+    job.say(Failed("It was moved or deleted. Move it back, and try again."))
+    assert seen(view) == ("It was moved or deleted. Move it back, and try again.",)
+    job.config.out.mkdir()
+    job.goes_on = True
+    qtbot.waitUntil(lambda: seen(view)[1:] == ("Continue",))
+
+
 def test_what_failed_before_it_was_begun_cannot_go_on(view):
     job = AJob()
     job.goes_on = False

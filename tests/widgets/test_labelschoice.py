@@ -112,6 +112,25 @@ def test_classes_that_are_kept_with_the_labels(choice, tmp_path):
     assert not choice.classes_differ()
 
 
+def test_classes_are_seen_in_labels_in_memory_but_for_ids_and_what_others_tell_there(choice):
+    plain, ids, told = _labels("plain", "ids", "told")
+    ids.data[0, 0, 0] = 7
+    told.features = {"index": [1], "area": [3.5]}
+    before = ids.colormap
+    choice.show_layers([plain, ids, told])
+    for row in range(3):
+        _click_box(choice, row)
+    choice.show_classes(AB)
+    for layer in (plain, told):
+        assert [layer.get_color(each.value)[:3].tolist() for each in AB] == [[1, 0, 0], [0, 1, 0]]
+    assert plain.features["class"].tolist() == ["a", "b"]
+    assert told.features.columns.tolist() == ["index", "area"]
+    assert ids.colormap is before
+    choice.keep_classes([*AB, PixelClass(3, "c", "#0000ff")])
+    assert plain.get_color(3)[:3].tolist() == [0, 0, 1]
+    assert ids.colormap is before
+
+
 def test_classes_are_kept_with_labels_in_memory_too(choice):
     choice.show_layers(_labels("a", "b"))
     _click_box(choice, 0)

@@ -55,6 +55,25 @@ def test_new_labels_for_the_stack_are_ready_to_paint_on(driver, home):
     assert _ticked(panel) == [viewer.layers[-1].name]
 
 
+def test_new_labels_leave_the_place_of_those_whose_folder_is_gone(driver, home):
+    driver.viewer.add_image(np.zeros(SHAPE, np.uint8), name="stack")
+    panel = panel_of(driver, "Train")
+    _press_new(driver, panel, STACK)
+    first = driver.viewer.layers[-1]
+    driver.stroke(first, [(100, 100), (100, 130)])
+    path = path_of(first)
+    away = path.rename(home.root / "away")
+    driver.wait(lambda: not first.editable, 5)
+    _press_new(driver, panel, STACK)
+    second = driver.viewer.layers[-1]
+    assert path_of(second) != path
+    driver.stroke(second, [(50, 100), (50, 130)])
+    away.rename(path)
+    driver.wait(lambda: first.editable, 5)
+    assert first.data[:].any()
+    assert not np.array_equal(first.data[:], second.data[:])
+
+
 @pytest.mark.parametrize("what", [STACK, VIEW])
 def test_a_flat_image_is_shown_as_before_when_labels_come_over_it(driver, what):
     driver.viewer.add_image(np.zeros(SHAPE[1:], np.uint8), name="flat")

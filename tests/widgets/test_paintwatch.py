@@ -167,9 +167,14 @@ def test_a_duplicate_of_labels_whose_folder_is_gone_cannot_be_painted_on(qtbot, 
     away = path.rename(tmp_path / "elsewhere")
     qtbot.waitUntil(lambda: not labels.editable)
     assert not copy.editable
+    viewer.layers.selection = {labels}
+    _duplicate_layer(viewer.layers)
+    later = viewer.layers["strokes copy [1]"]
+    qtbot.waitUntil(lambda: not later.editable)
     away.rename(path)
     qtbot.waitUntil(lambda: labels.editable)
     assert copy.editable
+    assert later.editable
 
 
 def test_a_window_has_one_watch(viewer) -> None:

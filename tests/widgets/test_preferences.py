@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from napari.settings import get_plugin_settings
 from qtpy.QtWidgets import QComboBox, QLabel, QToolButton, QWidget
 
@@ -64,6 +65,17 @@ def test_the_library_folder_counts_for_the_next_window(open_window, monkeypatch,
     assert {sessions_of(each.window) for each in (one, two)} == {tmp_path / "napari-unet" / "sessions"}
     monkeypatch.setenv(HOME, str(tmp_path / "named"))
     assert library_of(open_window().window) == Library(tmp_path / "named")
+
+
+@pytest.mark.parametrize("what", ["", "trainings", "segmentations", "labels", "sessions"])
+def test_panels_open_where_the_system_refuses_a_folder_of_the_library(driver, home, what):
+    folder = home.root / what
+    folder.parent.mkdir(exist_ok=True)
+    folder.symlink_to(folder)  # as a disk that is not there: all that one asks of it is an error
+    for name in ("Train", "Segment"):
+        panel = panel_of(driver, name)
+        driver.wait(lambda panel=panel: said(panel, "device").startswith("Computes on: the processor"), 10)
+        assert (panel.findChild(QLabel, "message").text() != "") == (what == "")
 
 
 def test_a_library_that_cannot_be_written_is_said(driver, home):

@@ -600,6 +600,21 @@ def test_a_closed_panel_finds_its_job_again(session, fake):
     assert viewer.layers[-1] == result
 
 
+def test_what_was_chosen_to_compute_on_outlives_the_panel(session, fake):
+    session.viewer.add_image(grey(), name="stack")
+    session.driver.click(session.find(QToolButton, "fold"))
+    session.driver.type(session.find(QWidget, "threads").findChild(QLineEdit), "2")
+    session.press("segment")
+    session.driver.wait(lambda: "tile 1 of 4" in session.says("progress"), 10)
+    session.press("stop")
+    session.driver.wait(lambda: session.says("progress").startswith("Stopped"), 10)
+    close(session)
+    again = Session(session.driver, fake)
+    again.press("segment")
+    assert [config.threads for config in again.begun(2)] == [2, 2]
+    vars(again).clear()
+
+
 def close(session: Session) -> None:
     """Press the cross of the dock that holds the panel."""
     (dock,) = (dock for dock in session.driver.window.findChildren(QDockWidget) if dock.isAncestorOf(session.panel))

@@ -25,6 +25,7 @@ from napari_unet.widgets.place import placed
 from napari_unet.widgets.strokes import (
     classes_of,
     is_strokes,
+    missing,
     moved_to_disk,
     new_strokes,
     path_of,
@@ -74,6 +75,21 @@ def test_new_labels_lie_on_the_image(tmp_path: Path) -> None:
         "strokes-3.zarr",
         "strokes.zarr",
     ]
+
+
+def test_labels_whose_folder_is_gone_are_missing_also_behind_a_link_and_their_name_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    image = Image(STACK)
+    layer = new_strokes(image, tmp_path / "link", "strokes")
+    path = path_of(layer)
+    assert missing(layer) is None
+    path.rename(tmp_path / "away")
+    assert missing(layer) == path
+    other = new_strokes(image, tmp_path / "link", "strokes", taken=[path])
+    assert path_of(other).name == "strokes-2.zarr"
+    (tmp_path / "away").rename(path)
+    assert missing(layer) is None
 
 
 def test_a_part_of_the_image(tmp_path: Path) -> None:
@@ -277,8 +293,9 @@ def test_moved_labels_get_classes_unless_a_value_has_none(tmp_path: Path, larges
     data = np.minimum(LABELS, largest)
     layer = Labels(data, name="labels")
     before = layer.get_color(1)
-    take_over(layer, last(moved_to_disk(layer, Image(STACK), tmp_path, CLASSES)))
-    assert classes_of(layer) == (CLASSES if named else ())
+    meanwhile = tuple(PixelClass(each.value, f"another {each.name}", each.color) for each in CLASSES)
+    take_over(layer, last(moved_to_disk(layer, Image(STACK), tmp_path, CLASSES)), meanwhile)
+    assert classes_of(layer) == (meanwhile if named else ())
     assert layer.data.dtype == (np.uint8 if named else np.uint16)
     colour = np.array([0x56, 0xB4, 0xE9, 255]) / 255 if named else before
     np.testing.assert_allclose(layer.get_color(1), colour, atol=0.01)

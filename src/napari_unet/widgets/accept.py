@@ -101,7 +101,7 @@ class Accept(QWidget):
         if not self.isVisible():
             return
         labels, active = self._labels, self._viewer.layers.selection.active
-        if labels is not None and (active != labels or labels not in self._ticked()):
+        if labels is not None and (active != labels or labels not in self._ticked() or missing(labels)):
             self._button.setChecked(False)
         on = self._button.isChecked()
         if on and labels is not None:
@@ -170,6 +170,9 @@ class Accept(QWidget):
     def _drag(self, labels: Labels, event: Any) -> Generator[None, None, None]:
         """Accept along a drag of the left button; all of it is one step to undo."""
         if event.button != 1 or any(key != "Shift" for key in event.modifiers):
+            return
+        if missing(labels):
+            self.said.emit(f"Nothing is accepted: {labels.name} is not kept on disk any more.")
             return
         if not predictions_in_view(self._viewer):
             self.said.emit("Nothing is accepted: no prediction is in view.")

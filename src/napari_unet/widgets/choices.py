@@ -33,6 +33,7 @@ def choices_in(panel: QWidget, number: Callable[[Layer], Any]) -> dict[str, Any]
     """Return what a panel shows, as JSON holds it if `number`, which tells which layer is which, is a number."""
     found: dict[str, Any] = {"widgets": {name: get(each) for name, each, (get, _) in _named(panel)}}
     found["form"] = {name: value for form in panel.findChildren(Form) for name, value in form.asdict().items()}
+    found["brought"] = {name: value for form in panel.findChildren(Form) for name, value in form.brought.items()}
     if (images := panel.findChild(QComboBox, _LAYER)) and images.currentData() is not None:
         found["image"] = number(images.currentData())
     for labels in panel.findChildren(LabelsChoice):
@@ -70,6 +71,7 @@ def choose(panel: QWidget, choices: Mapping[str, Any], layers: Mapping[Any, Laye
     for form in panel.findChildren(Form):
         with contextlib.suppress(TypeError, ValueError):
             form.set(choices.get("form", {}))
+            form.bring(choices.get("brought", {}))
     said = []
     for model in panel.findChildren(ModelChoice):
         try:

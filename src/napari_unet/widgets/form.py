@@ -22,6 +22,11 @@ from napari_unet.widgets.wheel import only_with_focus
 class Form(QWidget):
     """A row for each named field of a settings class: its name in plain words, its value, a way back to its default.
 
+    Attributes
+    ----------
+    brought : dict
+        Values that it shows for one job alone; see `bring`.
+
     Parameters
     ----------
     model
@@ -39,6 +44,7 @@ class Form(QWidget):
         self._rows = {name: row_of(model, name) for name in names}
         self._defaults = {name: _default(model.model_fields[name]) for name in names}
         self._backs: dict[str, QToolButton] = {}
+        self.brought: dict[str, Any] = {}
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(2)
@@ -71,12 +77,17 @@ class Form(QWidget):
         for name in self._rows.keys() & values.keys():
             self._rows[name].set(values[name])
 
-    def without(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values by field name, with the default for a field that shows that of `values`."""
+    def for_others(self) -> dict[str, Any]:
+        """Return the values by field name, with the default for a field that shows what was brought for one job."""
         return {
-            name: self._defaults[name] if name in values and shown == values[name] else shown
+            name: self._defaults[name] if name in self.brought and shown == self.brought[name] else shown
             for name, shown in self.asdict().items()
         }
+
+    def bring(self, values: Mapping[str, Any]) -> None:
+        """Show `values` for one job alone: `for_others` does not return them."""
+        self.set(values)
+        self.brought = dict(values)
 
     def reset(self) -> None:
         """Show the defaults; a field without one is empty."""

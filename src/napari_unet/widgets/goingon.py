@@ -43,9 +43,8 @@ class GoingOn:
         begin: Callable[[SegmentConfig, Image], None],
     ) -> None:
         self._panel, self._library, self._form, self._image, self._begin = panel, library, form, image, begin
-        self._brought: dict[str, Any] = {}  # what the form shows because a segmentation was begun on it
-        self._changed: set[str] = set()  # of which somebody changed that
-        self._of: Path | None = None  # the segmentation for which both are
+        self._changed: set[str] = set()  # of what the form brought for a segmentation, what somebody changed
+        self._of: Path | None = None  # that segmentation
 
     def resume(self, config: SegmentConfig, image: Image | None) -> None:
         """Go on with a segmentation, over whichever layer shows its image now."""
@@ -66,23 +65,22 @@ class GoingOn:
     def compute_as(self, config: SegmentConfig) -> None:
         """Show on what a segmentation computes until it is done, but for what somebody chose already."""
         shown = self._form.asdict()
-        self._changed |= {name for name, value in self._brought.items() if shown[name] != value}
+        self._changed |= {name for name, value in self._form.brought.items() if shown[name] != value}
         if config.out != self._of:
             self._changed, self._of = set(), config.out
         self.done()
         asked = config.model_dump(include=_WHERE, exclude_defaults=True)
         chosen = self._form.chosen().keys() | self._changed
-        self._brought = {name: value for name, value in asked.items() if name not in chosen}
-        self._form.set(self._brought)
+        self._form.bring({name: value for name, value in asked.items() if name not in chosen})
 
     def others(self) -> dict[str, Any]:
         """Return the values of the form for what is begun anew: where another one was computed is for that alone."""
-        return self._form.without(self._brought)
+        return self._form.for_others()
 
     def done(self) -> None:
         """Show what is for others."""
         self._form.set(self.others())
-        self._brought = {}
+        self._form.bring({})
 
     def _go_on(self, config: SegmentConfig, image: Image) -> None:
         """Go on with a segmentation, where the panel says, and let that name its image."""

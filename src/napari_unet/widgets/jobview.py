@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, Signal
+from qtpy.QtCore import QEvent, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet.disk import seen
@@ -13,6 +13,7 @@ from napari_unet.widgets.rows import Sentences
 from napari_unet.words import counted, for_window
 
 _APART = 6  # pixels between two notices
+_AGAIN = 2000  # milliseconds after which it is looked again whether what is gone has come back
 
 
 class JobView(QWidget):
@@ -37,6 +38,8 @@ class JobView(QWidget):
         self._stopping = False
         self._was_there = False  # the folder of a job that has ended
         self._about = ""
+        self._later = QTimer(self, interval=_AGAIN, singleShot=True)
+        self._later.timeout.connect(self._show_buttons)
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
@@ -177,6 +180,8 @@ class JobView(QWidget):
             more = f" But {job.config.out} is gone. Put it back to go on with it." if gone else ""
             about = self._about and f"{self._about}: "
             self._line.setText(about + _how_it_ended(outcome) + more)
+            if early and not seen(job.config.out):
+                self._later.start()
 
 
 def _how_it_ended(outcome: Finished | Failed) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QMenu, QPushButton, QWidget
 
 from napari_unet.classes import PixelClass
-from napari_unet.widgets.strokes import classes_of, is_strokes, missing, set_classes
+from napari_unet.widgets.strokes import classes_of, is_strokes, missing, set_classes, show_look
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -97,6 +98,7 @@ class LabelsChoice(QWidget):
         for layer in self.chosen():
             if not _classes_of(layer):
                 layer.metadata = {**layer.metadata, _SHOWN: tuple(classes)}
+                _show_in(layer, classes)
 
     def show_other_classes(self, classes: Sequence[PixelClass]) -> None:
         """Let them have these ones instead, where nobody named theirs; other layers have none from now on."""
@@ -122,6 +124,7 @@ class LabelsChoice(QWidget):
                 set_classes(layer, classes)
             elif not missing(layer):  # ids have none on disk, and keep their colours
                 layer.metadata = {**layer.metadata, _NAMED: tuple(classes)}
+                _show_in(layer, classes)
 
     def classes_differ(self) -> bool:
         """Return whether the same value means one thing in one ticked layer, something else in another."""
@@ -153,6 +156,19 @@ class LabelsChoice(QWidget):
 
     def _item(self, row: int) -> QListWidgetItem:
         return self._list.item(row)
+
+
+def named_for(layer: Labels) -> tuple[PixelClass, ...]:
+    """Return the classes that somebody named for a layer while it was in memory, none if nobody did."""
+    named: tuple[PixelClass, ...] = layer.metadata.get(_NAMED, ())
+    return named
+
+
+def _show_in(layer: Labels, classes: Sequence[PixelClass]) -> None:
+    """Show classes in a layer that is in memory; ids of objects keep their colours, and what is lazy is not read."""
+    data = layer.data
+    if type(data) is np.ndarray and int(data.max(initial=0)) <= len(classes):
+        show_look(layer, classes)
 
 
 def _on_disk(layer: Labels) -> tuple[PixelClass, ...]:

@@ -14,7 +14,7 @@ from napari_unet.problem import Problem
 from napari_unet.tiles import Box
 from napari_unet.widgets.salvage import salvage
 from napari_unet.widgets.sight import camera_kept, in_view, show_nearest
-from napari_unet.widgets.strokes import is_strokes, new_strokes, open_strokes, path_of, set_classes
+from napari_unet.widgets.strokes import is_strokes, missing, new_strokes, open_strokes, path_of, set_classes
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -43,7 +43,8 @@ def add_strokes(
     Problem
         If the image is none that can be segmented, or the disk is full or cannot be written.
     """
-    layer = new_strokes(image, library.labels, image.name, box, "labels")
+    gone = [folder for each in viewer.layers if (folder := missing(each))]
+    layer = new_strokes(image, library.labels, image.name, box, "labels", gone)
     set_classes(layer, classes)
     with camera_kept(viewer):
         viewer.add_layer(layer)

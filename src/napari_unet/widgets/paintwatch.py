@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from qtpy.QtWidgets import QMainWindow
 from napari_unet.disk import sync
 from napari_unet.widgets.marks import mark_corrections
 from napari_unet.widgets.onlabels import OnLabels
-from napari_unet.widgets.strokes import chunk_files, is_strokes, path_of, stamps
+from napari_unet.widgets.strokes import chunk_files, is_strokes, missing, path_of, stamps
 from napari_unet.widgets.undo import jump_on_undo
 
 if TYPE_CHECKING:
@@ -55,8 +54,7 @@ class PaintWatch(QObject):
         self._saving: threading.Thread | None = None
         self._unsaved: dict[Path, int] = {}  # labels: what is newer than this is not safe yet
         self._trouble = ""
-        self._layers: dict[Path, list[Labels]] = {}  # at the last look; duplicates share a folder
-        self._gone: dict[Path, list[Labels]] = {}  # whose folders are not there now
+        self._gone: dict[Path, list[Labels]] = {}  # what shows labels whose folders are not there now
         OnLabels(viewer)
         timer = QTimer(self, interval=_EVERY)
         timer.timeout.connect(self._look)
@@ -69,34 +67,36 @@ class PaintWatch(QObject):
         return window.findChild(cls) or cls(viewer, window)
 
     def _look(self) -> None:
-        layers: dict[Path, list[Labels]] = {}
+        layers: dict[Path, Labels] = {}
         for layer in filter(is_strokes, self._viewer.layers):
-            sharing = layers.setdefault(path_of(layer), [])
-            sharing.append(layer)
+            same = layers.setdefault(path_of(layer), layer)
             if layer.unique_id not in self._known:
                 self._known.add(layer.unique_id)
                 jump_on_undo(self._viewer, layer)
                 mark_corrections(self._viewer, layer)
-                if len(sharing) > 1:
-                    show_warning(_TWICE.format(layer=layer.name, same=sharing[0].name))
+                if same is not layer:
+                    show_warning(_TWICE.format(layer=layer.name, same=same.name))
         for layer in self._viewer.layers:
             if isinstance(layer, Labels) and layer.unique_id not in self._known | self._in_memory:
                 self._in_memory.add(layer.unique_id)
                 layer.events.paint.connect(self._on_paint)
         for gone in self._seen.keys() - layers:
             self._compare(gone)  # it may have been painted on just before it was removed
-            if left := [layer for layer in self._layers[gone] if layer in self._viewer.layers]:
+            if any(missing(layer) == gone for layer in self._viewer.layers):
                 show_warning(f"{gone.stem} is not kept on disk any more: {gone} is gone. Put it back, then paint on.")
-                _let_edit(left, False)  # painting would make a folder in that place
-                self._gone[gone] = left
             del self._seen[gone], self._described[gone]
+        for layer in self._viewer.layers:  # also a duplicate that was made meanwhile
+            folder = missing(layer)
+            if folder and layer not in self._gone.setdefault(folder, []):
+                layer.editable = False  # painting would make a folder in that place
+                self._gone[folder].append(layer)
         for back in self._gone.keys() & layers:
-            _let_edit(self._gone.pop(back), True)
+            for layer in self._gone.pop(back):
+                layer.editable = True
             show_info(f"{back.stem} is kept on disk again: paint on.")
             self.painted.emit(back, set(stamps(back)))  # what was painted last may not have been read
         for path in layers:
             self._pass_on(path, self._compare(path))
-        self._layers = layers
         self._save()
 
     def _on_paint(self, event: Any) -> None:
@@ -147,11 +147,6 @@ class PaintWatch(QObject):
                 except OSError as error:
                     self._trouble = f"{error.strerror} ({path})"
                     break
-
-
-def _let_edit(layers: Sequence[Labels], editable: bool) -> None:
-    for layer in layers:
-        layer.editable = editable
 
 
 def _newer(path: Path, since: int) -> list[Path]:

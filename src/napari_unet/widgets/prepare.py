@@ -37,7 +37,7 @@ class Prepared:
     ----------
     image : Path
     labels : tuple of Path
-        In the order of the layers.
+        In the order of the layers; what several of them show is there once.
     moved : tuple of (Labels, Path)
         Layers that were not kept on disk while they are painted, and the files that they are kept in from now on.
     place : str
@@ -72,9 +72,9 @@ def prepare(
     path = there or (yield from _copied(image, library.copies))
     moved = yield from keep(image, labels, library, classes)
     files = {layer.unique_id: file for layer, file in moved}
-    painted = tuple(files.get(each.unique_id) or path_of(each) for each in labels)
+    painted = dict.fromkeys(files.get(each.unique_id) or path_of(each) for each in labels)
     tells = path.parent != library.copies and open_volume(path).offset is not None
-    return Prepared(path, painted, moved, "" if tells else first_voxel(image))
+    return Prepared(path, tuple(painted), moved, "" if tells else first_voxel(image))
 
 
 def keep(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -41,7 +41,14 @@ CHUNK = 512
 BRUSH = 6  # pixels
 
 
-def new_strokes(image_layer: Image, folder: Path, name: str, box: Box | None = None, ending: str = "") -> Labels:
+def new_strokes(
+    image_layer: Image,
+    folder: Path,
+    name: str,
+    box: Box | None = None,
+    ending: str = "",
+    taken: Collection[Path] = (),
+) -> Labels:
     """Create empty labels over an image, on disk, as a layer that is not in a viewer yet.
 
     Parameters
@@ -56,6 +63,8 @@ def new_strokes(image_layer: Image, folder: Path, name: str, box: Box | None = N
         The part of the image that they cover, None for all of it.
     ending
         Stays whole where a long name is shortened.
+    taken
+        Folders that are not there now, and may come back.
 
     Returns
     -------
@@ -70,7 +79,7 @@ def new_strokes(image_layer: Image, folder: Path, name: str, box: Box | None = N
     image = handed_over(image_layer)
     box = box or Box(0, image.shape[0], 0, image.shape[1], 0, image.shape[2])
     start = box.z0, box.y0, box.x0
-    path = free(folder, name, ".zarr", ending)
+    path = free(folder, name, ".zarr", ending, taken)
     with whole(path) as beside:
         _create(beside, (box.z1 - box.z0, box.y1 - box.y0, box.x1 - box.x0), np.dtype(np.uint8), image, start)
     return _layer(path, image_layer, start)
@@ -106,11 +115,11 @@ def is_strokes(layer: Layer) -> bool:
 
 def missing(layer: Layer) -> Path | None:
     """Return the folder in which labels were kept by this module if it is not there now, else None."""
-    mark = layer.metadata.get(OURS)
-    if not isinstance(mark, Mapping) or "path" not in mark:
+    mark, array = layer.metadata.get(OURS), zarr_folder(finest(layer))
+    if array is None or not isinstance(mark, Mapping) or mark.keys() != {"path"}:
         return None
-    path = Path(mark["path"])
-    return path if zarr_folder(finest(layer)) == path / "0" and not seen(path / "zarr.json") else None
+    ours = array.resolve() == Path(mark["path"]) / "0"
+    return array.parent if ours and not seen(array.parent / "zarr.json") else None
 
 
 def path_of(layer: Labels) -> Path:
@@ -162,11 +171,22 @@ def set_classes(layer: Labels, classes: Sequence[PixelClass]) -> None:
     ValueError
         If `layer` is no such layer.
     """
-    path = path_of(layer)
+    _write_classes(path_of(layer), classes)
+    _show_classes(layer)
+
+
+def _write_classes(path: Path, classes: Sequence[PixelClass]) -> None:
     with disk_problems(path):
         described = {**ome(metadata(path)["attributes"]), "image-label": _colors(classes)}
         zarr.open_group(path, mode="r+").attrs.update({"ome": described, **_kept(classes)})
-    _show_classes(layer)
+
+
+def show_look(layer: Labels, classes: Sequence[PixelClass]) -> None:
+    """Show the colours of classes in a layer and their names in the status bar, unless others told something there."""
+    look = paint_look([asdict(each) for each in classes])
+    layer.colormap = look["colormap"]
+    if set(layer.features) <= look["features"].keys():
+        layer.features = look["features"]
 
 
 def moved_to_disk(layer: Labels, image_layer: Image, folder: Path, classes: Sequence[PixelClass] = ()) -> Sections:
@@ -212,8 +232,18 @@ def moved_to_disk(layer: Labels, image_layer: Image, folder: Path, classes: Sequ
     return path
 
 
-def take_over(layer: Labels, path: Path) -> None:
-    """Give `layer` the labels in `path` as its data, so that painting goes on there; call it in the window's thread."""
+def take_over(layer: Labels, path: Path, classes: Sequence[PixelClass] = ()) -> None:
+    """Give `layer` the labels in `path` as its data, so that painting goes on there; call it in the window's thread.
+
+    What was copied with classes has `classes` from now on, if there are some: they were named while it was copied.
+
+    Raises
+    ------
+    Problem
+        If the folder cannot be written.
+    """
+    if classes and metadata(path)["attributes"][STROKES]["classes"]:
+        _write_classes(path, classes)
     place, mode = placed(layer), layer.mode
     array = open_array(path / "0", "r+")
     layer.editable = False  # forgets the steps to undo: they belong to the former data
@@ -230,8 +260,7 @@ def take_over(layer: Labels, path: Path) -> None:
 def _show_classes(layer: Labels) -> None:
     """Show the colours of its classes and, in the status bar, their names; without classes a layer keeps its look."""
     if classes := classes_of(layer):
-        for name, value in paint_look([asdict(each) for each in classes]).items():
-            setattr(layer, name, value)
+        show_look(layer, classes)
 
 
 def _layer(path: Path, image_layer: Image, start: Sequence[int]) -> Labels:

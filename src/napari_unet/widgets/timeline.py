@@ -126,6 +126,7 @@ class Timeline(QWidget):
         run = self._job.config.out
         if isinstance(event, Score | Finished | Failed):
             self.show_run(run)
+            self._update()  # also where the run is not there now
         if isinstance(event, Finished) and not seen(run / MODEL_FILE):  # stopped before its first step
             self.hide()
 

@@ -25,6 +25,7 @@ from napari_unet.widgets.findings import Findings
 from napari_unet.widgets.inmemory import InMemory
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobview import JobView
+from napari_unet.widgets.labelschoice import named_for
 from napari_unet.widgets.livepreview import LivePreview, LiveSwitch
 from napari_unet.widgets.looks import Look, Looks
 from napari_unet.widgets.minutes import Minutes
@@ -227,7 +228,7 @@ class TrainPanel(Panel):
         """Let layers be painted in their files."""
         for layer, path in moved:
             with camera_kept(self.viewer):
-                take_over(layer, path)
+                take_over(layer, path, named_for(layer))
         self.say(self._where(moved))
 
     def _where(self, moved: Moved) -> str:
