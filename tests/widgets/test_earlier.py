@@ -42,7 +42,7 @@ def test_what_an_earlier_session_left_is_opened_and_finished(open_window, fake, 
     later = Session(open_window(), fake)
     (home.segmentations / "broken.zarr").mkdir()
     assert [text.split(":")[0] for text in entries(later)] == [
-        "broken cannot be read",
+        "broken cannot be opened as a result",
         "Open stack-em-membrane",
         "Resume stack-em-membrane",
     ]

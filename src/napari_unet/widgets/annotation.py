@@ -122,7 +122,8 @@ class Annotation(QObject):
     def _on_labels(self) -> None:
         """Take the classes of the labels that were ticked; those that have none get what somebody typed before."""
         self._classes.set_painted(bool(self._labels.chosen()))
-        self._classes.setEnabled(not self._labels.classes_differ())  # whose would they be?
+        gone = any(missing(layer) for layer in self._labels.chosen())
+        self._classes.setEnabled(not (gone or self._labels.classes_differ()))  # else nobody could keep what is typed
         ticked = {layer.unique_id for layer in self._labels.chosen()}
         if ticked != self._ticked:  # else someone may be typing a name just now
             self._ticked = ticked

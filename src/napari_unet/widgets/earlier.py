@@ -54,7 +54,7 @@ class EarlierResults(QPushButton):
             try:
                 done, total = finished_chunks(path)
             except Problem:
-                text = "is being made" if locked(path / LOCK) else "cannot be read"
+                text = "is being made" if locked(path / LOCK) else "cannot be opened as a result"
                 self._menu.addAction(f"{path.stem} {text}").setEnabled(False)
                 continue
             self._menu.addAction(f"Open {path.stem}", lambda path=path: self.opened.emit(path))
