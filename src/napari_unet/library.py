@@ -164,7 +164,8 @@ def free(folder: Path, name: str, suffix: str = "", ending: str = "", taken: Col
     """
     stem = file_name(name, ending)
     path, number = folder / f"{stem}{suffix}", 2
-    while path in taken or not _is_free(path):
+    away = {os.path.realpath(each) for each in taken}
+    while os.path.realpath(path) in away or not _is_free(path):
         path, number = folder / f"{stem}-{number}{suffix}", number + 1
     return path
 

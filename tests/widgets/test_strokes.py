@@ -88,6 +88,9 @@ def test_labels_whose_folder_is_gone_are_missing_also_behind_a_link_and_their_na
     assert missing(layer) == path
     other = new_strokes(image, tmp_path / "link", "strokes", taken=[path])
     assert path_of(other).name == "strokes-2.zarr"
+    path.symlink_to(path)  # as a disk that is not there: all that one asks of it is an error
+    assert missing(layer) == path
+    path.unlink()
     (tmp_path / "away").rename(path)
     assert missing(layer) is None
 

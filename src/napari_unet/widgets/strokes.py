@@ -118,7 +118,7 @@ def missing(layer: Layer) -> Path | None:
     mark, array = layer.metadata.get(OURS), zarr_folder(finest(layer))
     if array is None or not isinstance(mark, Mapping) or mark.keys() != {"path"}:
         return None
-    ours = array.resolve() == Path(mark["path"]) / "0"
+    ours = os.path.realpath(array) == str(Path(mark["path"]) / "0")
     return array.parent if ours and not seen(array.parent / "zarr.json") else None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,10 @@ class Trainings:
         labels = [path for _, path in begun_in(config.out).pairs]
         job, joins = self._start(as_begun(config), image, labels)
         for path in labels:
-            joins.tell(path, stamps(path))
+            sections: Iterable[int] = ()
+            with suppress(OSError):  # the disk is away: the training reads them all when it is back
+                sections = stamps(path)
+            joins.tell(path, sections)
         undo(config.out, undone=False)
         return job
 
