@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -204,6 +206,19 @@ def test_a_run_folder_stands_for_its_model(saved: Path, tmp_path: Path) -> None:
 def test_a_missing_model_names_the_bundled_ones(name: str) -> None:
     with pytest.raises(Problem, match=r"There is no model .* or one of: .*em-membrane"):
         find(name)
+
+
+def test_a_model_of_which_the_system_tells_nothing_is_not_said_to_be_missing(tmp_path: Path, monkeypatch) -> None:
+    stat = Path.stat
+
+    def stale(path: Path, **options: bool) -> os.stat_result:
+        if path.is_relative_to(tmp_path):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stale)
+    with pytest.raises(Problem, match=r"model.safetensors cannot be read \(Stale file handle\). Check the disk"):
+        find(str(tmp_path / "model.safetensors"))
 
 
 def test_a_folder_without_a_model_is_said_to_be_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from napari_unet.classes import PixelClass
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, told_by
 
 WEIGHTS = Path(__file__).parent / "weights"  # the bundled models, and SHA256SUMS of them
 MODEL_FILE = "model.safetensors"
@@ -137,10 +137,11 @@ def find(name: str) -> Path:
     Raises
     ------
     Problem
-        If there is no such model.
+        If there is no such model, or the system does not tell.
     """
     if name in bundled():
         return WEIGHTS / f"{name}.safetensors"
+    nothing = Problem(f"There is no model {name}. Give a model file, a run folder, or one of: {', '.join(bundled())}.")
     try:
         path = Path(name).expanduser()
         if path.is_dir() and not (path / MODEL_FILE).exists():
@@ -149,10 +150,12 @@ def find(name: str) -> Path:
             )
         path = path / MODEL_FILE if path.is_dir() else path
         found = path.is_file()
-    except (OSError, RuntimeError):  # a name too long for the system, the home folder of nobody
-        found = False
+    except RuntimeError as error:  # the home folder of nobody
+        raise nothing from error
+    except OSError as error:
+        raise told_by(error, name, nothing) from error
     if not found:
-        raise Problem(f"There is no model {name}. Give a model file, a run folder, or one of: {', '.join(bundled())}.")
+        raise nothing
     return path
 
 

@@ -20,7 +20,7 @@ from napari_unet.finished import LOCK
 from napari_unet.layout import Layout
 from napari_unet.model import load
 from napari_unet.predict import Predictor
-from napari_unet.problem import Problem
+from napari_unet.problem import Problem, told_by
 from napari_unet.pyramids import Pyramids
 from napari_unet.tiles import Box
 from napari_unet.unet import folded
@@ -77,7 +77,8 @@ class Segmenting(WorkerPlugin):
             self._out, self._pyramids = config.out, Pyramids(config.out, layout)
             self._held = (config.out / LOCK).open("rb")
         except (OSError, ValueError) as error:
-            raise Problem(f"{config.out} cannot be opened. Give all the same folders, under the same paths.") from error
+            elsewhere = Problem(f"{config.out} cannot be opened. Give all the same folders, under the same paths.")
+            raise told_by(error, config.out, elsewhere) from error
         predictor = Predictor(folded(model.net), model.card.classes, compute, config.tile, config.best_quality)
         self._job = Blockwise(predictor, image, Box(*self._given["box"]), layout)
 

@@ -164,7 +164,7 @@ def disk_problems(path: Path) -> Iterator[None]:
 
 def room(folder: Path) -> int | None:
     """Return how many bytes are free on the disk that `folder` is or will be on, None if it does not tell."""
-    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if seen(each))
     try:
         return shutil.disk_usage(there).free
     except OSError:  # as some network disks
