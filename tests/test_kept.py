@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_unet import kept
 from napari_unet.grey import measure
-from napari_unet.kept import JOINED, Kept, joined_in, keep_joined, keep_labels, labels_of
+from napari_unet.kept import JOINED, Joining, Kept, joined_in, keep_joined, keep_labels, labels_of
 from napari_unet.marks import CORRECTED, marked
 from napari_unet.paintedsection import PaintedSection
 from napari_unet.problem import Problem
@@ -53,12 +54,33 @@ def test_what_joins_again_takes_the_place_of_what_joined_later(image: Volume, tm
     assert joined_in(tmp_path) == []
     first, second, other = Kept(5, 0, (1, 2)), Kept(9, 0, (3,)), Kept(7, 1, (0,))
     for each in (first, second, other):
-        found = keep_joined(tmp_path, each, image, painted_as({1: of(1), 3: of(2)}), WHOLE)
+        found = keep_joined(tmp_path, [Joining(each, image, WHOLE)], painted_as({1: of(1), 3: of(2)}))
     assert found == joined_in(tmp_path) == [first, other, second]
-    kept = [open_volume(each.labels_in(tmp_path), labels=True).array[:] for each in (first, second)]
-    assert [[int(section.max()) for section in each] for each in kept] == [[0, 1, 0, 0, 0, 0], [0, 0, 0, 2, 0, 0]]
+    there = [open_volume(each.labels_in(tmp_path), labels=True).array[:] for each in (first, second)]
+    assert [[int(section.max()) for section in each] for each in there] == [[0, 1, 0, 0, 0, 0], [0, 0, 0, 2, 0, 0]]
     now = Kept(6, 0, (4,))
-    assert keep_joined(tmp_path, now, image, painted_as({4: of(3)}), WHOLE) == [first, now, other]
+    assert keep_joined(tmp_path, [Joining(now, image, WHOLE)], painted_as({4: of(3)})) == [first, now, other]
+
+
+def test_what_joins_at_a_step_is_listed_as_a_whole_or_not_at_all(image: Volume, tmp_path: Path, monkeypatch) -> None:
+    joining = [Joining(Kept(5, pair, (1,)), image, WHOLE) for pair in (0, 1)]
+    real, made = kept.create_stack, []
+
+    def create_stack(path: Path, *about: object) -> object:
+        made.append(path)
+        if len(made) == 2:
+            raise OSError(28, "No space left on device")
+        return real(path, *about)
+
+    monkeypatch.setattr(kept, "create_stack", create_stack)
+    with pytest.raises(Problem, match="full"):
+        keep_joined(tmp_path, joining, painted_as({1: of(1)}))
+    assert joined_in(tmp_path) == []
+    assert (
+        keep_joined(tmp_path, joining, painted_as({1: of(1)}))
+        == joined_in(tmp_path)
+        == [Kept(5, 0, (1,)), Kept(5, 1, (1,))]
+    )
 
 
 @pytest.mark.parametrize("text", ["", "7", "[{]", '[{"step": 1}]'])

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from napari_unet.disk import locked
+from napari_unet.disk import is_there, locked, seen
 from napari_unet.layout import CONFIG
+from napari_unet.problem import Problem
 
 ALONE = "goes-on-alone"
 _EVERY = 0.5  # seconds
@@ -18,12 +19,12 @@ _EVERY = 0.5  # seconds
 
 def go_alone(folder: Path, over: threading.Event) -> None:
     """Return when the job that fills `folder` is to stop, or is over; its window is gone. For a thread of it."""
-    while not (folder / CONFIG).exists():  # before it has begun, the folder may hold nothing else
+    while not seen(folder / CONFIG):  # before it has begun, the folder may hold nothing else
         if over.wait(_EVERY):
             return
     with contextlib.suppress(OSError):
         (folder / ALONE).write_text(str(os.getpid()))
-    while (folder / ALONE).exists() and not over.wait(_EVERY):
+    while _may_be_there(folder / ALONE) and not over.wait(_EVERY):
         pass
 
 
@@ -44,6 +45,13 @@ def alone_in(folder: Path, lock: str) -> list[Path]:
     except OSError:  # a disk that is not there now
         return []
     return [result for _, result in sorted(files, reverse=True) if locked(result / lock)]
+
+
+def _may_be_there(file: Path) -> bool:
+    try:
+        return is_there(file)
+    except Problem:  # a disk that does not answer stops nobody
+        return True
 
 
 def _alive(file: Path) -> bool:

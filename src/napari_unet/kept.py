@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_unet.disk import disk_problems, sync, write_json
+from napari_unet.disk import disk_problems, is_there, sync, write_json
 from napari_unet.marks import KINDS, create_marks
 from napari_unet.newzarr import create_stack
 from napari_unet.painted import Change
@@ -79,7 +79,7 @@ def joined_in(run: Path) -> list[Kept]:
         If the list cannot be read.
     """
     path = run / JOINED
-    if not path.exists():
+    if not is_there(path):
         return []
     try:
         return [Kept(each["step"], each["pair"], tuple(each["sections"])) for each in json.loads(path.read_text())]
@@ -87,22 +87,28 @@ def joined_in(run: Path) -> list[Kept]:
         raise Problem(f"{path} cannot be read. Train again into another folder (--out).") from error
 
 
-def keep_joined(
-    run: Path, kept: Kept, image: Volume, painted: Sequence[PaintedSection], extent: tuple[slice, slice]
-) -> list[Kept]:
-    """Keep what joins, so that the training can be repeated; what joined its pair later is in it, and forgotten.
+@dataclass(frozen=True)
+class Joining:
+    """What joins a pair, the image that was painted on, and its rows and columns that are kept."""
+
+    kept: Kept
+    image: Volume
+    extent: tuple[slice, slice]
+
+
+def keep_joined(run: Path, joining: Sequence[Joining], painted: Sequence[PaintedSection]) -> list[Kept]:
+    """Keep what joins at a step, all or nothing, so that the training can be repeated.
+
+    What joined one of these pairs later is in it, and forgotten.
 
     Parameters
     ----------
     run : Path
         Its folder.
-    kept : Kept
-    image : Volume
-        What was painted on.
+    joining : sequence of Joining
+        One for each pair.
     painted : sequence of PaintedSection
-        What is painted now; sections of `kept` that are not in it are empty.
-    extent : (slice, slice)
-        Rows and columns of the image that are kept.
+        What is painted now; sections that are not in it are empty.
 
     Returns
     -------
@@ -114,10 +120,13 @@ def keep_joined(
     Problem
         If the disk is full or cannot be written.
     """
-    joining = [each for each in painted if each.pair == kept.pair and each.z in kept.sections]
-    _keep(run, kept.labels_in(run), image, joining, extent)
-    others = [each for each in joined_in(run) if each.pair != kept.pair or each.step < kept.step]
-    joined = sorted([*others, kept], key=lambda each: each.step)
+    new = {each.kept.pair: each.kept for each in joining}
+    for each in joining:
+        kept = each.kept
+        sections = [section for section in painted if section.pair == kept.pair and section.z in kept.sections]
+        _keep(run, kept.labels_in(run), each.image, sections, each.extent)
+    others = [each for each in joined_in(run) if each.pair not in new or each.step < new[each.pair].step]
+    joined = sorted([*others, *new.values()], key=lambda each: each.step)
     write_json(run / JOINED, [asdict(each) for each in joined])
     return joined
 

@@ -84,8 +84,15 @@ class Library:
     @property
     def writable(self) -> bool:
         """Whether something can be kept there, as far as one can tell without trying."""
-        there = next((each for each in (self.root, *self.root.parents) if os.path.lexists(each)), self.root)
-        return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+        for there in (self.root, *self.root.parents):
+            try:
+                there.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError:  # a disk that does not answer
+                break
+            return os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)  # noqa: PTH112 - it raises nothing
+        return False
 
     def in_words(self, text: str) -> str:
         """Return a message in which copies and labels of this library have the names of layers, not paths."""

@@ -20,7 +20,7 @@ from napari_unet.crops import Judged, judged_tiles
 from napari_unet.disk import disk_problems, write_whole
 from napari_unet.events import Event, Finished, Joined, Loss, Notice, NotJoined, Previewed, Progress, Score
 from napari_unet.joining import Refusals, learnable, same_learned, why_not
-from napari_unet.kept import Kept, joined_in, keep_joined
+from napari_unet.kept import Joining, Kept, joined_in, keep_joined
 from napari_unet.learner import Learner
 from napari_unet.model import save
 from napari_unet.painted import Change, Painted
@@ -158,11 +158,12 @@ class Loop:
                 refused = each.sections | self._refusals.refused(each.pair)
                 self._refusals.note(each.pair, each.labels, dict.fromkeys(refused, why_not(problem)))
             return
+        joining = []
         for pair in sorted({each.pair for each in new}):
             image = open_volume(self._config.pairs[pair][0], self._config.channel)
             sections = {z for each in changes if each.pair == pair for z in each.sections}
-            kept = Kept(step, pair, tuple(sorted(sections)))
-            self._kept = keep_joined(self._run.folder, kept, image, painted.sections, painted.extent(pair))
+            joining.append(Joining(Kept(step, pair, tuple(sorted(sections))), image, painted.extent(pair)))
+        self._kept = keep_joined(self._run.folder, joining, painted.sections)
         if painted.strips != self._painted.strips:
             self._run.keep_held(held_in(self._run.folder, "before"), painted.strips)
         yield self._take(painted, step)

@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 from napari_unet import holdout, log
 from napari_unet.config import TrainConfig
-from napari_unet.disk import disk_problems, lock, write_json
+from napari_unet.disk import disk_problems, is_there, lock, write_json
 from napari_unet.events import Event, Finished
 from napari_unet.holdout import Strips
 from napari_unet.kept import PAINTED, labels_of
@@ -155,7 +155,7 @@ def held_in(folder: Path, when: Literal["before", "now"] = "now") -> Strips:
         If the file cannot be read.
     """
     path = folder / HELD
-    if not path.exists():
+    if not is_there(path):
         return {}
     try:
         return holdout.from_json(json.loads(path.read_text())[when])
@@ -173,7 +173,7 @@ def run_behind(model: Path) -> Path:
     """
     folder = model.parent.parent if model.parent.name == STEPS else model.parent
     path = folder / ORIGIN
-    if not path.exists():
+    if not is_there(path):
         return folder
     try:
         return Path(json.loads(path.read_text())["run"])
@@ -196,8 +196,14 @@ def begun_in(folder: Path) -> TrainConfig:
 
 
 def as_begun(config: TrainConfig) -> TrainConfig:
-    """Return `config` with the labels that its run keeps in place of those that may have been painted on since."""
-    if not (config.out / CONFIG).exists():
+    """Return `config` with the labels that its run keeps in place of those that may have been painted on since.
+
+    Raises
+    ------
+    Problem
+        If the system does not tell whether there is a run.
+    """
+    if not is_there(config.out / CONFIG):
         return config
     kept = ((image, labels_of(config.out, pair)) for pair, (image, _) in enumerate(config.pairs))
     return config.model_copy(update={"inputs": tuple(path for both in kept for path in both)})

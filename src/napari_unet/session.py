@@ -179,8 +179,11 @@ class Left:
 
 
 def left_in(folder: Path) -> list[Path]:
-    """Return the sessions in `folder` whose window died, the latest death first."""
-    left = [(died(file), file) for file in folder.glob("*.json") if not locked(_lock_of(file))]
+    """Return the sessions in `folder` whose window died, the latest death first; none where nobody can look now."""
+    try:
+        left = [(died(file), file) for file in folder.glob("*.json") if not locked(_lock_of(file))]
+    except OSError:
+        return []
     return [file for _, file in sorted(left, reverse=True)]
 
 

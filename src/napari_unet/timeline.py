@@ -26,7 +26,10 @@ def file_of(run: Path, step: int) -> Path:
 
 def kept(run: Path) -> list[tuple[int, Path]]:
     """Return the steps whose models are kept in a run folder, and their files; the earliest first."""
-    files = sorted((run / STEPS).glob(f"*{_SUFFIX}"))
+    try:
+        files = sorted((run / STEPS).glob(f"*{_SUFFIX}"))
+    except OSError:  # a disk that is not there now
+        return []
     return [(int(file.stem), file) for file in files if file.stem.isdigit()]
 
 

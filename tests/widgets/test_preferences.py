@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from napari.settings import get_plugin_settings
-from qtpy.QtWidgets import QComboBox, QLabel, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QToolButton, QWidget
 
 from napari_unet.library import HOME, Library
 from napari_unet.widgets.preferences import library_of, sessions_of
@@ -67,15 +71,33 @@ def test_the_library_folder_counts_for_the_next_window(open_window, monkeypatch,
     assert library_of(open_window().window) == Library(tmp_path / "named")
 
 
-@pytest.mark.parametrize("what", ["", "trainings", "segmentations", "labels", "sessions"])
-def test_panels_open_where_the_system_refuses_a_folder_of_the_library(driver, home, what):
-    folder = home.root / what
-    folder.parent.mkdir(exist_ok=True)
-    folder.symlink_to(folder)  # as a disk that is not there: all that one asks of it is an error
-    for name in ("Train", "Segment"):
-        panel = panel_of(driver, name)
-        driver.wait(lambda panel=panel: said(panel, "device").startswith("Computes on: the processor"), 10)
-        assert (panel.findChild(QLabel, "message").text() != "") == (what == "")
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EACCES])
+def test_panels_open_where_the_disk_of_the_library_does_not_answer_and_work_when_it_does(
+    driver, home, monkeypatch, number
+):
+    home.root.mkdir()
+    with monkeypatch.context() as patch:
+        for name in ("stat", "lstat", "scandir", "listdir", "mkdir", "open"):
+            patch.setattr(os, name, _refusing(getattr(os, name), home.root, number))
+        panels = [panel_of(driver, name) for name in ("Train", "Segment")]
+        for panel in panels:
+            assert said(panel).startswith(f"Nothing can be kept in {home.root}: it cannot be written.")
+        driver.wait(lambda: all(said(panel, "device").startswith("Computes on: the") for panel in panels), 10)
+    driver.viewer.add_image(np.zeros((2, 40, 40), np.uint8), name="stack")
+    driver.wait(panels[1].findChild(QPushButton, "segment").isEnabled, 10)
+    driver.click(panels[1].findChild(QPushButton, "segment"))
+    driver.wait(lambda: panels[1].findChild(QPushButton, "stop").isVisible(), 10)
+
+
+def _refusing(function: Callable[..., Any], folder: Path, number: int) -> Callable[..., Any]:
+    """Return a function of the system that refuses all below a folder."""
+
+    def refusing(path: Any = ".", *args: Any, **options: Any) -> Any:
+        if not isinstance(path, int) and Path(os.fsdecode(path)).is_relative_to(folder):
+            raise OSError(number, os.strerror(number), str(path))
+        return function(path, *args, **options)
+
+    return refusing
 
 
 def test_a_library_that_cannot_be_written_is_said(driver, home):

@@ -70,11 +70,14 @@ def test_new_labels_lie_on_the_image(tmp_path: Path) -> None:
     third = new_strokes(image, tmp_path / "labels", "strokes")
     assert [path_of(each).name for each in (again, third)] == ["strokes-2.zarr", "strokes-3.zarr"]
     assert (again.name, third.name) == ("strokes-2", "strokes-3")
-    assert sorted(path.name for path in (tmp_path / "labels").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "labels").glob("*.zarr")) == [
         "strokes-2.zarr",
         "strokes-3.zarr",
         "strokes.zarr",
     ]
+    path_of(third).rename(tmp_path / "away")
+    fourth = new_strokes(image, tmp_path / "labels", "strokes")
+    assert path_of(fourth).name == "strokes-4.zarr"  # whoever knows the third one by its path takes it for no other
 
 
 def test_labels_whose_folder_is_gone_are_missing_also_behind_a_link_and_their_name_is_taken(tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ def choose(panel: QWidget, choices: Mapping[str, Any], layers: Mapping[Any, Laye
                 put(each, values[name])
     for form in panel.findChildren(Form):
         with contextlib.suppress(TypeError, ValueError):
-            form.set(choices.get("form", {}))
             form.bring(choices.get("brought", {}))
+            form.set(choices.get("form", {}))
     said = []
     for model in panel.findChildren(ModelChoice):
         try:

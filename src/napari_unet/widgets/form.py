@@ -86,8 +86,8 @@ class Form(QWidget):
 
     def bring(self, values: Mapping[str, Any]) -> None:
         """Show `values` for one job alone: `for_others` does not return them."""
-        self.set(values)
         self.brought = dict(values)
+        self.set(values)
 
     def reset(self) -> None:
         """Show the defaults; a field without one is empty."""

@@ -88,7 +88,7 @@ class Job(QObject):
         super().__init__(parent)
         self._know(order, in_words)
         self._worker = worker
-        self._read_to = self._log.stat().st_size if self._log.exists() else 0  # what is there is of former jobs
+        self._read_to = self._log.stat().st_size if seen(self._log) else 0  # what is there is of former jobs
         self._killed = False
         self._overdue = QTimer(self, singleShot=True, interval=round(patience * 1000))
         self._overdue.timeout.connect(self._kill)

@@ -55,10 +55,14 @@ def read_again(layers: Sequence[Shown]) -> Generator[str, None, Found]:
     found: dict[int, LayerData] = {}
     said: list[str] = []
     read: dict[tuple[str, ...], list[LayerData]] = {}  # what came from each file and is not taken yet
+    ours: dict[str, str] = {}  # the first layer of each folder of labels
     for number, shown in enumerate(layers):
         yield f"Opening {shown.name} ..."
         if shown.origin == "memory":
             said.append(f"{shown.name} is not back: it was only in memory.")
+            continue
+        if shown.origin == "ours" and shown.kind == "labels" and ours.setdefault(shown.path, shown.name) != shown.name:
+            said.append(f"{shown.name} is not back: it showed the same labels as {ours[shown.path]}.")
             continue
         source = shown.origin, shown.path, shown.plugin, shown.sample
         try:

@@ -39,6 +39,7 @@ from napari_unet.widgets.place import placed
 
 CHUNK = 512
 BRUSH = 6  # pixels
+_USED = ".used"  # in the folder of all labels: an empty file for each name that some had
 
 
 def new_strokes(
@@ -79,9 +80,10 @@ def new_strokes(
     image = handed_over(image_layer)
     box = box or Box(0, image.shape[0], 0, image.shape[1], 0, image.shape[2])
     start = box.z0, box.y0, box.x0
-    path = free(folder, name, ".zarr", ending, taken)
+    path = _never_used(folder, name, ending, taken)
     with whole(path) as beside:
         _create(beside, (box.z1 - box.z0, box.y1 - box.y0, box.x1 - box.x0), np.dtype(np.uint8), image, start)
+    _take_note(path)
     return _layer(path, image_layer, start)
 
 
@@ -220,7 +222,7 @@ def moved_to_disk(layer: Labels, image_layer: Image, folder: Path, classes: Sequ
             raise Problem(f"{layer.name} holds negative labels. Erase them, or number the labels from 1.")
         largest = max(largest, int(section.max()))
         yield z + 1, 2 * depth
-    path = free(folder, layer.name, ".zarr")
+    path = _never_used(folder, layer.name)
     with whole(path) as beside:
         meant = classes if largest <= max((each.value for each in classes), default=0) else ()
         room = np.uint8 if meant or labels.dtype.itemsize == 1 else np.uint16
@@ -229,6 +231,7 @@ def moved_to_disk(layer: Labels, image_layer: Image, folder: Path, classes: Sequ
         for z in range(depth):
             array[z] = labels.section(z)
             yield depth + z + 1, 2 * depth
+    _take_note(path)
     return path
 
 
@@ -278,6 +281,21 @@ def _folder(layer: Labels) -> Path | None:
         if array is not None and is_zarr(array.parent) and STROKES in metadata(array.parent)["attributes"]:
             return array.parent
     return None
+
+
+def _never_used(folder: Path, name: str, ending: str = "", taken: Collection[Path] = ()) -> Path:
+    """Return a path for new labels that none had before: these may be away, and a training still learn them."""
+    with disk_problems(folder):
+        used = [folder / each.name for each in (folder / _USED).glob("*.zarr")]
+        return free(folder, name, ".zarr", ending, [*taken, *used])
+
+
+def _take_note(path: Path) -> None:
+    """Let no other labels have this path, whatever becomes of it."""
+    used = path.parent / _USED
+    with disk_problems(used):
+        used.mkdir(exist_ok=True)
+        (used / path.name).touch()
 
 
 def _create(
