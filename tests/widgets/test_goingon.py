@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet.config import SegmentConfig
+from napari_unet.widgets.choices import choices_in, choose
 from napari_unet.widgets.form import Form
 from napari_unet.widgets.goingon import GoingOn
 
@@ -37,3 +39,18 @@ def test_what_was_chosen_stays_and_what_was_cleared_is_so_for_that_one_alone(for
     assert form.chosen() == {"threads": 2}
     going.compute_as(begun("b", scheduler="tcp://two:2", threads=1))
     assert form.chosen() == {"scheduler": "tcp://two:2", "threads": 2}
+
+
+def test_what_was_brought_and_what_was_changed_of_it_outlive_the_panel(qtbot, form: Form) -> None:
+    later = Form(SegmentConfig, ("device", "threads", "scheduler"))
+    panels = []
+    for each in (form, later):
+        panels.append(QWidget())
+        qtbot.addWidget(panels[-1])
+        QVBoxLayout(panels[-1]).addWidget(each)
+    form.bring({"threads": 1, "scheduler": "tcp://one:1"})
+    form.set({"threads": 2})
+    choose(panels[1], choices_in(panels[0], lambda layer: layer), {})
+    assert later.chosen() == {"threads": 2, "scheduler": "tcp://one:1"}
+    assert later.for_others() == {"device": "auto", "threads": 2, "scheduler": ""}
+    form.setParent(None)  # both who added it may delete it

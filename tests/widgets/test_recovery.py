@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from napari.layers import Image, Labels
+from napari.layers._layer_actions import _duplicate_layer
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QPushButton, QWidget
 
 from napari_unet.events import Finished
@@ -214,6 +215,20 @@ def test_what_was_only_in_memory_is_named_and_the_rest_comes_back(open_window, h
     layers = driver.viewer.layers
     driver.wait(lambda: [each.name for each in layers] == ["fly medulla", "thought-labels", "strokes"], 5)
     np.testing.assert_array_equal(layers["thought-labels"].data, pixels)
+
+
+def test_what_was_open_twice_comes_back_twice(open_window, home, tiff):
+    first = open_window()
+    for _ in range(2):
+        first.viewer.open(tiff, plugin="napari")
+    labels = painted(first, panel_of(first, "Train"))
+    first.viewer.layers.selection = {labels}
+    _duplicate_layer(first.viewer.layers)
+    names = [layer.name for layer in first.viewer.layers]
+    die(first, home)
+    driver = open_window()
+    assert recover(driver, panel_of(driver, "Train")) == "Back: 4 layers."
+    assert [layer.name for layer in driver.viewer.layers] == names
 
 
 @pytest.mark.slow

@@ -55,18 +55,14 @@ def read_again(layers: Sequence[Shown]) -> Generator[str, None, Found]:
     found: dict[int, LayerData] = {}
     said: list[str] = []
     read: dict[tuple[str, ...], list[LayerData]] = {}  # what came from each file and is not taken yet
-    ours: dict[str, str] = {}  # the first layer of each folder of labels
     for number, shown in enumerate(layers):
         yield f"Opening {shown.name} ..."
         if shown.origin == "memory":
             said.append(f"{shown.name} is not back: it was only in memory.")
             continue
-        if shown.origin == "ours" and shown.kind == "labels" and ours.setdefault(shown.path, shown.name) != shown.name:
-            said.append(f"{shown.name} is not back: it showed the same labels as {ours[shown.path]}.")
-            continue
         source = shown.origin, shown.path, shown.plugin, shown.sample
         try:
-            if source not in read:
+            if not any(_could_be(shown, *each) for each in read.get(source, ())):  # it may have been open twice
                 read[source] = _read(shown, said)
             found[number] = _taken(shown, read[source])
         except Problem as problem:
