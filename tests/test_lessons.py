@@ -15,7 +15,7 @@ from test_kept import WHOLE, painted_as
 from napari_unet import timeline
 from napari_unet.card import MODEL_FILE, find, read_card
 from napari_unet.config import TrainConfig
-from napari_unet.kept import JOINED, Kept, keep_joined, keep_labels
+from napari_unet.kept import JOINED, Joining, Kept, keep_joined, keep_labels
 from napari_unet.lessons import Place, lessons_of
 from napari_unet.painting import Meaning
 from napari_unet.runs import INPUTS, open_run
@@ -67,7 +67,7 @@ def test_what_joined_is_part_of_it(image: Path, tmp_path: Path) -> None:
     model = a_run(tmp_path / "run", image, (1, 4))
     for step, value in ((7, 3), (9, 2)):
         now = {4: np.full(SHAPE[1:], value, np.uint8), 5: np.full(SHAPE[1:], value, np.uint8)}
-        keep_joined(model.parent, Kept(step, 0, (4, 5)), open_volume(image), painted_as(now), WHOLE)
+        keep_joined(model.parent, [Joining(Kept(step, 0, (4, 5)), open_volume(image), WHOLE)], painted_as(now))
     assert painted(model) == {1: 1, 4: 2, 5: 2}
 
 

@@ -12,7 +12,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.painted import Painted, Rules, read_painted
+from napari_unet.painted import Change, Painted, Rules, read_painted
 from napari_unet.paintedsection import PaintedSection
 from napari_unet.painting import UNCOUNTED, Meaning
 from napari_unet.problem import Problem
@@ -295,7 +295,7 @@ def test_what_joins_is_as_if_it_had_been_there_with_the_same_strips(
     later = write(folder / "later.tif", labels)
     if not labels.any():
         return
-    after = before.joined(0, later, changed)
+    after = before.joined([Change(0, later, frozenset(changed))])
     again = read_painted([(folder / "image.tif", later)], RULES, before.strips)
     assert same(after.sections, again.sections)
     assert {image: dict(strips) for image, strips in after.strips.items()} == again.strips
@@ -308,7 +308,7 @@ def test_only_the_sections_that_are_named_join(tmp_path: Path) -> None:
     labels[1] = strokes(120, 100)
     before = of_file(tmp_path, noise(4, 120, 100), labels)
     labels[2], labels[3] = labels[1], labels[1]
-    after = before.joined(0, write(tmp_path / "later.tif", labels), {3})
+    after = before.joined([Change(0, write(tmp_path / "later.tif", labels), frozenset({3}))])
     assert [section.z for section in after.sections] == [1, 3]
 
 
@@ -318,4 +318,4 @@ def test_a_stroke_of_an_unknown_class_does_not_join(tmp_path: Path) -> None:
     before = of_file(tmp_path, noise(1, 40, 40), labels)
     labels[0, 0, 0] = 9
     with pytest.raises(Problem, match="holds the value 9"):
-        before.joined(0, write(tmp_path / "later.tif", labels), {0})
+        before.joined([Change(0, write(tmp_path / "later.tif", labels), frozenset({0}))])

@@ -84,7 +84,7 @@ def test_labels_whose_folder_is_gone_are_not_replaced_by_empty_ones(home):
     (home.labels / "mine.zarr").rename(home.root / "elsewhere")
     with pytest.raises(Problem, match=r"mine\.zarr, where mine is kept, is gone\. Put it back"):
         run(prepare(image, [layer], home))
-    assert not list(home.labels.iterdir())
+    assert not list(home.labels.glob("*.zarr"))
     (home.root / "elsewhere").rename(home.labels / "mine.zarr")
     assert run(prepare(image, [layer], home))[1].labels == (home.labels / "mine.zarr",)
 
