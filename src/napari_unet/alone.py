@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from napari_unet.disk import is_there, locked, seen
+from napari_unet.disk import is_there, locked, newest_first, seen
 from napari_unet.layout import CONFIG
 from napari_unet.problem import Problem
 
@@ -40,11 +40,8 @@ def alone_in(folder: Path, lock: str) -> list[Path]:
     A kill leaves the file behind, and another job may have gone on since: one that makes a result holds the file `lock`
     in it, and its process is the one that `ALONE` names.
     """
-    try:
-        files = [(file.stat().st_mtime, file.parent) for file in folder.glob(f"*/{ALONE}") if _alive(file)]
-    except OSError:  # a disk that is not there now
-        return []
-    return [result for _, result in sorted(files, reverse=True) if locked(result / lock)]
+    files = [file for _, file in newest_first(folder, f"*/{ALONE}") if _alive(file)]
+    return [file.parent for file in files if locked(file.with_name(lock))]
 
 
 def _may_be_there(file: Path) -> bool:

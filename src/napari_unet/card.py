@@ -139,9 +139,10 @@ def find(name: str) -> Path:
     Problem
         If there is no such model, or the system does not tell.
     """
-    if name in bundled():
+    ours = bundled()
+    if name in ours:
         return WEIGHTS / f"{name}.safetensors"
-    nothing = Problem(f"There is no model {name}. Give a model file, a run folder, or one of: {', '.join(bundled())}.")
+    nothing = Problem(f"There is no model {name}. Give a model file, a run folder, or one of: {', '.join(ours)}.")
     try:
         path = Path(name).expanduser()
         if path.is_dir() and not (path / MODEL_FILE).exists():

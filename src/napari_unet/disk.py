@@ -72,6 +72,21 @@ def seen(path: Path) -> bool:
         return False
 
 
+def found_in(folder: Path, pattern: str) -> Iterator[Path]:
+    """Yield what matches a pattern in a folder, as far as the system tells now."""
+    with contextlib.suppress(OSError):
+        yield from folder.glob(pattern)
+
+
+def newest_first(folder: Path, pattern: str) -> list[tuple[float, Path]]:
+    """Return what matches a pattern and can be seen now, each with the time of its last change, the newest first."""
+    times = []
+    for path in found_in(folder, pattern):
+        with contextlib.suppress(OSError):  # as of a link to a disk that is not there today
+            times.append((path.stat().st_mtime, path))
+    return sorted(times, reverse=True)
+
+
 def locked(file: Path) -> bool:
     """Tell whether a job holds the lock `file`, at this moment."""
     try:

@@ -6,12 +6,11 @@ import datetime
 import os
 import re
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet.card import MODEL_FILE, Card, bundled, find, read_card
-from napari_unet.disk import disk_problems, locked, seen
+from napari_unet.disk import disk_problems, locked, newest_first, seen
 from napari_unet.log import ERROR, LOG
 from napari_unet.naming import named
 from napari_unet.preview import PREVIEW
@@ -101,7 +100,7 @@ class Library:
 
     def painted(self) -> list[Path]:
         """Return the folders of the painted labels, the newest first."""
-        return newest_first(self.labels)
+        return zarrs_in(self.labels)
 
     def models(self) -> list[Entry]:
         """Return the user's own models, the newest first, the bundled ones, those that were undone.
@@ -113,7 +112,7 @@ class Library:
         return sorted(there, key=lambda entry: entry.undone)
 
     def _own(self) -> Iterator[Entry]:
-        for time, file in _newest_first(self.runs, f"*/{MODEL_FILE}"):
+        for time, file in newest_first(self.runs, f"*/{MODEL_FILE}"):
             try:
                 card = read_card(file)
             except Problem:
@@ -148,19 +147,9 @@ def library(chosen: str = "") -> Library:
     return Library(Path(os.environ.get(HOME) or Path.home() / at_home).absolute())
 
 
-def newest_first(folder: Path) -> list[Path]:
+def zarrs_in(folder: Path) -> list[Path]:
     """Return the Zarrs in a folder, the newest first, without those at which nobody can look now."""
-    return [path for _, path in _newest_first(folder, "*.zarr")]
-
-
-def _newest_first(folder: Path, pattern: str) -> list[tuple[float, Path]]:
-    """Return what can be seen in a folder, each with the time of its last change, the newest first."""
-    times = []
-    with suppress(OSError):  # of the folder itself
-        for path in folder.glob(pattern):
-            with suppress(OSError):  # as of a link to a disk that is not there today
-                times.append((path.stat().st_mtime, path))
-    return sorted(times, reverse=True)
+    return [path for _, path in newest_first(folder, "*.zarr")]
 
 
 def free(folder: Path, name: str, suffix: str = "", ending: str = "", taken: Collection[Path] = ()) -> Path:

@@ -19,7 +19,7 @@ from typing import IO, Any, Literal
 
 from pydantic import TypeAdapter
 
-from napari_unet.disk import disk_problems, lock, locked, write_json
+from napari_unet.disk import disk_problems, found_in, lock, locked, write_json
 from napari_unet.problem import Problem
 
 
@@ -180,10 +180,7 @@ class Left:
 
 def left_in(folder: Path) -> list[Path]:
     """Return the sessions in `folder` whose window died, the latest death first; none where nobody can look now."""
-    try:
-        left = [(died(file), file) for file in folder.glob("*.json") if not locked(_lock_of(file))]
-    except OSError:
-        return []
+    left = [(died(file), file) for file in found_in(folder, "*.json") if not locked(_lock_of(file))]
     return [file for _, file in sorted(left, reverse=True)]
 
 

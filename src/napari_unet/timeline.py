@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from napari_unet.card import MODEL_FILE
-from napari_unet.disk import disk_problems, sync, write_json
+from napari_unet.disk import disk_problems, found_in, sync, write_json
 from napari_unet.library import free
 from napari_unet.runs import HELD, ORIGIN, STEPS
 
@@ -26,10 +26,7 @@ def file_of(run: Path, step: int) -> Path:
 
 def kept(run: Path) -> list[tuple[int, Path]]:
     """Return the steps whose models are kept in a run folder, and their files; the earliest first."""
-    try:
-        files = sorted((run / STEPS).glob(f"*{_SUFFIX}"))
-    except OSError:  # a disk that is not there now
-        return []
+    files = sorted(found_in(run / STEPS, f"*{_SUFFIX}"))
     return [(int(file.stem), file) for file in files if file.stem.isdigit()]
 
 

@@ -11,8 +11,9 @@ from napari.layers._layer_actions import _duplicate_layer
 from napari_unet import disk
 from napari_unet.classes import PixelClass
 from napari_unet.widgets import paintwatch
+from napari_unet.widgets.labelfolder import stamps
 from napari_unet.widgets.paintwatch import PaintWatch
-from napari_unet.widgets.strokes import new_strokes, open_strokes, path_of, set_classes, stamps
+from napari_unet.widgets.strokes import new_strokes, open_strokes, path_of, set_classes
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from napari_unet.config import SegmentConfig
 from napari_unet.disk import locked
 from napari_unet.finished import LOCK, finished_chunks
 from napari_unet.layout import CONFIG, read_layout
-from napari_unet.library import Library, newest_first
+from napari_unet.library import Library, zarrs_in
 from napari_unet.problem import Problem
 from napari_unet.region import start_of
 from napari_unet.result import doubt
@@ -50,7 +50,7 @@ class EarlierResults(QPushButton):
         """Fill the menu with what is there now."""
         self._menu.clear()
         checks = QMenu("Check for damage", self._menu)
-        for path in newest_first(self._library.segmentations)[:_MOST]:
+        for path in zarrs_in(self._library.segmentations)[:_MOST]:
             try:
                 done, total = finished_chunks(path)
             except Problem:

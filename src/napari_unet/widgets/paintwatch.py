@@ -12,9 +12,10 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QMainWindow
 
 from napari_unet.disk import sync
+from napari_unet.widgets.labelfolder import chunk_files, stamps
 from napari_unet.widgets.marks import mark_corrections
 from napari_unet.widgets.onlabels import OnLabels
-from napari_unet.widgets.strokes import chunk_files, is_strokes, missing, path_of, stamps
+from napari_unet.widgets.strokes import is_strokes, missing, path_of
 from napari_unet.widgets.undo import jump_on_undo
 
 if TYPE_CHECKING:
@@ -80,14 +81,14 @@ class PaintWatch(QObject):
             if isinstance(layer, Labels) and layer.unique_id not in self._known | self._in_memory:
                 self._in_memory.add(layer.unique_id)
                 layer.events.paint.connect(self._on_paint)
+        away = [(layer, folder) for layer in self._viewer.layers if (folder := missing(layer))]
         for gone in self._seen.keys() - layers:
             self._compare(gone)  # it may have been painted on just before it was removed
-            if any(missing(layer) == gone for layer in self._viewer.layers):
+            if any(folder == gone for _, folder in away):
                 show_warning(f"{gone.stem} is not kept on disk any more: {gone} is gone. Put it back, then paint on.")
             del self._seen[gone], self._described[gone]
-        for layer in self._viewer.layers:  # also a duplicate that was made meanwhile
-            folder = missing(layer)
-            if folder and layer not in self._gone.setdefault(folder, []):
+        for layer, folder in away:  # also a duplicate that was made meanwhile
+            if layer not in self._gone.setdefault(folder, []):
                 layer.editable = False  # painting would make a folder in that place
                 self._gone[folder].append(layer)
         for back in self._gone.keys() & layers:

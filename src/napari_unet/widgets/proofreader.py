@@ -20,7 +20,8 @@ from napari_unet.volume import Volume
 from napari_unet.widgets.alignment import corner_on
 from napari_unet.widgets.background import in_background
 from napari_unet.widgets.handover import volume_of
-from napari_unet.widgets.strokes import is_strokes, path_of, stamps
+from napari_unet.widgets.labelfolder import stamps
+from napari_unet.widgets.strokes import is_strokes, path_of
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -11,7 +11,7 @@ import google_crc32c
 
 from napari_unet.omezarr import is_zarr, metadata
 from napari_unet.reader import STROKES
-from napari_unet.widgets.strokes import chunk_files
+from napari_unet.widgets.labelfolder import chunk_files
 
 DAMAGED = ".damaged"
 _OLD = 60.0  # seconds; a younger file may be one that another window is writing

@@ -12,34 +12,28 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from napari.layers import Image, Labels, Layer
 
 from napari_unet.classes import PixelClass
-from napari_unet.disk import disk_problems, seen
-from napari_unet.library import free
-from napari_unet.marks import BY_HAND, KINDS
-from napari_unet.newzarr import create_stack, label_colors
-from napari_unet.omezarr import is_zarr, metadata, ome, open_array
+from napari_unet.disk import seen
+from napari_unet.omezarr import is_zarr, metadata, open_array
 from napari_unet.placing import begins_on
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS, STROKES, paint_look
 from napari_unet.tiles import Box
-from napari_unet.volume import Volume, open_volume
+from napari_unet.volume import open_volume
 from napari_unet.widgets.alignment import corner_of_copy
-from napari_unet.widgets.handover import Sections, finest, handed_over, volume_of, whole, zarr_folder
+from napari_unet.widgets.handover import Sections, finest, handed_over, volume_of, zarr_folder
+from napari_unet.widgets.labelfolder import classes_in, create_labels, new_folder, write_classes
 from napari_unet.widgets.place import placed
 
-CHUNK = 512
 BRUSH = 6  # pixels
-_USED = ".used"  # in the folder of all labels: an empty file for each name that some had
 
 
 def new_strokes(
@@ -80,10 +74,8 @@ def new_strokes(
     image = handed_over(image_layer)
     box = box or Box(0, image.shape[0], 0, image.shape[1], 0, image.shape[2])
     start = box.z0, box.y0, box.x0
-    path = _never_used(folder, name, ending, taken)
-    with whole(path) as beside:
-        _create(beside, (box.z1 - box.z0, box.y1 - box.y0, box.x1 - box.x0), np.dtype(np.uint8), image, start)
-    _take_note(path)
+    with new_folder(folder, name, ending, taken) as (path, beside):
+        create_labels(beside, (box.z1 - box.z0, box.y1 - box.y0, box.x1 - box.x0), np.dtype(np.uint8), image, start)
     return _layer(path, image_layer, start)
 
 
@@ -117,8 +109,8 @@ def is_strokes(layer: Layer) -> bool:
 
 def missing(layer: Layer) -> Path | None:
     """Return the folder in which labels were kept by this module if it is not there now, else None."""
-    mark, array = layer.metadata.get(OURS), zarr_folder(finest(layer))
-    if array is None or not isinstance(mark, Mapping) or mark.keys() != {"path"}:
+    mark = layer.metadata.get(OURS)
+    if not isinstance(mark, Mapping) or mark.keys() != {"path"} or (array := zarr_folder(finest(layer))) is None:
         return None
     ours = os.path.realpath(array) == str(Path(mark["path"]) / "0")
     return array.parent if ours and not seen(array.parent / "zarr.json") else None
@@ -138,19 +130,6 @@ def path_of(layer: Labels) -> Path:
     return path
 
 
-def stamps(path: Path) -> dict[int, int]:
-    """Return the sections of labels in `path` that were painted on, and when each changed last, in nanoseconds."""
-    changed = {int(z.name): [y.stat().st_mtime_ns for y in _folders(Path(z))] for z in _folders(path / "0" / "c")}
-    return {z: max(times) for z, times in changed.items() if times}
-
-
-def chunk_files(path: Path) -> Iterator[Path]:
-    """Yield the files of labels in `path`, and of their marks, that hold something."""
-    for z in chain.from_iterable(_folders(path / array / "c") for array in ("0", *KINDS, BY_HAND)):
-        for y in _folders(Path(z)):
-            yield from (Path(file) for file in os.scandir(y) if file.name.isdigit())
-
-
 def classes_of(layer: Labels) -> tuple[PixelClass, ...]:
     """Return the classes of such labels.
 
@@ -159,8 +138,7 @@ def classes_of(layer: Labels) -> tuple[PixelClass, ...]:
     ValueError
         If `layer` is no such layer.
     """
-    kept = metadata(path_of(layer))["attributes"][STROKES]["classes"]
-    return tuple(PixelClass(each["value"], each["name"], each["color"]) for each in kept)
+    return classes_in(path_of(layer))
 
 
 def set_classes(layer: Labels, classes: Sequence[PixelClass]) -> None:
@@ -173,14 +151,8 @@ def set_classes(layer: Labels, classes: Sequence[PixelClass]) -> None:
     ValueError
         If `layer` is no such layer.
     """
-    _write_classes(path_of(layer), classes)
+    write_classes(path_of(layer), classes)
     _show_classes(layer)
-
-
-def _write_classes(path: Path, classes: Sequence[PixelClass]) -> None:
-    with disk_problems(path):
-        described = {**ome(metadata(path)["attributes"]), "image-label": _colors(classes)}
-        zarr.open_group(path, mode="r+").attrs.update({"ome": described, **_kept(classes)})
 
 
 def show_look(layer: Labels, classes: Sequence[PixelClass]) -> None:
@@ -222,16 +194,14 @@ def moved_to_disk(layer: Labels, image_layer: Image, folder: Path, classes: Sequ
             raise Problem(f"{layer.name} holds negative labels. Erase them, or number the labels from 1.")
         largest = max(largest, int(section.max()))
         yield z + 1, 2 * depth
-    path = _never_used(folder, layer.name)
-    with whole(path) as beside:
+    with new_folder(folder, layer.name) as (path, beside):
         meant = classes if largest <= max((each.value for each in classes), default=0) else ()
         room = np.uint8 if meant or labels.dtype.itemsize == 1 else np.uint16
         dtype = np.promote_types(np.min_scalar_type(largest), room)
-        array = _create(beside, labels.shape, dtype, image, start, meant)
+        array = create_labels(beside, labels.shape, dtype, image, start, meant)
         for z in range(depth):
             array[z] = labels.section(z)
             yield depth + z + 1, 2 * depth
-    _take_note(path)
     return path
 
 
@@ -245,8 +215,8 @@ def take_over(layer: Labels, path: Path, classes: Sequence[PixelClass] = ()) -> 
     Problem
         If the folder cannot be written.
     """
-    if classes and metadata(path)["attributes"][STROKES]["classes"]:
-        _write_classes(path, classes)
+    if classes and classes_in(path):
+        write_classes(path, classes)
     place, mode = placed(layer), layer.mode
     array = open_array(path / "0", "r+")
     layer.editable = False  # forgets the steps to undo: they belong to the former data
@@ -283,48 +253,6 @@ def _folder(layer: Labels) -> Path | None:
     return None
 
 
-def _never_used(folder: Path, name: str, ending: str = "", taken: Collection[Path] = ()) -> Path:
-    """Return a path for new labels that none had before: these may be away, and a training still learn them."""
-    with disk_problems(folder):
-        used = [folder / each.name for each in (folder / _USED).glob("*.zarr")]
-        return free(folder, name, ".zarr", ending, [*taken, *used])
-
-
-def _take_note(path: Path) -> None:
-    """Let no other labels have this path, whatever becomes of it."""
-    used = path.parent / _USED
-    with disk_problems(used):
-        used.mkdir(exist_ok=True)
-        (used / path.name).touch()
-
-
-def _create(
-    folder: Path,
-    shape: Sequence[int],
-    dtype: np.dtype,
-    image: Volume,
-    start: Sequence[int],
-    classes: Sequence[PixelClass] = (),
-) -> zarr.Array:
-    """Create empty labels that begin at voxel `start` of `image`."""
-    corner = [a + b for a, b in zip(image.offset or (0, 0, 0), start, strict=True)]
-    return create_stack(folder, shape, CHUNK, dtype, image.voxel_size, corner, _colors(classes), _kept(classes))
-
-
-def _colors(classes: Sequence[PixelClass]) -> dict[str, Any]:
-    return label_colors({each.value: each.color for each in classes})
-
-
-def _kept(classes: Sequence[PixelClass]) -> dict[str, Any]:
-    return {STROKES: {"classes": [asdict(each) for each in classes]}}
-
-
 def _mark(path: Path) -> Mapping[str, Any]:
     """Return the metadata of a layer on `path`."""
     return {OURS: {"path": str(path.resolve())}}
-
-
-def _folders(path: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield the numbered folders in `path`."""
-    with contextlib.suppress(FileNotFoundError):  # nothing is painted yet
-        yield from (entry for entry in os.scandir(path) if entry.name.isdigit())

@@ -17,9 +17,9 @@ from napari_unet.widgets.heldout import HeldOut
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.joins import Joins
+from napari_unet.widgets.labelfolder import stamps
 from napari_unet.widgets.livepreview import LivePreview
 from napari_unet.widgets.paintwatch import PaintWatch
-from napari_unet.widgets.strokes import stamps
 
 if TYPE_CHECKING:
     from napari import Viewer
