@@ -178,7 +178,7 @@ class Loop:
         self._judged = judged
         self._learner.doubt = 0.0 if painted.whole else _DOUBT
         self._learner.learned = painted.learned / (painted.learned + _FEW)
-        return Joined(step, len(painted.sections), painted.learned, more)
+        return Joined(step, painted.learned_in, painted.learned, more)
 
     def _judge(self, step: int) -> Score:
         """Score the averaged weights, and write the model if they are to be kept.

@@ -68,6 +68,11 @@ class Painted:
         return sum(int((section.learn != UNCOUNTED).sum()) for section in self.sections)
 
     @property
+    def learned_in(self) -> int:
+        """How many sections have some of them."""
+        return sum(bool((section.learn != UNCOUNTED).any()) for section in self.sections)
+
+    @property
     def corrected(self) -> int:
         """How many of those correct a prediction."""
         return sum(int((section.corrected & (section.learn != UNCOUNTED)).sum()) for section in self.sections)

@@ -147,14 +147,16 @@ def test_a_disk_that_does_not_keep_it_is_told(qtbot, labels, heard, monkeypatch)
 def test_labels_whose_folder_is_gone_are_told(qtbot, labels, heard, tmp_path, capsys) -> None:
     paint(labels, 1)
     qtbot.waitUntil(lambda: told(heard) == {1})
-    path = path_of(labels)
+    path, labels.mode = path_of(labels), "erase"
     path.rename(tmp_path / "elsewhere")
     qtbot.waitUntil(lambda: "strokes is not kept on disk any more" in capsys.readouterr().out)
     assert not labels.editable
+    assert labels.mode == "pan_zoom"
     labels.paint((2, 5, 5), 1)  # before that was found
     shutil.rmtree(path)
     (tmp_path / "elsewhere").rename(path)
     qtbot.waitUntil(lambda: labels.editable)
+    assert labels.mode == "erase"
     paint(labels, 3)
     qtbot.waitUntil(lambda: 3 in stamps(path))
 

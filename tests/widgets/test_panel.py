@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import threading
 import weakref
 
@@ -22,11 +23,13 @@ from qtpy.QtWidgets import (
 
 from napari_unet.config import TrainConfig
 from napari_unet.events import Ready, Started
+from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.panel import Panel
 
 from .conftest import close_panel, panel_of, said
 from .driver import LEFT, SCREEN, Driver
 from .test_background import Paused
+from .test_models import a_run
 
 
 def dock_of(driver: Driver, panel: Panel) -> QDockWidget:
@@ -157,6 +160,15 @@ def test_what_is_wrong_with_a_setting_is_said_in_plain_words(driver):
     assert not said(panel).startswith("Value error")
     assert said(panel).endswith(".")
     assert not said(panel).endswith("..")
+
+
+def test_a_model_that_went_while_the_panel_was_closed_is_told(driver, home):
+    former = a_run(home.root, "strokes")
+    panel = panel_of(driver, "Train")
+    panel.findChild(ModelChoice).choose(former)
+    close_panel(driver, panel)
+    shutil.rmtree(former)
+    assert said(panel_of(driver, "Train")).startswith(f"The model {former} is not chosen: ")
 
 
 @pytest.mark.slow

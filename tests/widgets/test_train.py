@@ -247,6 +247,18 @@ def test_what_is_changed_while_the_layers_are_prepared_is_for_the_next_training(
     assert (config.minutes, config.start_from) == (5.0, "em-membrane")
 
 
+def test_classes_stay_as_they_are_while_labels_are_written_with_them(driver, fake):
+    panel = _ready(driver)
+    name = panel.findChild(ClassList).findChild(QLineEdit)
+    driver.type(name, "cell")
+    driver.click(_button(panel, "train"))
+    assert panel.preparing
+    assert not name.isEnabled()
+    assert _begun(driver, fake).classes[0] == "cell"
+    driver.wait(name.isEnabled, 10)
+    assert classes_of(driver.viewer.layers["strokes"])[0].name == "cell"
+
+
 @pytest.mark.slow
 def test_a_model_is_never_overwritten(driver, fake, home):
     fake.does("finish")

@@ -48,6 +48,7 @@ class Annotation(QObject):
         super().__init__(panel)
         self._panel, self._library, self._image = panel, library, image
         self._ticked: set[str] = set()  # the labels whose classes are shown
+        self._held = False  # the classes are being written with labels
         self._given: tuple[PixelClass, ...] = ()  # the classes as they came from a model or from labels
         labels = LabelsChoice(library.painted)
         self._labels = panel.row("Labels", labels, "Painted layers: a few strokes of each class are enough.")
@@ -122,8 +123,7 @@ class Annotation(QObject):
     def _on_labels(self) -> None:
         """Take the classes of the labels that were ticked; those that have none get what somebody typed before."""
         self._classes.set_painted(bool(self._labels.chosen()))
-        gone = any(missing(layer) for layer in self._labels.chosen())
-        self._classes.setEnabled(not (gone or self._labels.classes_differ()))  # else nobody could keep what is typed
+        self._offer_rows()
         ticked = {layer.unique_id for layer in self._labels.chosen()}
         if ticked != self._ticked:  # else someone may be typing a name just now
             self._ticked = ticked
@@ -142,6 +142,16 @@ class Annotation(QObject):
                 for name in _PLACE:
                     layer.events[name].connect(self._on_moved)
         self.changed.emit()
+
+    def hold(self, held: bool) -> None:
+        """Let nobody change the classes while they are written with labels, or let them again."""
+        self._held = held
+        self._offer_rows()
+
+    def _offer_rows(self) -> None:
+        """Let the classes be changed where what is typed can be kept."""
+        gone = any(missing(layer) for layer in self._labels.chosen())
+        self._classes.setEnabled(not (self._held or gone or self._labels.classes_differ()))
 
     def _keep_classes(self) -> None:
         """Keep the classes with the ticked labels, unless these mean different things."""

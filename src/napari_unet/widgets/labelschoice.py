@@ -110,7 +110,7 @@ class LabelsChoice(QWidget):
         """Let a layer keep the classes that were shown when somebody painted on it."""
         if _SHOWN in layer.metadata:
             layer.metadata = {_NAMED: layer.metadata[_SHOWN], **layer.metadata}
-        classes = named_for(layer)
+        classes = layer.metadata.get(_NAMED, ())
         if not _held_whole(layer) and not is_strokes(layer) and layer.selected_label <= len(classes):
             show_look(layer, classes)
 
@@ -159,12 +159,6 @@ class LabelsChoice(QWidget):
 
     def _item(self, row: int) -> QListWidgetItem:
         return self._list.item(row)
-
-
-def named_for(layer: Labels) -> tuple[PixelClass, ...]:
-    """Return the classes that somebody named for a layer while it was in memory, none if nobody did."""
-    named: tuple[PixelClass, ...] = layer.metadata.get(_NAMED, ())
-    return named
 
 
 def _show_in(layer: Labels, classes: Sequence[PixelClass]) -> None:

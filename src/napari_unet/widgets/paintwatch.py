@@ -55,7 +55,8 @@ class PaintWatch(QObject):
         self._saving: threading.Thread | None = None
         self._unsaved: dict[Path, int] = {}  # labels: what is newer than this is not safe yet
         self._trouble = ""
-        self._gone: dict[Path, list[Labels]] = {}  # what shows labels whose folders are not there now
+        # What shows labels whose folders are not there now, each with the tool that was in hand.
+        self._gone: dict[Path, dict[Labels, str]] = {}
         OnLabels(viewer)
         timer = QTimer(self, interval=_EVERY)
         timer.timeout.connect(self._look)
@@ -88,12 +89,12 @@ class PaintWatch(QObject):
                 show_warning(f"{gone.stem} is not kept on disk any more: {gone} is gone. Put it back, then paint on.")
             del self._seen[gone], self._described[gone]
         for layer, folder in away:  # also a duplicate that was made meanwhile
-            if layer not in self._gone.setdefault(folder, []):
+            if layer not in (modes := self._gone.setdefault(folder, {})):
+                modes[layer] = layer.mode
                 layer.editable = False  # painting would make a folder in that place
-                self._gone[folder].append(layer)
         for back in self._gone.keys() & layers:
-            for layer in self._gone.pop(back):
-                layer.editable = True
+            for layer, mode in self._gone.pop(back).items():
+                layer.editable, layer.mode = True, mode
             show_info(f"{back.stem} is kept on disk again: paint on.")
             self.painted.emit(back, set(stamps(back)))  # what was painted last may not have been read
         for path in layers:

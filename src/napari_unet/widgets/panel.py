@@ -157,10 +157,10 @@ class Panel(QScrollArea):
             into_one_place(self, window)
             self.attached()
             recovery = Recovery.of(window, self.viewer)
-            recovery.record(self._name, self)
+            trouble = [unwritable(self._library), *recovery.record(self._name, self)]
             self._recovery.watch(recovery)
-            if trouble := unwritable(self._library):
-                self.say(trouble)
+            if any(trouble):
+                self.say(" ".join(filter(None, trouble)))
 
     def hideEvent(self, event: Any) -> None:  # noqa: N802
         """Keep what it shows for the next panel of its kind: a closed one is gone."""

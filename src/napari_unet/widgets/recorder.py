@@ -63,12 +63,19 @@ class Recorder(QObject):
         """Return the recorder of a window, made at the first call."""
         return window.findChild(cls) or cls(window, viewer)
 
-    def add(self, name: str, panel: QWidget) -> None:
-        """Record what a panel shows, too, while it is open; it begins with what the last one of its name showed."""
-        if name in self._left:
-            choose(panel, self._left[name], {layer.unique_id: layer for layer in self._viewer.layers})
+    def add(self, name: str, panel: QWidget) -> list[str]:
+        """Record what a panel shows, too, while it is open; it begins with what the last one of its name showed.
+
+        Returns
+        -------
+        list of str
+            A sentence for each choice of that one that can no longer be made.
+        """
+        layers = {layer.unique_id: layer for layer in self._viewer.layers}
+        said = choose(panel, self._left[name], layers) if name in self._left else []
         self._panels[name] = weakref.ref(panel)
         self._at_once()
+        return said
 
     def left(self, name: str, panel: QWidget) -> None:
         """Keep what a panel shows when it is hidden, perhaps for ever."""

@@ -64,9 +64,9 @@ class Recovery(QObject):
         """Whether something is being brought back."""
         return self._cancel is not None
 
-    def record(self, name: str, panel: QWidget) -> None:
-        """Record what a panel shows, for the case that this window dies, too."""
-        self._recorder.add(name, panel)
+    def record(self, name: str, panel: QWidget) -> list[str]:
+        """Record what a panel shows, for the case that this window dies, too; see `Recorder.add`."""
+        return self._recorder.add(name, panel)
 
     def left(self, name: str, panel: QWidget) -> None:
         """Keep what a panel shows for the next one of this name in this window."""

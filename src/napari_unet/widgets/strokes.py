@@ -205,18 +205,8 @@ def moved_to_disk(layer: Labels, image_layer: Image, folder: Path, classes: Sequ
     return path
 
 
-def take_over(layer: Labels, path: Path, classes: Sequence[PixelClass] = ()) -> None:
-    """Give `layer` the labels in `path` as its data, so that painting goes on there; call it in the window's thread.
-
-    What was copied with classes has `classes` from now on, if there are some: they were named while it was copied.
-
-    Raises
-    ------
-    Problem
-        If the folder cannot be written.
-    """
-    if classes and classes_in(path):
-        write_classes(path, classes)
+def take_over(layer: Labels, path: Path) -> None:
+    """Give `layer` the labels in `path` as its data, so that painting goes on there; call it in the window's thread."""
     place, mode = placed(layer), layer.mode
     array = open_array(path / "0", "r+")
     layer.editable = False  # forgets the steps to undo: they belong to the former data

@@ -25,7 +25,6 @@ from napari_unet.widgets.findings import Findings
 from napari_unet.widgets.inmemory import InMemory
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobview import JobView
-from napari_unet.widgets.labelschoice import named_for
 from napari_unet.widgets.livepreview import LivePreview, LiveSwitch
 from napari_unet.widgets.looks import Look, Looks
 from napari_unet.widgets.minutes import Minutes
@@ -149,6 +148,7 @@ class TrainPanel(Panel):
         self._minutes.offer(settings["steps"])
         self._device.lead_to(settings, self._advanced.form.defaults())
         self._memory.show_layers(self._painted.chosen(), self._unready())
+        self._painted.hold(self.preparing)
         self._train.setEnabled(not reason)
         self._advanced.offer_looks(reason, self._looks.drawn)
         self._findings.follow(self._image.value, self._painted.chosen(), self._settings(), reason)
@@ -228,7 +228,7 @@ class TrainPanel(Panel):
         """Let layers be painted in their files."""
         for layer, path in moved:
             with camera_kept(self.viewer):
-                take_over(layer, path, named_for(layer))
+                take_over(layer, path)
         self.say(self._where(moved))
 
     def _where(self, moved: Moved) -> str:
