@@ -406,10 +406,10 @@ def test_labels_of_ours_can_be_painted_on(tmp_path: Path) -> None:
     classes = [{"value": each.value, "name": each.name, "color": each.color} for each in CLASSES]
     for name in ("ours", "other"):
         group = write(tmp_path / f"{name}.zarr", np.zeros_like(STACK), **{"image-label": {}})
-        group.attrs.update({"napari-unet-labels": {"classes": classes}} if name == "ours" else {})
+        group.attrs.update({"napari-unet-labels": {"classes": classes, "id": "7"}} if name == "ours" else {})
     ours, other = (layers(tmp_path / f"{name}.zarr")[0] for name in ("ours", "other"))
     assert isinstance(ours, Labels)
-    assert ours.metadata["napari-unet"] == {"path": str(tmp_path / "ours.zarr")}
+    assert ours.metadata["napari-unet"] == {"path": str(tmp_path / "ours.zarr"), "id": "7"}
     assert list(ours.features["class"]) == ["interior", "membrane"]
     np.testing.assert_allclose(ours.get_color(2), [0xE6 / 255, 0x9F / 255, 0, 1], atol=1e-6)
     ours.paint((1, 8, 12), 2)

@@ -193,7 +193,8 @@ def _labels(folder: Path, name: str) -> Iterator[LayerData]:
     if OURS in attributes:
         fields.update(class_look(attributes[OURS].get("classes", ())), metadata=_mark(folder, attributes))
     elif STROKES in attributes:
-        fields.update(paint_look(attributes[STROKES]["classes"]), metadata={OURS: {"path": str(folder.resolve())}})
+        mark = {"path": str(folder.resolve()), "id": attributes[STROKES].get("id", "")}
+        fields.update(paint_look(attributes[STROKES]["classes"]), metadata={OURS: mark})
     elif colours := file_colours(attributes):
         fields["colormap"] = _colormap(colours)
     for data in found.levels:

@@ -43,6 +43,8 @@ class Shown:
         What the plugin calls the sample.
     shape, dtype
         Of its pixels, at the finest level; empty for what has none.
+    which : str
+        Tells it from others of the same file; "" where that is not known.
     look : dict
         Attributes of the layer by name, as JSON holds them.
     """
@@ -55,6 +57,7 @@ class Shown:
     sample: str = ""
     shape: tuple[int, ...] = ()
     dtype: str = ""
+    which: str = ""
     look: dict[str, Any] = field(default_factory=dict)
 
 

@@ -104,7 +104,7 @@ def test_a_file_that_holds_the_layer(tmp_path: Path) -> None:
 @given(st.integers(0, 10), st.data())
 def test_a_changed_block_is_seen(tmp_path_factory: Any, number: int, data: st.DataObject) -> None:
     shape = (7, 300, 200)
-    z, rows, columns = list(handover._blocks(shape))[number]
+    z, rows, columns = list(handover.blocks(shape))[number]
     assert 0 <= z < 7
     assert (rows.stop, columns.stop) <= (300, 200)
     folder = tmp_path_factory.getbasetemp() / "blocks"

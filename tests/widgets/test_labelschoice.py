@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import zarr
 from napari.layers import Image, Labels
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
@@ -129,6 +130,16 @@ def test_classes_are_seen_in_labels_in_memory_but_for_ids_and_what_others_tell_t
     choice.keep_classes([*AB, PixelClass(3, "c", "#0000ff")])
     assert plain.get_color(3)[:3].tolist() == [0, 0, 1]
     assert ids.colormap is before
+
+
+def test_what_is_lazy_may_hold_ids_and_keeps_its_colours_when_it_is_painted_on(choice):
+    lazy = Labels(zarr.array(np.full((2, 8, 8), 7, np.uint8)), name="lazy")
+    before = lazy.colormap
+    choice.show_layers([lazy])
+    choice.show_classes(AB)
+    lazy.selected_label = 1
+    choice.painted_on(lazy)
+    assert lazy.colormap is before
 
 
 def test_classes_are_kept_with_labels_in_memory_too(choice):

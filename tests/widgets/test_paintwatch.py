@@ -13,7 +13,7 @@ from napari_unet.classes import PixelClass
 from napari_unet.widgets import paintwatch
 from napari_unet.widgets.labelfolder import stamps
 from napari_unet.widgets.paintwatch import PaintWatch
-from napari_unet.widgets.strokes import new_strokes, open_strokes, path_of, set_classes
+from napari_unet.widgets.strokes import missing, new_strokes, open_strokes, path_of, set_classes
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def labels(viewer, tmp_path):
 
 
 @pytest.fixture
-def heard(viewer, labels):
+def heard(viewer, labels, tmp_path):
     """A watch of the viewer, and what it tells."""
-    watch, heard = PaintWatch(viewer), []
+    watch, heard = PaintWatch(viewer, tmp_path), []
     watch.painted.connect(lambda path, sections: heard.append((path, sections)))
     heard.append(watch)  # so that it lives
     return heard
@@ -68,9 +68,9 @@ def test_a_section_that_is_painted_without_a_pause_is_told_all_the_same(qtbot, l
     qtbot.waitUntil(still_painting)
 
 
-def test_what_was_painted_before_is_not_told(qtbot, viewer, labels) -> None:
+def test_what_was_painted_before_is_not_told(qtbot, viewer, labels, tmp_path) -> None:
     paint(labels, 1)
-    watch, heard = PaintWatch(viewer), []
+    watch, heard = PaintWatch(viewer, tmp_path), []
     watch.painted.connect(lambda *told: heard.append(told))
     qtbot.wait(200)
     assert heard == []
@@ -107,10 +107,12 @@ def synced(monkeypatch) -> list[str]:
     return synced
 
 
-def test_what_was_painted_before_the_first_look_and_after_the_last_is_synced(qtbot, viewer, labels, synced) -> None:
+def test_what_was_painted_before_the_first_look_and_after_the_last_is_synced(
+    qtbot, viewer, labels, synced, tmp_path
+) -> None:
     path = path_of(labels)
     paint(labels, 1)
-    watch = PaintWatch(viewer)
+    watch = PaintWatch(viewer, tmp_path)
     qtbot.waitUntil(lambda: str(path / "0/c/1/1/0") in synced)
     paint(labels, 2)
     viewer.layers.remove(labels)
@@ -159,6 +161,31 @@ def test_labels_whose_folder_is_gone_are_told(qtbot, labels, heard, tmp_path, ca
     assert labels.mode == "erase"
     paint(labels, 3)
     qtbot.waitUntil(lambda: 3 in stamps(path))
+
+
+def test_no_labels_get_the_name_of_those_that_somebody_else_made(qtbot, viewer, labels, tmp_path):
+    shutil.rmtree(tmp_path / ".used")  # so it is with labels that were copied from another machine
+    watch = PaintWatch(viewer, tmp_path)
+    qtbot.waitUntil((tmp_path / ".used").exists)
+    path_of(labels).rename(tmp_path / "elsewhere")
+    others = new_strokes(viewer.layers["stack"], tmp_path, "strokes")
+    assert path_of(others).name == "strokes-2.zarr"
+    assert watch.parent() is None
+
+
+def test_labels_put_in_the_place_of_others_are_not_taken_for_them(qtbot, viewer, labels, heard, tmp_path, capsys):
+    paint(labels, 1)
+    path = path_of(labels)
+    away = path.rename(tmp_path / "elsewhere")
+    qtbot.waitUntil(lambda: not labels.editable)
+    others = viewer.add_layer(new_strokes(viewer.layers["stack"], tmp_path, "others"))
+    path_of(others).rename(path)
+    qtbot.wait(200)
+    assert (labels.editable, missing(labels)) == (False, path)
+    assert "again" not in capsys.readouterr().out
+    path.rename(tmp_path / "others.zarr")
+    away.rename(path)
+    qtbot.waitUntil(lambda: labels.editable)
 
 
 def test_a_duplicate_of_labels_whose_folder_is_gone_cannot_be_painted_on(qtbot, viewer, labels, heard, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from napari.layers import Image, Labels
 from napari.layers._layer_actions import _duplicate_layer
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QPushButton, QWidget
@@ -23,7 +24,7 @@ from napari_unet.widgets.paintwatch import PaintWatch
 from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.recorder import Recorder
 from napari_unet.widgets.reopen import read_again
-from napari_unet.widgets.strokes import is_strokes, path_of
+from napari_unet.widgets.strokes import is_strokes, new_strokes, path_of
 
 from .conftest import panel_of, said
 from .driver import Driver
@@ -229,6 +230,61 @@ def test_what_was_open_twice_comes_back_twice(open_window, home, tiff):
     driver = open_window()
     assert recover(driver, panel_of(driver, "Train")) == "Back: 4 layers."
     assert [layer.name for layer in driver.viewer.layers] == names
+
+
+@pytest.fixture
+def channels(tmp_path) -> Path:
+    """An OME-Zarr of two channels."""
+    scale = [{"type": "scale", "scale": [1.0] * 4}]
+    levels = {
+        "axes": [{"name": name} for name in "czyx"],
+        "datasets": [{"path": "0", "coordinateTransformations": scale}],
+    }
+    path = tmp_path / "two.zarr"
+    group = zarr.create_group(path, attributes={"ome": {"version": "0.5", "multiscales": [levels]}})
+    group.create_array("0", data=np.random.default_rng(0).integers(0, 255, (2, *SHAPE), np.uint8))
+    return path
+
+
+def test_channels_of_a_file_are_not_exchanged(open_window, home, channels):
+    first = open_window()
+    (one, other), (again, more) = (first.viewer.open(str(channels), plugin="napari-unet") for _ in range(2))
+    one.name, other.name, more.name = other.name, "nuclei", "once more"
+    first.viewer.layers.remove(again)
+    first.viewer.layers.move(0, 2)
+    panel_of(first, "Train")
+    recorder = first.window.findChild(Recorder)
+    first.wait(lambda: all(shown.which for shown in recorder._now().layers), 20)
+    before = [(layer.name, np.asarray(layer.data)) for layer in first.viewer.layers]
+    die(first, home)
+
+    driver = open_window()
+    assert recover(driver, panel_of(driver, "Train")) == "Back: 3 layers."
+    for layer, (name, pixels) in zip(driver.viewer.layers, before, strict=True):
+        assert layer.name == name
+        np.testing.assert_array_equal(np.asarray(layer.data), pixels)
+
+
+def test_other_labels_in_the_place_of_those_that_were_shown_do_not_come_back(open_window, home, tiff, tmp_path):
+    first = open_window()
+    (image,) = first.viewer.open(tiff, plugin="napari")
+    labels = painted(first, panel_of(first, "Train"))
+    recorder = first.window.findChild(Recorder)
+    first.wait(lambda: all(shown.which for shown in recorder._now().layers), 20)
+    path, others = path_of(labels), path_of(new_strokes(image, tmp_path, "others"))
+    die(first, home)
+    path.rename(tmp_path / "away")
+    others.rename(path)
+
+    driver = open_window()
+    text = recover(driver, panel_of(driver, "Train"))
+    assert text == f"Back: 1 layer. {labels.name} is not back: {path} holds something else now."
+
+
+def test_it_is_said_where_nobody_knows_which_layer_of_a_file_it_was(channels):
+    shown = Shown("nuclei", "image", "file", str(channels), "napari-unet", shape=SHAPE, dtype="uint8")
+    found = done(read_again([shown]))
+    assert found.said == (f"nuclei may be another of the layers that {channels} holds: look at it.",)
 
 
 @pytest.mark.slow

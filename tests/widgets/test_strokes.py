@@ -21,6 +21,7 @@ from napari_unet.reader import read
 from napari_unet.tiles import Box
 from napari_unet.volume import open_volume
 from napari_unet.widgets.handover import copied, handed_over, on_disk
+from napari_unet.widgets.labelfolder import identity
 from napari_unet.widgets.place import placed
 from napari_unet.widgets.strokes import (
     classes_of,
@@ -64,7 +65,8 @@ def test_new_labels_lie_on_the_image(tmp_path: Path) -> None:
     assert layer.data.chunks == (1, 90, 110)
     assert is_strokes(layer)
     assert path_of(layer) == tmp_path / "labels" / "strokes.zarr"
-    assert layer.metadata["napari-unet"] == {"path": str(path_of(layer))}
+    assert layer.metadata["napari-unet"] == {"path": str(path_of(layer)), "id": identity(path_of(layer))}
+    assert identity(path_of(layer)) != identity(path_of(new_strokes(image, tmp_path / "labels", "strokes"))) != ""
     assert classes_of(layer) == ()
     again = new_strokes(image, tmp_path / "labels", "strokes")
     third = new_strokes(image, tmp_path / "labels", "strokes")

@@ -199,6 +199,18 @@ def candidates(layer: Layer) -> Iterator[Path]:
         yield Path(array.filename)
 
 
+def blocks(shape: tuple[int, int, int]) -> Iterator[tuple[int, slice, slice]]:
+    """Yield the corners of three sections, and eight blocks spread evenly over depth, rows and columns."""
+    depth, height, width = shape
+    for z in (0, depth // 2, depth - 1):
+        yield z, slice(0, _BLOCK), slice(0, _BLOCK)
+    for i in range(8):
+        # Multiples of these two numbers, modulo 1, fill a square without lines or clusters.
+        y = int((i + 1) * 0.754878 % 1 * max(height - _BLOCK, 0))
+        x = int((i + 1) * 0.569840 % 1 * max(width - _BLOCK, 0))
+        yield i * (depth - 1) // 7, slice(y, y + _BLOCK), slice(x, x + _BLOCK)
+
+
 def _refuse_without_room(volume: Volume, folder: Path) -> None:
     """Raise a Problem if the disk cannot hold a copy of `volume`."""
     free = room(folder)
@@ -217,23 +229,11 @@ def _holds(path: Path, volume: Volume, labels: bool, everywhere: bool) -> bool:
         if (there.shape, there.dtype) != (volume.shape, volume.dtype):
             return False
         whole_sections = ((z, slice(None), slice(None)) for z in range(volume.shape[0]))
-        boxes = whole_sections if everywhere else _blocks(volume.shape)
+        boxes = whole_sections if everywhere else blocks(volume.shape)
         nan = volume.dtype.kind == "f"
         return all(np.array_equal(there.section(*box), volume.section(*box), equal_nan=nan) for box in boxes)
     except (Problem, OSError, ValueError):  # a path can also be one that no disk can hold
         return False
-
-
-def _blocks(shape: tuple[int, int, int]) -> Iterator[tuple[int, slice, slice]]:
-    """Yield the corners of three sections, and eight blocks spread evenly over depth, rows and columns."""
-    depth, height, width = shape
-    for z in (0, depth // 2, depth - 1):
-        yield z, slice(0, _BLOCK), slice(0, _BLOCK)
-    for i in range(8):
-        # Multiples of these two numbers, modulo 1, fill a square without lines or clusters.
-        y = int((i + 1) * 0.754878 % 1 * max(height - _BLOCK, 0))
-        x = int((i + 1) * 0.569840 % 1 * max(width - _BLOCK, 0))
-        yield i * (depth - 1) // 7, slice(y, y + _BLOCK), slice(x, x + _BLOCK)
 
 
 def _digest(volume: Volume) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import zarr
@@ -53,8 +54,20 @@ def new_folder(folder: Path, name: str, ending: str = "", taken: Collection[Path
     with whole(path) as beside:
         yield path, beside
     with disk_problems(used):
-        used.mkdir(exist_ok=True)
-        (used / path.name).touch()
+        note_used(path)
+
+
+def note_used(path: Path) -> None:
+    """Note that labels had this path: it is given to no others, wherever these are then.
+
+    Raises
+    ------
+    OSError
+        If their folder cannot be written.
+    """
+    used = path.parent / _USED
+    used.mkdir(exist_ok=True)
+    (used / path.name).touch()
 
 
 def create_labels(
@@ -66,8 +79,20 @@ def create_labels(
     classes: Sequence[PixelClass] = (),
 ) -> zarr.Array:
     """Create empty labels that begin at voxel `start` of `image`."""
-    corner = [a + b for a, b in zip(image.offset or (0, 0, 0), start, strict=True)]
-    return create_stack(folder, shape, _CHUNK, dtype, image.voxel_size, corner, _colors(classes), _kept(classes))
+    corner, kept = [a + b for a, b in zip(image.offset or (0, 0, 0), start, strict=True)], _kept(classes, uuid4().hex)
+    return create_stack(folder, shape, _CHUNK, dtype, image.voxel_size, corner, _colors(classes), kept)
+
+
+def identity(path: Path) -> str:
+    """Return what tells the labels in `path` from others that are put there; "" for those of older versions.
+
+    Raises
+    ------
+    Problem
+        If it cannot be read now.
+    """
+    told: str = metadata(path)["attributes"].get(STROKES, {}).get("id", "")
+    return told
 
 
 def classes_in(path: Path) -> tuple[PixelClass, ...]:
@@ -86,7 +111,7 @@ def write_classes(path: Path, classes: Sequence[PixelClass]) -> None:
     """
     with disk_problems(path):
         described = {**ome(metadata(path)["attributes"]), "image-label": _colors(classes)}
-        zarr.open_group(path, mode="r+").attrs.update({"ome": described, **_kept(classes)})
+        zarr.open_group(path, mode="r+").attrs.update({"ome": described, **_kept(classes, identity(path))})
 
 
 def stamps(path: Path) -> dict[int, int]:
@@ -106,8 +131,8 @@ def _colors(classes: Sequence[PixelClass]) -> dict[str, Any]:
     return label_colors({each.value: each.color for each in classes})
 
 
-def _kept(classes: Sequence[PixelClass]) -> dict[str, Any]:
-    return {STROKES: {"classes": [asdict(each) for each in classes]}}
+def _kept(classes: Sequence[PixelClass], told_by: str) -> dict[str, Any]:
+    return {STROKES: {"classes": [asdict(each) for each in classes], "id": told_by}}
 
 
 def _folders(path: Path) -> Iterator[os.DirEntry[str]]:

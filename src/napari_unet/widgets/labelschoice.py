@@ -110,9 +110,6 @@ class LabelsChoice(QWidget):
         """Let a layer keep the classes that were shown when somebody painted on it."""
         if _SHOWN in layer.metadata:
             layer.metadata = {_NAMED: layer.metadata[_SHOWN], **layer.metadata}
-        classes = layer.metadata.get(_NAMED, ())
-        if not _held_whole(layer) and not is_strokes(layer) and layer.selected_label <= len(classes):
-            show_look(layer, classes)
 
     def keep_classes(self, classes: Sequence[PixelClass]) -> None:
         """Let the ticked layers have these classes: on disk, where some are kept there.
@@ -162,14 +159,9 @@ class LabelsChoice(QWidget):
 
 
 def _show_in(layer: Labels, classes: Sequence[PixelClass]) -> None:
-    """Show classes in a layer that is in memory; ids keep their colours, and what is lazy, until a class is painted."""
-    if _held_whole(layer) and int(layer.data.max(initial=0)) <= len(classes):
+    """Show classes in a layer that is in memory; ids keep their colours, and so does what is lazy: it may hold ids."""
+    if type(layer.data) is np.ndarray and int(layer.data.max(initial=0)) <= len(classes):
         show_look(layer, classes)
-
-
-def _held_whole(layer: Labels) -> bool:
-    """Return whether all of a layer is in memory: what it holds is known at once."""
-    return type(layer.data) is np.ndarray
 
 
 def _on_disk(layer: Labels) -> tuple[PixelClass, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QMainWindow
 
 from napari_unet.disk import sync
-from napari_unet.widgets.labelfolder import chunk_files, stamps
+from napari_unet.widgets.labelfolder import chunk_files, note_used, stamps
 from napari_unet.widgets.marks import mark_corrections
 from napari_unet.widgets.onlabels import OnLabels
+from napari_unet.widgets.preferences import library_of
 from napari_unet.widgets.strokes import is_strokes, missing, path_of
 from napari_unet.widgets.undo import jump_on_undo
 
@@ -31,7 +33,7 @@ _PATIENCE = 3  # looks after which a section is passed on though somebody goes o
 
 
 class PaintWatch(QObject):
-    """Looks every second which files of the labels in a viewer changed; give it the main window as parent.
+    """Looks every second which files of the labels in a viewer changed.
 
     Files tell of all that changes labels: strokes, undo, and other programs.
 
@@ -39,14 +41,18 @@ class PaintWatch(QObject):
     ----------
     viewer
         Its labels on disk are looked after.
+    folder
+        Where new labels go: none may take the name of those that were shown.
+    parent
+        Its main window.
     """
 
     painted = Signal(object, object)  # the folder of the labels, a set of their sections
     painted_in_memory = Signal(str)  # the name of labels that are not kept on disk
 
-    def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
+    def __init__(self, viewer: Viewer, folder: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._viewer = viewer
+        self._viewer, self._folder = viewer, folder
         self._known: set[Any] = set()  # the ids of the labels that are looked after
         self._in_memory: set[Any] = set()  # the ids of the others
         self._seen: dict[Path, dict[int, int]] = {}  # labels, section: when it changed last
@@ -55,8 +61,7 @@ class PaintWatch(QObject):
         self._saving: threading.Thread | None = None
         self._unsaved: dict[Path, int] = {}  # labels: what is newer than this is not safe yet
         self._trouble = ""
-        # What shows labels whose folders are not there now, each with the tool that was in hand.
-        self._gone: dict[Path, dict[Labels, str]] = {}
+        self._gone: dict[Labels, str] = {}  # those whose folders are not there now, and the tool that was in hand
         OnLabels(viewer)
         timer = QTimer(self, interval=_EVERY)
         timer.timeout.connect(self._look)
@@ -66,7 +71,7 @@ class PaintWatch(QObject):
     @classmethod
     def of(cls, window: QMainWindow, viewer: Viewer) -> PaintWatch:
         """Return the watch of a window, made at the first call."""
-        return window.findChild(cls) or cls(viewer, window)
+        return window.findChild(cls) or cls(viewer, library_of(window).labels, window)
 
     def _look(self) -> None:
         layers: dict[Path, Labels] = {}
@@ -76,25 +81,28 @@ class PaintWatch(QObject):
                 self._known.add(layer.unique_id)
                 jump_on_undo(self._viewer, layer)
                 mark_corrections(self._viewer, layer)
+                if path_of(layer).parent == self._folder:
+                    with contextlib.suppress(OSError):  # then no others can be made there either
+                        note_used(path_of(layer))
                 if same is not layer:
                     show_warning(_TWICE.format(layer=layer.name, same=same.name))
         for layer in self._viewer.layers:
             if isinstance(layer, Labels) and layer.unique_id not in self._known | self._in_memory:
                 self._in_memory.add(layer.unique_id)
                 layer.events.paint.connect(self._on_paint)
-        away = [(layer, folder) for layer in self._viewer.layers if (folder := missing(layer))]
+        away = {layer: folder for layer in self._viewer.layers if (folder := missing(layer))}
         for gone in self._seen.keys() - layers:
             self._compare(gone)  # it may have been painted on just before it was removed
-            if any(folder == gone for _, folder in away):
+            if gone in away.values():
                 show_warning(f"{gone.stem} is not kept on disk any more: {gone} is gone. Put it back, then paint on.")
             del self._seen[gone], self._described[gone]
-        for layer, folder in away:  # also a duplicate that was made meanwhile
-            if layer not in (modes := self._gone.setdefault(folder, {})):
-                modes[layer] = layer.mode
-                layer.editable = False  # painting would make a folder in that place
-        for back in self._gone.keys() & layers:
-            for layer, mode in self._gone.pop(back).items():
-                layer.editable, layer.mode = True, mode
+        for layer in away.keys() - self._gone.keys():  # also a duplicate that was made meanwhile
+            self._gone[layer] = layer.mode
+            layer.editable = False  # painting would make a folder in that place, or change other labels
+        returned = {layer: path_of(layer) for layer in self._gone if layer in self._viewer.layers and is_strokes(layer)}
+        for layer in returned:
+            layer.editable, layer.mode = True, self._gone.pop(layer)
+        for back in set(returned.values()):
             show_info(f"{back.stem} is kept on disk again: paint on.")
             self.painted.emit(back, set(stamps(back)))  # what was painted last may not have been read
         for path in layers:

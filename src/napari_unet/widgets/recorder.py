@@ -5,19 +5,24 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Image, Layer
 from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_unet.problem import Problem
+from napari_unet.reader import OURS
 from napari_unet.session import Living, Session
 from napari_unet.widgets.choices import choices_in, choose
+from napari_unet.widgets.handover import finest
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.preferences import sessions_of
 from napari_unet.widgets.snapshot import snapshot
+from napari_unet.widgets.which import which
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -44,8 +49,10 @@ class Recorder(QObject):
         self._left: dict[str, dict[str, Any]] = {}  # what the panels showed that were closed
         self._copies: dict[Any, Path] = {}  # a layer's id: a file that holds what it shows
         self._living = Living(sessions_of(window))
+        self._known: dict[Any, str] = {}  # an image's id: what tells it from others of its file
         self._written: Session | None = None
         self._writing: threading.Thread | None = None
+        self._telling: threading.Thread | None = None
         timer = QTimer(self, interval=_EVERY)
         timer.timeout.connect(self._look)
         timer.start()
@@ -107,7 +114,19 @@ class Recorder(QObject):
             self._written = now
             self._writing = threading.Thread(target=self._write, args=(now,), daemon=True)
             self._writing.start()
+        self._tell_apart()
         self._living.beat()
+
+    def _tell_apart(self) -> None:
+        """Let a thread find what tells images from others of their files, one after another."""
+        new = (layer for layer in self._viewer.layers if layer.unique_id not in self._known and _is_one_of(layer))
+        if (self._telling is None or not self._telling.is_alive()) and (layer := next(new, None)):
+            about = layer.unique_id, finest(layer), layer.metadata
+            self._telling = threading.Thread(target=self._tell, args=about, daemon=True)
+            self._telling.start()
+
+    def _tell(self, layer: Any, pixels: Any, metadata: Mapping[str, Any]) -> None:
+        self._known[layer] = which(pixels, metadata)
 
     def _write(self, now: Session) -> None:
         with contextlib.suppress(Problem):  # what is painted is kept all the same, and the watch of it warns
@@ -116,7 +135,13 @@ class Recorder(QObject):
     def _now(self) -> Session:
         jobs = [job for verb in _VERBS if (job := self._jobs.latest(verb)) is not None]
         self._copies |= {job.image.unique_id: _image_of(job) for job in jobs if job.image is not None}
-        return snapshot(self._viewer, self.open_panels(), jobs, self._copies)
+        return snapshot(self._viewer, self.open_panels(), jobs, self._copies, self._known)
+
+
+def _is_one_of(layer: Layer) -> bool:
+    """Return whether a layer is ours, or an image that may be one of several that came from the same file."""
+    came = isinstance(layer, Image) and bool(layer.source.path or layer.source.sample)
+    return came or OURS in layer.metadata
 
 
 def _image_of(job: Job) -> Path:

@@ -23,6 +23,7 @@ from napari_unet.volume import open_volume
 from napari_unet.widgets.salvage import salvage
 from napari_unet.widgets.snapshot import PLACE, kind_of
 from napari_unet.widgets.strokes import is_strokes
+from napari_unet.widgets.which import which
 
 PLUGIN = "napari-unet"
 _AT_ONCE = (*PLACE, "name", "contrast_limits")  # what napari would draw from the pixels, or refuse later
@@ -62,9 +63,9 @@ def read_again(layers: Sequence[Shown]) -> Generator[str, None, Found]:
             continue
         source = shown.origin, shown.path, shown.plugin, shown.sample
         try:
-            if not any(_could_be(shown, *each) for each in read.get(source, ())):  # it may have been open twice
+            if not any(_is(shown, each) for each in read.get(source, ())):  # it may have been open twice
                 read[source] = _read(shown, said)
-            found[number] = _taken(shown, read[source])
+            found[number] = _taken(shown, read[source], said)
         except Problem as problem:
             said.append(f"{shown.name} is not back: {problem}")
             continue
@@ -100,7 +101,10 @@ def shows(layer: Layer, shown: Shown, data: LayerData) -> bool:
         return kind_of(layer) == shown.kind and layer.metadata.get(OURS) == data[1]["metadata"][OURS]
     source = _source(shown)
     same = bool(source) and all(getattr(layer.source, name) == value for name, value in source.items())
-    return same and _could_be(shown, layer.data, {"multiscale": getattr(layer, "multiscale", False)}, kind_of(layer))
+    fields = {"multiscale": getattr(layer, "multiscale", False)}
+    if not (same and _could_be(shown, layer.data, fields, kind_of(layer))):
+        return False
+    return shown.kind != "image" or _which(layer.data, fields) == _which(data[0], data[1])
 
 
 def _source(shown: Shown) -> dict[str, Any]:
@@ -163,8 +167,8 @@ def _complete(layers: Sequence[Any]) -> list[LayerData]:
     return [(each[0], dict(each[1]) if len(each) > 1 else {}, each[2] if len(each) > 2 else "image") for each in parts]
 
 
-def _taken(shown: Shown, there: list[LayerData]) -> LayerData:
-    """Take out of `there` what has the pixels of a layer, the one of its name if there are several.
+def _taken(shown: Shown, there: list[LayerData], said: list[str]) -> LayerData:
+    """Take out of `there` what has the pixels of a layer, the one of its name if nothing else tells several apart.
 
     Raises
     ------
@@ -175,7 +179,13 @@ def _taken(shown: Shown, there: list[LayerData]) -> LayerData:
     if not same:
         size = " x ".join(map(str, shown.shape))
         raise Problem(f"{shown.path or shown.sample} no longer holds what was shown: {size} of {shown.dtype}.")
-    one = next((each for each in same if each[1].get("name") == shown.name), same[0])
+    told = [each for each in same if shown.which and _is(shown, each)]
+    if shown.origin == "ours" and shown.which and not told:
+        raise Problem(f"{shown.path} holds something else now.")
+    named = [each for each in told or same if each[1].get("name") == shown.name]
+    one = (named or told or same)[0]
+    if len(same) > 1 and not (told or named):
+        said.append(f"{shown.name} may be another of the layers that {shown.path or shown.sample} holds: look at it.")
     there[:] = [each for each in there if each is not one]
     return one
 
@@ -184,6 +194,18 @@ def _could_be(shown: Shown, pixels: Any, fields: Mapping[str, Any], kind: str) -
     """Tell whether something read has the kind, shape and values of a layer."""
     if kind != shown.kind or kind not in ("image", "labels"):
         return kind == shown.kind
-    several = fields.get("multiscale", isinstance(pixels, list | tuple))
-    finest = pixels[0] if several else pixels
+    finest = _finest(pixels, fields)
     return tuple(finest.shape) == shown.shape and str(np.dtype(finest.dtype)) == shown.dtype
+
+
+def _is(shown: Shown, data: LayerData) -> bool:
+    """Tell whether something read is a layer, as far as it is known what tells that from others of its file."""
+    return _could_be(shown, *data) and shown.which in ("", _which(data[0], data[1]))
+
+
+def _which(pixels: Any, fields: Mapping[str, Any]) -> str:
+    return which(_finest(pixels, fields), fields.get("metadata", {}))
+
+
+def _finest(pixels: Any, fields: Mapping[str, Any]) -> Any:
+    return pixels[0] if fields.get("multiscale", isinstance(pixels, list | tuple)) else pixels

@@ -28,7 +28,13 @@ _MORE: dict[type[Layer], tuple[str, ...]] = {
 }
 
 
-def snapshot(viewer: Viewer, panels: Mapping[str, QWidget], jobs: Sequence[Job], copies: Mapping[Any, Path]) -> Session:
+def snapshot(
+    viewer: Viewer,
+    panels: Mapping[str, QWidget],
+    jobs: Sequence[Job],
+    copies: Mapping[Any, Path],
+    known: Mapping[Any, str],
+) -> Session:
     """Describe a window.
 
     Parameters
@@ -40,6 +46,8 @@ def snapshot(viewer: Viewer, panels: Mapping[str, QWidget], jobs: Sequence[Job],
         Those to remember.
     copies
         Files that hold what layers show which are in memory, by the layers' ids.
+    known
+        What `which` told of images, by the layers' ids.
     """
     layers = [layer for layer in viewer.layers if not _passing(layer)]
     numbers = {layer.unique_id: number for number, layer in enumerate(layers)}
@@ -49,7 +57,7 @@ def snapshot(viewer: Viewer, panels: Mapping[str, QWidget], jobs: Sequence[Job],
 
     dims, camera = viewer.dims, viewer.scene.camera
     return Session(
-        layers=tuple(_shown(layer, copies.get(layer.unique_id)) for layer in layers),
+        layers=tuple(_shown(layer, copies.get(layer.unique_id), known.get(layer.unique_id, "")) for layer in layers),
         active=number(viewer.layers.selection.active),
         point=tuple(map(float, dims.point)),
         center=tuple(map(float, camera.center)),
@@ -69,14 +77,14 @@ def _passing(layer: Layer) -> bool:
     return OURS in layer.metadata and "path" not in layer.metadata[OURS]
 
 
-def _shown(layer: Layer, copy: Path | None) -> Shown:
+def _shown(layer: Layer, copy: Path | None, which: str) -> Shown:
     pixels = finest(layer) if isinstance(layer, Image | Labels) else None
     size: dict[str, Any] = (
         {} if pixels is None else {"shape": tuple(map(int, pixels.shape)), "dtype": str(np.dtype(pixels.dtype))}
     )
     more = next((names for kind, names in _MORE.items() if isinstance(layer, kind)), ())
     look = {name: _plain(getattr(layer, name)) for name in (*PLACE, *_LOOK, *more)}
-    return Shown(layer.name, kind_of(layer), look=look, **_origin(layer, copy), **size)
+    return Shown(layer.name, kind_of(layer), which=which, look=look, **_origin(layer, copy), **size)
 
 
 def _origin(layer: Layer, copy: Path | None) -> dict[str, Any]:

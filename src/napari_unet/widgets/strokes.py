@@ -3,7 +3,7 @@
 One is a folder that `reader.read` opens to be painted on again::
 
     NAME.zarr/
-      zarr.json     OME metadata; attribute "napari-unet-labels": {"classes": [{value, name, color}]}
+      zarr.json     OME metadata; attribute "napari-unet-labels": {"classes": [{value, name, color}], "id"}
       0/            unsigned integers (Z, Y, X)
       corrected/    which of them correct a prediction, once some do
 """
@@ -30,7 +30,7 @@ from napari_unet.tiles import Box
 from napari_unet.volume import open_volume
 from napari_unet.widgets.alignment import corner_of_copy
 from napari_unet.widgets.handover import Sections, finest, handed_over, volume_of, zarr_folder
-from napari_unet.widgets.labelfolder import classes_in, create_labels, new_folder, write_classes
+from napari_unet.widgets.labelfolder import classes_in, create_labels, identity, new_folder, write_classes
 from napari_unet.widgets.place import placed
 
 BRUSH = 6  # pixels
@@ -108,12 +108,12 @@ def is_strokes(layer: Layer) -> bool:
 
 
 def missing(layer: Layer) -> Path | None:
-    """Return the folder in which labels were kept by this module if it is not there now, else None."""
+    """Return the folder in which labels were kept by this module if it is not there now, or others are, else None."""
     mark = layer.metadata.get(OURS)
-    if not isinstance(mark, Mapping) or mark.keys() != {"path"} or (array := zarr_folder(finest(layer))) is None:
+    if not isinstance(mark, Mapping) or mark.keys() != {"path", "id"} or (array := zarr_folder(finest(layer))) is None:
         return None
     ours = os.path.realpath(array) == str(Path(mark["path"]) / "0")
-    return array.parent if ours and not seen(array.parent / "zarr.json") else None
+    return array.parent if ours and not _holds(array.parent, mark["id"]) else None
 
 
 def path_of(layer: Labels) -> Path:
@@ -237,12 +237,22 @@ def _layer(path: Path, image_layer: Image, start: Sequence[int]) -> Labels:
 def _folder(layer: Labels) -> Path | None:
     """Return the folder of labels of this module, None for any other layer."""
     array = zarr_folder(finest(layer))
+    if array is None or missing(layer):
+        return None
     with contextlib.suppress(Problem):  # it cannot be read now
-        if array is not None and is_zarr(array.parent) and STROKES in metadata(array.parent)["attributes"]:
+        if is_zarr(array.parent) and STROKES in metadata(array.parent)["attributes"]:
             return array.parent
     return None
 
 
+def _holds(folder: Path, told_by: str) -> bool:
+    """Tell whether a folder still holds the labels that `identity` tells from others."""
+    try:
+        return seen(folder / "zarr.json") and identity(folder) == told_by
+    except Problem:  # it cannot be read now, which does not make them others
+        return True
+
+
 def _mark(path: Path) -> Mapping[str, Any]:
     """Return the metadata of a layer on `path`."""
-    return {OURS: {"path": str(path.resolve())}}
+    return {OURS: {"path": str(path.resolve()), "id": identity(path)}}
