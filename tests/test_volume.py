@@ -195,6 +195,18 @@ def test_colour(tmp_path: Path, planar: str) -> None:
         open_volume(path, channel=3)
 
 
+@pytest.mark.filterwarnings("ignore:.*photometric:DeprecationWarning")
+def test_a_few_sections_that_were_saved_as_colours(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, STACK[:4])
+    with pytest.raises(Problem) as caught:
+        open_volume(path)
+    assert str(caught.value) == (
+        f"{path} is a colour image. Say which channel holds the signal (--channel): 0 is red, 1 is green, 2 is blue, "
+        "3 is transparency. If these are sections, save them anew as grey values (photometric='minisblack')."
+    )
+
+
 @pytest.mark.parametrize("pixels", [np.zeros(9, "u1"), np.zeros((0, 4, 4), "u1"), np.zeros((2, 3, 3), "c8")])
 def test_what_is_no_stack_of_grey_values(tmp_path: Path, pixels: np.ndarray) -> None:
     with pytest.raises(Problem, match=r"(holds no image|are not grey values).*\. \w+ .*\.$"):

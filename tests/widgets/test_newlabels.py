@@ -169,5 +169,8 @@ def test_new_labels_that_cannot_be_made_are_refused_in_a_sentence(driver):
     viewer.add_image(np.zeros(SHAPE, np.uint8), name="stack")
     viewer.scene.camera.center = (0, 10_000, 10_000)
     _press_new(driver, panel, VIEW)
-    assert said(panel) == "The image is not in view. Show a section of it in the 2-D view, then press New again."
+    assert said(panel) == "The image is not in view. Show a section of it, then press New again."
+    viewer.dims.order = (1, 0, 2)
+    _press_new(driver, panel, VIEW)
+    assert said(panel) == "Go back to the 2-D view of rows and columns first."
     assert len(viewer.layers) == 1

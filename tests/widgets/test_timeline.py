@@ -163,6 +163,11 @@ def test_nothing_is_undone_or_taken_if_the_other_model_is_gone(driver, fake, hom
         assert said(panel) == "strokes is gone, so nothing is changed. Choose another model at Start from."
     assert not (run / UNDONE).exists()
     (home.root / "elsewhere").rename(former)
+    model = former / "model.safetensors"
+    model.rename(home.root / "model")
+    driver.click(_button(panel, "undo"))
+    assert said(panel).startswith(f"Nothing is changed. The folder {former} holds no model.safetensors.")
+    (home.root / "model").rename(model)
     driver.click(_button(panel, "undo"))
     assert choice.name() == str(former)
     run.rename(home.root / "elsewhere")

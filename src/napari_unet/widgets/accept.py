@@ -16,7 +16,7 @@ from napari_unet.widgets.marks import mark_accepted
 from napari_unet.widgets.onlabels import not_reached
 from napari_unet.widgets.predictions import difference, is_prediction, predicted, predictions_in_view
 from napari_unet.widgets.rows import plain_tip
-from napari_unet.widgets.sight import voxel_at
+from napari_unet.widgets.sight import FLAT_FIRST, shows_sections, voxel_at
 from napari_unet.widgets.strokes import is_strokes, missing
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ class Accept(QWidget):
         if not is_strokes(labels):
             return f"{labels.name} is only in memory until it is trained on. Press New for labels that are on disk."
         there = predictions_in_view(self._viewer)
+        if not shows_sections(self._viewer):
+            return FLAT_FIRST
         if not there:
             return "No prediction is in view. Train, or press Preview section in the Segment panel."
         if differs := difference(there[0], labels):

@@ -53,21 +53,15 @@ def new_folder(folder: Path, name: str, ending: str = "", taken: Collection[Path
         path = free(folder, name, ".zarr", ending, [*taken, *(folder / each.name for each in used.glob("*.zarr"))])
     with whole(path) as beside:
         yield path, beside
-    with disk_problems(used):
         note_used(path)
 
 
 def note_used(path: Path) -> None:
-    """Note that labels had this path: it is given to no others, wherever these are then.
-
-    Raises
-    ------
-    OSError
-        If their folder cannot be written.
-    """
+    """Note that labels have this path: it is given to no others, wherever these are then; where that can be written."""
     used = path.parent / _USED
-    used.mkdir(exist_ok=True)
-    (used / path.name).touch()
+    with contextlib.suppress(OSError):  # the labels matter more
+        used.mkdir(exist_ok=True)
+        (used / path.name).touch()
 
 
 def create_labels(

@@ -13,7 +13,7 @@ from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.tiles import Box
 from napari_unet.widgets.salvage import salvage
-from napari_unet.widgets.sight import camera_kept, in_view, show_nearest
+from napari_unet.widgets.sight import camera_kept, in_view, show_nearest, why_not_in_view
 from napari_unet.widgets.strokes import is_strokes, missing, new_strokes, open_strokes, path_of, set_classes
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def box_in_view(viewer: Viewer, image: Image) -> Box:
     """
     view = in_view(viewer, image, largest=10**9)
     if view is None:
-        raise Problem("The image is not in view. Show a section of it in the 2-D view, then press New again.")
+        raise Problem(why_not_in_view(viewer, "Show a section of it, then press New again."))
     return Box(view.z, view.z + 1, view.y0, view.y1, view.x0, view.x1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,8 +81,7 @@ class PaintWatch(QObject):
                 jump_on_undo(self._viewer, layer)
                 mark_corrections(self._viewer, layer)
                 if path_of(layer).parent == self._folder:
-                    with contextlib.suppress(OSError):  # then no others can be made there either
-                        note_used(path_of(layer))
+                    note_used(path_of(layer))
                 if same is not layer:
                     show_warning(_TWICE.format(layer=layer.name, same=same.name))
         for layer in self._viewer.layers:

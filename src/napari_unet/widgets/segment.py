@@ -31,7 +31,7 @@ from napari_unet.widgets.remembered import recall, remember
 from napari_unet.widgets.rows import Fold, plain_tip, side_by_side
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
 from napari_unet.widgets.segmenting import begin_segmentation, named
-from napari_unet.widgets.sight import InView, in_view, show_flat, shows_sections
+from napari_unet.widgets.sight import InView, in_view, show_flat, why_not_in_view
 from napari_unet.widgets.stacks import Stacks, StacksLine
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 _ADVANCED = ("best_quality", "tile", "device", "precision", "threads", "scheduler")
-_FLAT_FIRST = "Go back to the 2-D view of rows and columns first."
 
 
 class SegmentPanel(Panel):
@@ -224,7 +223,7 @@ class SegmentPanel(Panel):
         """Return the part of the image in view, or None if there is none, which is then said."""
         view = in_view(self.viewer, self._image.value, largest)
         if view is None:
-            self.say(f"The image is not in view. {remedy}" if shows_sections(self.viewer) else _FLAT_FIRST)
+            self.say(why_not_in_view(self.viewer, remedy))
         return view
 
     # ---- segmenting

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _TINY, _COMFORTABLE = 1 / 6, 1 / 2  # shares of the view that a part takes
 _AROUND = 32  # pixels of the image to each side of a place that somebody is to look at
 
+FLAT_FIRST = "Go back to the 2-D view of rows and columns first."
+
 
 @dataclass(frozen=True)
 class InView:
@@ -43,6 +45,11 @@ def around(z: int, y: int, x: int) -> InView:
 def shows_sections(viewer: Viewer) -> bool:
     """Tell whether the view shows rows and columns."""
     return sorted(viewer.dims.displayed) == [viewer.dims.ndim - 2, viewer.dims.ndim - 1]
+
+
+def why_not_in_view(viewer: Viewer, remedy: str) -> str:
+    """Return what to say where `in_view` returns None; `remedy` brings a section into the 2-D view."""
+    return f"The image is not in view. {remedy}" if shows_sections(viewer) else FLAT_FIRST
 
 
 def show_section(viewer: Viewer, layer: Layer, z: int) -> None:

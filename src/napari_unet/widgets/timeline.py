@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QSlider, QWidget
 
 from napari_unet.card import MODEL_FILE, find, read_card
 from napari_unet.config import SegmentConfig
-from napari_unet.disk import seen
+from napari_unet.disk import is_there, seen
 from napari_unet.events import Event, Failed, Finished, Score
 from napari_unet.library import UNDONE, Library, free, undo
 from napari_unet.naming import name_of
@@ -30,7 +30,7 @@ from napari_unet.widgets.remembered import remember
 from napari_unet.widgets.result import hide_preview, preview_called
 from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
-from napari_unet.widgets.sight import in_view, show_flat
+from napari_unet.widgets.sight import in_view, show_flat, why_not_in_view
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Timeline(QWidget):
         image, stop, jobs = self._image(), self._stops[self._slider.value()], self._panel.jobs
         view = in_view(self._panel.viewer, image) if image is not None else None
         if image is None or view is None or jobs is None:
-            self._panel.say("The image is not in view. Show a section of it first.")
+            self._panel.say(why_not_in_view(self._panel.viewer, "Show a section of it first."))
             return
         show_flat(self._panel.viewer, image)
 
@@ -256,17 +256,19 @@ def _layer_name(stop: _Stop) -> str:
 
 
 def _there(model: str) -> str:
-    """Return a model that is not gone.
+    """Return a model that can be used.
 
     Raises
     ------
     Problem
-        If it is: somebody deleted its folder.
+        If it is gone, since somebody deleted its folder, or cannot be read now.
     """
     try:
         if model != SCRATCH:
             find(model)
     except Problem as problem:
+        if is_there(Path(model)):
+            raise Problem(f"Nothing is changed. {problem}") from problem
         raise Problem(
             f"{name_of(model)} is gone, so nothing is changed. Choose another model at Start from."
         ) from problem
