@@ -183,9 +183,7 @@ def _stack(source: Source, name: str, channel: int | None, labels: bool) -> Any:
         if not _is_grey(View(array, (z, y, x, colour)), name):
             remedy = "Say which channel holds the signal (--channel): 0 is red, 1 is green, 2 is blue"
             remedy += ", 3 is transparency." if shape[colour] == 4 else "."
-            if (
-                long == [colour] and colour < y
-            ):  # as tifffile saves a stack of so few sections, unless it is told otherwise
+            if long == [colour] and colour < y:  # so tifffile saves a stack of few sections by itself
                 remedy += " If these are sections, save them anew as grey values (photometric='minisblack')."
             raise Problem(f"{name} is a colour image{', not labels' * labels}. {_ONE_VALUE if labels else remedy}")
         others.remove(colour)

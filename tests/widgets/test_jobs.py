@@ -496,6 +496,8 @@ def test_the_question_says_what_runs(qtbot, viewer, tmp_path):
     _press_x(window)
     (box,) = _questions(window)
     assert box.text() == "A training is running: my-run, step 1 of 600, 1 min 00 s left."
+    job._tell([Progress(400, 600, "step", 20.0)])
+    assert box.text() == "A training is running: my-run, step 400 of 600, 20 s left."
     assert {button.text() for button in box.buttons()} == {"Stop it", "Let it finish", "Keep napari open"}
     qtbot.keyClick(box, Qt.Key.Key_Escape)
     qtbot.waitUntil(lambda: not _questions(window))

@@ -265,6 +265,19 @@ def test_channels_of_a_file_are_not_exchanged(open_window, home, channels):
         np.testing.assert_array_equal(np.asarray(layer.data), pixels)
 
 
+def test_what_is_drawn_over_an_image_is_not_looked_at(open_window, home, tiff):
+    driver = open_window()
+    driver.viewer.open(tiff, plugin="napari")
+    panel_of(driver, "Train")
+    driver.viewer.add_shapes(
+        [[[0, 1, 1], [0, 1, 9], [0, 9, 9]]], name="strip", metadata={"napari-unet": {"held out": True}}
+    )
+    later = driver.viewer.open(tiff, plugin="napari")
+    recorder = driver.window.findChild(Recorder)
+    driver.wait(lambda: later[0].unique_id in recorder._known, 10)
+    assert len(recorder._known) == 2
+
+
 def test_other_labels_in_the_place_of_those_that_were_shown_do_not_come_back(open_window, home, tiff, tmp_path):
     first = open_window()
     (image,) = first.viewer.open(tiff, plugin="napari")

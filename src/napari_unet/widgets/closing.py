@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, Qt, Slot
@@ -52,7 +53,9 @@ class Closing(QObject):
             box.setOption(QMessageBox.Option.DontUseNativeDialog)
         box.setWindowTitle("Close napari?")
         jobs = self._in_question()
-        box.setText("\n".join(f"A {job.noun} is running: {job.title}, {job.state}." for job in jobs))
+        box.setText(_told(jobs))
+        for job in jobs:
+            job.happened.connect(self._tell)
         those = "it" if len(jobs) == 1 else "them"
         stop = box.addButton(f"Stop {those}", QMessageBox.ButtonRole.DestructiveRole)
         finish = box.addButton(f"Let {those} finish", QMessageBox.ButtonRole.AcceptRole)
@@ -62,6 +65,12 @@ class Closing(QObject):
         answers = {stop: self._stop, finish: self._let_finish, stay: self._stay}
         box.finished.connect(lambda _: answers[box.clickedButton()]())
         self._show(box)
+
+    @Slot()
+    def _tell(self) -> None:
+        """Let the question say how far the jobs are now; one that has ended is not in question any more."""
+        if isinstance(self._dialog, QMessageBox) and (jobs := self._in_question()):
+            self._dialog.setText(_told(jobs))
 
     def _stay(self) -> None:
         self._dismiss()
@@ -107,6 +116,10 @@ class Closing(QObject):
         if self._dialog:
             self._dialog.deleteLater()
             self._dialog = None
+
+
+def _told(jobs: Sequence[Job]) -> str:
+    return "\n".join(f"A {job.noun} is running: {job.title}, {job.state}." for job in jobs)
 
 
 def _in_use(window: QMainWindow) -> bool:

@@ -139,9 +139,9 @@ class Recorder(QObject):
 
 
 def _is_one_of(layer: Layer) -> bool:
-    """Return whether a layer is ours, or an image that may be one of several that came from the same file."""
+    """Return whether a layer is kept by us, or an image that may be one of several that came from the same file."""
     came = isinstance(layer, Image) and bool(layer.source.path or layer.source.sample)
-    return came or OURS in layer.metadata
+    return came or "path" in layer.metadata.get(OURS, {})
 
 
 def _image_of(job: Job) -> Path:
