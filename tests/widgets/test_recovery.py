@@ -270,7 +270,10 @@ def test_what_is_drawn_over_an_image_is_not_looked_at(open_window, home, tiff):
     driver.viewer.open(tiff, plugin="napari")
     panel_of(driver, "Train")
     driver.viewer.add_shapes(
-        [[[0, 1, 1], [0, 1, 9], [0, 9, 9]]], name="strip", metadata={"napari-unet": {"held out": True}}
+        [[[0, 1, 1], [0, 1, 9], [0, 9, 9]]],
+        shape_type="polygon",
+        name="strip",
+        metadata={"napari-unet": {"held out": True}},
     )
     later = driver.viewer.open(tiff, plugin="napari")
     recorder = driver.window.findChild(Recorder)
