@@ -25,6 +25,7 @@ from napari_unet.widgets.panel import Panel
 from napari_unet.widgets.recorder import Recorder
 from napari_unet.widgets.reopen import read_again
 from napari_unet.widgets.strokes import is_strokes, new_strokes, path_of
+from napari_unet.widgets.which import which
 
 from .conftest import panel_of, said
 from .driver import Driver
@@ -297,8 +298,12 @@ def test_other_labels_in_the_place_of_those_that_were_shown_do_not_come_back(ope
     assert text == f"Back: 1 layer. {labels.name} is not back: {path} holds something else now."
 
 
-def test_it_is_said_where_nobody_knows_which_layer_of_a_file_it_was(channels):
-    shown = Shown("nuclei", "image", "file", str(channels), "napari-unet", shape=SHAPE, dtype="uint8")
+@pytest.mark.parametrize("alike", [False, True])
+def test_it_is_said_where_nobody_knows_which_layer_of_a_file_it_was(channels, alike):
+    if alike:
+        zarr.open_array(channels / "0", mode="r+")[:] = 0
+    told_by = which(np.zeros(SHAPE, np.uint8), {}) if alike else ""
+    shown = Shown("nuclei", "image", "file", str(channels), "napari-unet", shape=SHAPE, dtype="uint8", which=told_by)
     found = done(read_again([shown]))
     assert found.said == (f"nuclei may be another of the layers that {channels} holds: look at it.",)
 

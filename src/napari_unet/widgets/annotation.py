@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")  # what tells where a layer lies
 
 
+def fields_of(classes: Sequence[PixelClass]) -> dict[str, Any]:
+    """Return the fields of a training that tell its classes."""
+    return {"classes": tuple(each.name for each in classes), "colors": tuple(each.color for each in classes)}
+
+
 class Annotation(QObject):
     """The ticked labels, what 0 means in them, and their classes.
 
@@ -69,12 +74,7 @@ class Annotation(QObject):
 
     def settings(self) -> dict[str, Any]:
         """Return the fields of a training that these rows show."""
-        classes = self._classes.classes()
-        return {
-            "classes": tuple(each.name for each in classes),
-            "colors": tuple(each.color for each in classes),
-            "zero": self._zero.value(),
-        }
+        return {**fields_of(self._classes.classes()), "zero": self._zero.value()}
 
     def reason(self) -> str:
         """Return why nothing can be learned from this, or an empty string."""

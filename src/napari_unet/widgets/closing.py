@@ -69,8 +69,8 @@ class Closing(QObject):
     @Slot()
     def _tell(self) -> None:
         """Let the question say how far the jobs are now; one that has ended is not in question any more."""
-        if isinstance(self._dialog, QMessageBox) and (jobs := self._in_question()):
-            self._dialog.setText(_told(jobs))
+        if isinstance(self._dialog, QMessageBox):
+            self._dialog.setText(_told(self._in_question()) or "Nothing runs any more. What is finished is kept.")
 
     def _stay(self) -> None:
         self._dismiss()

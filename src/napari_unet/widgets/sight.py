@@ -107,16 +107,15 @@ def painting() -> bool:
 
 
 def show_part(viewer: Viewer, layer: Layer, part: InView) -> None:
-    """Put a part of a section of `layer` into the middle of the view, which leaves 3-D for it.
+    """Put a part of a section of `layer` into the middle of the view, which shows rows and columns for it.
 
-    Nothing moves where the view shows other axes than rows and columns. The zoom changes only where the part
-    would not fit, or would be less than a sixth of the view.
+    The zoom changes only where the part would not fit, or would be less than a sixth of the view.
     """
     dims = viewer.dims
     dims.ndisplay = 2
-    camera, shown = viewer.scene.camera, list(dims.displayed)
     if not shows_sections(viewer):
-        return
+        dims.order = tuple(range(dims.ndim))
+    camera, shown = viewer.scene.camera, list(dims.displayed)
     if layer.ndim > 2:
         show_section(viewer, layer, part.z)
     else:

@@ -17,7 +17,7 @@ from napari_unet.library import free
 from napari_unet.problem import Problem
 from napari_unet.widgets.accept import Accept
 from napari_unet.widgets.advanced import Advanced
-from napari_unet.widgets.annotation import Annotation
+from napari_unet.widgets.annotation import Annotation, fields_of
 from napari_unet.widgets.comparison import Comparison
 from napari_unet.widgets.curve import Curve
 from napari_unet.widgets.enough import Enough
@@ -25,6 +25,7 @@ from napari_unet.widgets.findings import Findings
 from napari_unet.widgets.inmemory import InMemory
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobview import JobView
+from napari_unet.widgets.labelfolder import classes_in
 from napari_unet.widgets.livepreview import LivePreview, LiveSwitch
 from napari_unet.widgets.looks import Look, Looks
 from napari_unet.widgets.minutes import Minutes
@@ -80,6 +81,7 @@ class TrainPanel(Panel):
         self.wide(self._timeline)
         self._live = self.wide(LiveSwitch())
         self._looks = Looks(self, napari_viewer)
+        self._writes_labels = False  # what is prepared
         self._new_image = QTimer(self, singleShot=True, interval=0)  # when napari has done with a new one
         self.wide(Fold("Shortcuts", Shortcuts()))
         self.last_row()
@@ -148,7 +150,7 @@ class TrainPanel(Panel):
         self._minutes.offer(settings["steps"])
         self._device.lead_to(settings, self._advanced.form.defaults())
         self._memory.show_layers(self._painted.chosen(), self._unready())
-        self._painted.hold(self.preparing)
+        self._painted.hold(self.preparing and self._writes_labels)
         self._train.setEnabled(not reason)
         self._advanced.offer_looks(reason, self._looks.drawn)
         self._findings.follow(self._image.value, self._painted.chosen(), self._settings(), reason)
@@ -222,6 +224,7 @@ class TrainPanel(Panel):
         """Let `work`, one of those of `prepare.py`, write files of the layers."""
         labels, classes = self._painted.chosen(), self._painted.classes()
         in_memory = [layer for layer in labels if not is_strokes(layer)]
+        self._writes_labels = bool(in_memory)
         self.prepare(work(self._image.value, labels, self._library, classes), then, in_memory)
 
     def _take_over(self, moved: Moved) -> None:
@@ -302,7 +305,9 @@ class TrainPanel(Panel):
 
 
 def _config(files: Prepared, out: Path, settings: dict[str, Any]) -> TrainConfig:
-    """Return the configuration of a training on files."""
+    """Return the configuration of a training on files; classes may have been named while these were prepared."""
+    if named := classes_in(files.labels[0]):
+        settings = {**settings, **fields_of(named)}
     return TrainConfig(
         inputs=tuple(path for labels in files.labels for path in (files.image, labels)), out=out, **settings
     )
