@@ -96,11 +96,12 @@ def test_metadata_of_both_formats(tmp_path: Path, version: Any) -> None:
 def test_the_image_of_a_level(tmp_path: Path, version: Any, path: str) -> None:
     image = {**IMAGE, "datasets": [IMAGE["datasets"][0], {**IMAGE["datasets"][1], "path": path}]}
     image = {name: value for name, value in image.items() if name != "coordinateTransformations"}
-    group = zarr.create_group(tmp_path / "a.zarr", attributes={"multiscales": [image]}, zarr_format=version)
-    group.create_array(path.removeprefix("./"), shape=(2, 2, 2), dtype="u1")
+    written = zarr.create_group(tmp_path / "a.zarr", attributes={"multiscales": [image]}, zarr_format=version)
+    written.create_array(path.removeprefix("./"), shape=(2, 2, 2), dtype="u1")
     found = level_of(tmp_path / "a.zarr" / path)
     assert found is not None
-    described, number = found
+    group, described, number = found
+    assert group == tmp_path / "a.zarr"
     assert (number, described.levels[number].scale) == (1, (10, 8, 8))
     assert [level.translation for level in described.levels] == [(100, 0, 8), None]
     assert level_of(tmp_path / "a.zarr" / "2") is None

@@ -153,6 +153,16 @@ def test_a_level_by_itself(tmp_path: Path, version: Any) -> None:
     np.testing.assert_array_equal(layer.data, STACK[:, ::2, ::2])
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_level_of_labels_is_labels_in_their_colours(tmp_path: Path, version: Any) -> None:
+    colors = [{"label-value": 1, "rgba": [255, 0, 0, 255]}]
+    write(tmp_path / "a.zarr", STACK, STACK[:, ::2, ::2], version=version, **{"image-label": {"colors": colors}})
+    (layer,) = layers(tmp_path / "a.zarr/1")
+    assert isinstance(layer, Labels)
+    np.testing.assert_array_equal(layer.data, STACK[:, ::2, ::2])
+    np.testing.assert_array_equal(layer.get_color(1), [1, 0, 0, 1])
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_images_inside_a_folder(tmp_path: Path, count: int) -> None:
     zarr.create_group(tmp_path / "a.zarr").attrs["ome"] = {"version": "0.5", "bioformats2raw.layout": 3}

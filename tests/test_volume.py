@@ -127,6 +127,15 @@ def test_one_of_several_must_be_chosen(tmp_path: Path, names: str | None, axis: 
             open_volume(path, channel=channel)
 
 
+@pytest.mark.filterwarnings("ignore:.*photometric:DeprecationWarning")
+@pytest.mark.parametrize("sections", [3, 4])
+def test_labels_of_a_few_sections_that_were_saved_as_colours_are_sections(tmp_path: Path, sections: int) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", STACK[:sections])
+    labels = open_volume(tmp_path / "a.tif", labels=True)
+    assert labels.shape == (sections, 70, 30)
+    np.testing.assert_array_equal(labels.section(2), STACK[2])
+
+
 def test_labels_are_told_nothing_of_channels_of_the_image(tmp_path: Path) -> None:
     path = save(tmp_path, np.stack([STACK, STACK]), list("czyx"))
     with pytest.raises(Problem, match=r"a\.zarr has 2 channels, but labels have one\. Save the labels as one stack"):

@@ -44,7 +44,7 @@ def described(folder: Path) -> Multiscale | None:
         return multiscale(about["attributes"])
     if (found := level_of(folder)) is None:
         return None
-    image, number = found
+    _, image, number = found
     return replace(image, levels=(replace(image.levels[number], path="."),))
 
 

@@ -198,7 +198,10 @@ class _Doubts:
         def finding(text: str, y: int, x: int) -> Finding:
             return Finding(SLIP, f"Section {z + dz}: {text}", number, z + dz, y + dy, x + dx, int(labels[y, x]))
 
-        found = [(slip.size, finding(self._doubt(slip), slip.y, slip.x)) for slip in slips(painted, says, sure)]
+        found = [
+            (slip.size, finding(self._doubt(slip, bool(labels[slip.y, slip.x])), slip.y, slip.x))
+            for slip in slips(painted, says, sure)
+        ]
         if self._meaning.objects and self._separator is not None:
             seen = f"{self._model.card.name} sees a {self._names[self._separator]} through object"
             for spot in parted(labels, between):
@@ -206,10 +209,11 @@ class _Doubts:
                 found.append((spot.size, finding(text, spot.y, spot.x)))
         return found
 
-    def _doubt(self, slip: Slip) -> str:
+    def _doubt(self, slip: Slip, by_hand: bool) -> str:
         says, painted = self._names[slip.says], self._names[slip.painted]
         sure = f"{math.floor(100 * slip.sure)} %"
-        return f"painted {painted}, but {self._model.card.name} is {sure} sure of {says}. A slip?"
+        how = f"painted {painted}" if by_hand else f"left as {painted}"
+        return f"{how}, but {self._model.card.name} is {sure} sure of {says}. A slip?"
 
     def _known(self, labels: np.ndarray) -> np.ndarray:
         """Return a section without the values that are no class; those are a finding of their own."""

@@ -216,8 +216,8 @@ def _open_zarr(folder: Path) -> Source:
     if metadata["node_type"] == "array":
         array = omezarr.open_array(folder)
         level = omezarr.level_of(folder)
-        if level and len(level[0].axes) == array.ndim:
-            return Source(array, letters(level[0].axes, array.ndim), of_multiscale(*level))
+        if level and len(level[1].axes) == array.ndim:
+            return Source(array, letters(level[1].axes, array.ndim), of_multiscale(*level[1:]))
         return Source(array, letters(metadata.get("dimension_names") or (), array.ndim))
     image = omezarr.multiscale(metadata["attributes"])
     if image is None:

@@ -87,8 +87,8 @@ def multiscale(attributes: Mapping[str, Any]) -> Multiscale | None:
     return Multiscale(names, tuple(str(axis["unit"]) if axis.get("unit") else None for axis in axes), levels)
 
 
-def level_of(folder: Path) -> tuple[Multiscale, int] | None:
-    """Return the image of which the array in `folder` is a level, and the number of the level.
+def level_of(folder: Path) -> tuple[Path, Multiscale, int] | None:
+    """Return the image of which the array in `folder` is a level, its folder and what it is, and the level's number.
 
     None if it is an array by itself.
     """
@@ -99,7 +99,7 @@ def level_of(folder: Path) -> tuple[Multiscale, int] | None:
             continue
         for number, level in enumerate(image.levels if image else ()):
             if image and group / level.path == folder:
-                return image, number
+                return group, image, number
     return None
 
 

@@ -231,14 +231,12 @@ def _levels(path: Path) -> list[tuple[Path, float]]:
     """Return the levels of the OME-Zarr image at a path, or around it: where they are, and their pixel size in nm."""
     if not omezarr.is_zarr(path):
         return []
-    of, group = omezarr.level_of(path), path
-    if of:
-        image, number = of
-        group = path.parents[len(Path(image.levels[number].path).parts) - 1]
+    if of := omezarr.level_of(path):
+        group, image, _ = of
     elif (found := omezarr.multiscale(omezarr.metadata(path)["attributes"])) is None:
         return []
     else:
-        image = found
+        group, image = path, found
     steps = [of_multiscale(image, number).step for number in range(len(image.levels))]
     return [
         (group / level.path, math.sqrt(step["Y"] * step["X"]))

@@ -16,7 +16,7 @@ from napari.utils.notifications import show_warning
 
 from napari_unet.channels import Channels, channels_of, described
 from napari_unet.colours import file_colours
-from napari_unet.omezarr import images_in, is_zarr, metadata, numbers, ome
+from napari_unet.omezarr import images_in, is_zarr, level_of, metadata, numbers, ome
 from napari_unet.part import Part, Unreadable
 from napari_unet.problem import Problem, told_by
 from napari_unet.words import listed
@@ -89,7 +89,7 @@ def _image_and_labels(folder: Path, name: str) -> list[LayerData]:
     attributes = metadata(folder)["attributes"]
     below = list[LayerData]()
     with _sensible(folder):
-        classes = OURS in attributes or "image-label" in ome(attributes)
+        classes = OURS in attributes or "image-label" in ome(_of_image(folder))
         layers = list(_labels(folder, name) if classes else _images(folder, name))
     with _without("The probabilities", folder / "probabilities"):
         below += _probabilities(folder, attributes)
@@ -97,6 +97,13 @@ def _image_and_labels(folder: Path, name: str) -> list[LayerData]:
         with _without(f"The labels {each}", folder / "labels" / each):
             layers += list(_beside(_labels(folder / "labels" / each, each), layers[0]))
     return below + layers
+
+
+def _of_image(folder: Path) -> Mapping[str, Any]:
+    """Return the attributes of an image, also where `folder` is a level of it."""
+    level = level_of(folder)
+    attributes: Mapping[str, Any] = metadata(level[0] if level else folder)["attributes"]
+    return attributes
 
 
 def _names_of_labels(folder: Path) -> list[str]:
@@ -195,7 +202,7 @@ def _labels(folder: Path, name: str) -> Iterator[LayerData]:
     elif STROKES in attributes:
         mark = {"path": str(folder.resolve()), "id": attributes[STROKES].get("id", "")}
         fields.update(paint_look(attributes[STROKES]["classes"]), metadata={OURS: mark})
-    elif colours := file_colours(attributes):
+    elif colours := file_colours(_of_image(folder)):
         fields["colormap"] = _colormap(colours)
     for data in found.levels:
         yield _layer(data, fields, "labels")

@@ -177,13 +177,16 @@ def _stack(source: Source, name: str, channel: int | None, labels: bool) -> Any:
     y, x = axes.index("Y"), axes.index("X")
     long = [i for i, length in enumerate(shape) if length > 1 and i not in (y, x)]
     z = _depth(axes, shape, long, channel)
+    planes = [axes[i] for i in long if i < y] == ["S"]  # so tifffile saves a stack of few sections by itself
+    if planes and labels:
+        z = long[0]
     others = [i for i in long if i != z]
     colour = next((i for i in others if axes[i] == "S" and shape[i] in (3, 4)), None)
     if colour is not None and channel is None:
         if not _is_grey(View(array, (z, y, x, colour)), name):
             remedy = "Say which channel holds the signal (--channel): 0 is red, 1 is green, 2 is blue"
             remedy += ", 3 is transparency." if shape[colour] == 4 else "."
-            if long == [colour] and colour < y:  # so tifffile saves a stack of few sections by itself
+            if planes:
                 remedy += " If these are sections, save them anew as grey values (photometric='minisblack')."
             raise Problem(f"{name} is a colour image{', not labels' * labels}. {_ONE_VALUE if labels else remedy}")
         others.remove(colour)

@@ -142,6 +142,16 @@ def test_what_is_lazy_may_hold_ids_and_keeps_its_colours_when_it_is_painted_on(c
     assert lazy.colormap is before
 
 
+@pytest.mark.parametrize("largest", [0, 2])
+def test_what_is_lazy_and_holds_nothing_else_has_the_colours_of_its_classes(choice, tmp_path, largest):
+    array = zarr.create_array(tmp_path / "a.zarr", shape=(2, 8, 8), chunks=(1, 8, 8), dtype="u1", fill_value=0)
+    array[:] = largest
+    lazy = Labels(array, name="lazy")
+    choice.show_layers([lazy])
+    choice.show_classes(AB)
+    assert [lazy.get_color(each.value)[:3].tolist() for each in AB] == [[1, 0, 0], [0, 1, 0]]
+
+
 def test_classes_are_kept_with_labels_in_memory_too(choice):
     choice.show_layers(_labels("a", "b"))
     _click_box(choice, 0)

@@ -82,7 +82,7 @@ def test_labels_whose_folder_is_gone_are_not_replaced_by_empty_ones(home):
     image = Image(PIXELS, name="stack")
     layer = new_strokes(image, home.labels, "mine")
     (home.labels / "mine.zarr").rename(home.root / "elsewhere")
-    with pytest.raises(Problem, match=r"mine\.zarr, where mine is kept, is gone\. Put it back"):
+    with pytest.raises(Problem, match=r"mine is not kept on disk any more: .*mine\.zarr is gone\. Put its folder back"):
         run(prepare(image, [layer], home))
     assert not list(home.labels.glob("*.zarr"))
     (home.root / "elsewhere").rename(home.labels / "mine.zarr")

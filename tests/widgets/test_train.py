@@ -249,6 +249,27 @@ def test_what_is_changed_while_the_layers_are_prepared_is_for_the_next_training(
     assert (config.minutes, config.start_from) == (5.0, "em-membrane")
 
 
+def test_the_class_that_is_marked_is_the_one_that_is_painted(driver, fake, home):
+    image = driver.viewer.add_image(_stack(), name="stack")
+    first, second = (driver.viewer.add_layer(new_strokes(image, home.labels, name)) for name in ("first", "second"))
+    for layer in (first, second):
+        set_classes(layer, [PixelClass(1, "cell", "#0000ff"), PixelClass(2, "rest", "#ff0000")])
+    panel = panel_of(driver, "Train")
+    panel.findChild(LabelsChoice).choose([first])
+    numbers = [each for each in panel.findChild(ClassList).findChildren(QPushButton) if each.isCheckable()]
+    driver.click(numbers[1])
+    assert (first.selected_label, second.selected_label) == (2, 1)
+    panel.findChild(LabelsChoice).choose([first, second])
+    for layer, marked in ((second, [True, False]), (first, [False, True])):
+        driver.viewer.layers.selection.active = layer
+        assert [number.isChecked() for number in numbers] == marked
+    panel.findChild(LabelsChoice).choose([second])
+    assert [number.isChecked() for number in numbers] == [True, False]
+    first.selected_label = 1
+    close_panel(driver, panel)
+    driver.viewer.layers.selection.active = second
+
+
 def test_a_class_that_is_named_while_the_image_is_copied_is_trained_by_that_name(driver, fake, home, monkeypatch):
     named = threading.Event()
 

@@ -17,7 +17,7 @@ from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.newlabels import add_strokes, box_in_view, reopen_strokes, start_painting
 from napari_unet.widgets.panel import OPEN_FIRST, Panel
 from napari_unet.widgets.result import raise_above
-from napari_unet.widgets.strokes import is_strokes, missing
+from napari_unet.widgets.strokes import is_strokes, missing, why_missing
 from napari_unet.widgets.undo import jump_on_undo
 from napari_unet.widgets.zero import ZeroMeaning
 
@@ -67,6 +67,9 @@ class Annotation(QObject):
         self._classes.changed.connect(self.changed)
         self._classes.edited.connect(self._keep_classes)
         self._classes.picked.connect(self._on_picked)
+        selected = panel.viewer.layers.selection.events.active
+        selected.connect(self._mark_class)
+        panel.destroyed.connect(lambda: selected.disconnect(self._mark_class))
 
     def chosen(self) -> list[Labels]:
         """Return the labels that are ticked, the topmost first."""
@@ -82,7 +85,8 @@ class Annotation(QObject):
             return "Press New and paint a few strokes, or tick a labels layer."
         for layer in self._labels.chosen():
             if gone := missing(layer):
-                return f"{layer.name} is not kept on disk any more: {gone} is gone. Put it back, or untick it."
+                what = f"{layer.name} is not kept on disk any more: {why_missing(gone)}"
+                return f"{what}. Put its folder back, or untick it."
         if self._labels.classes_differ():
             return "The ticked labels have different classes. Tick them one by one and make their classes the same."
         image = self._image()
@@ -134,6 +138,7 @@ class Annotation(QObject):
             elif self._classes.classes() != self._given:
                 self._keep_classes()
             self._labels.show_classes(self._classes.classes())
+            self._mark_class()
             for layer in self._labels.chosen():
                 jump_on_undo(self._panel.viewer, layer)
                 layer.events.selected_label.connect(self._mark_class)
@@ -162,9 +167,15 @@ class Annotation(QObject):
                 self._panel.say(str(problem))
             self._given = self._classes.classes()  # they have them
 
-    def _mark_class(self, event: Any) -> None:
-        """Mark the class that napari's own controls chose to paint with."""
-        self._classes.set_current(event.source.selected_label)
+    def _in_hand(self) -> Labels | None:
+        """Return the layer that is painted on: the selected one, else the topmost of those that are ticked."""
+        active, chosen = self._panel.viewer.layers.selection.active, self._labels.chosen()
+        return active if active in chosen else next(iter(chosen), None)
+
+    def _mark_class(self, *_: Any) -> None:
+        """Mark the class that is painted with, whoever chose it."""
+        if (layer := self._in_hand()) is not None:
+            self._classes.set_current(layer.selected_label)
 
     def _on_moved(self, _: Any) -> None:
         """Look again whether the labels lie on the image."""
@@ -179,10 +190,8 @@ class Annotation(QObject):
         self._on_labels()
 
     def _on_picked(self, value: int) -> None:
-        viewer, chosen = self._panel.viewer, self._labels.chosen()
-        active = [layer for layer in chosen if layer == viewer.layers.selection.active]
-        if chosen:
-            start_painting(viewer, (active or chosen)[0], value)
+        if (layer := self._in_hand()) is not None:
+            start_painting(self._panel.viewer, layer, value)
         else:
             self._panel.say("Tick a labels layer, or press New.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer
@@ -78,7 +79,7 @@ def choose(panel: QWidget, choices: Mapping[str, Any], layers: Mapping[Any, Laye
             if "model" in choices:
                 model.choose(choices["model"])
         except Problem as problem:
-            said.append(f"The model {choices['model']} is not chosen: {problem}")
+            said.append(f"The model {Path(choices['model']).name} is not chosen: {problem}")
     _choose_classes(panel, choices.get("classes", ()))
     return said
 

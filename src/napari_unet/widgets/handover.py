@@ -134,6 +134,8 @@ def copied(layer: Layer, folder: Path) -> Sections:
             array = _created(beside, volume)
             for z in range(depth):
                 array[z] = section(z)
+                # Else it would all be done at the end, where nobody is told how far it is, or hears Cancel.
+                sync(beside, (beside / "0" / "c" / str(z)).glob("*/*"))
                 yield depth + z + 1, 2 * depth
     return path
 

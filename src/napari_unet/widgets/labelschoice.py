@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import zarr
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QMenu, QPushButton, QWidget
 
 from napari_unet.classes import PixelClass
+from napari_unet.omezarr import written_sections
+from napari_unet.widgets.handover import blocks
 from napari_unet.widgets.strokes import classes_of, is_strokes, missing, set_classes, show_look
 
 if TYPE_CHECKING:
@@ -159,9 +163,21 @@ class LabelsChoice(QWidget):
 
 
 def _show_in(layer: Labels, classes: Sequence[PixelClass]) -> None:
-    """Show classes in a layer that is in memory; ids keep their colours, and so does what is lazy: it may hold ids."""
-    if type(layer.data) is np.ndarray and int(layer.data.max(initial=0)) <= len(classes):
+    """Show classes in a layer that is not kept by us, unless it holds ids, or may: these keep their colours."""
+    if _largest(layer) <= len(classes):
         show_look(layer, classes)
+
+
+def _largest(layer: Labels) -> float:
+    """Return the largest value of a layer as far as some blocks tell, infinity where nobody knows."""
+    data = layer.data
+    if type(data) is np.ndarray:
+        return int(data.max(initial=0))
+    if not isinstance(data, np.memmap | zarr.Array) or len(shape := data.shape) != 3 or 0 in shape:
+        return math.inf
+    if written_sections(data) == set():
+        return 0
+    return max(int(np.max(data[block])) for block in blocks((shape[0], shape[1], shape[2]))) or math.inf
 
 
 def _on_disk(layer: Labels) -> tuple[PixelClass, ...]:

@@ -16,7 +16,7 @@ from napari_unet.widgets.labelfolder import chunk_files, note_used, stamps
 from napari_unet.widgets.marks import mark_corrections
 from napari_unet.widgets.onlabels import OnLabels
 from napari_unet.widgets.preferences import library_of
-from napari_unet.widgets.strokes import is_strokes, missing, path_of
+from napari_unet.widgets.strokes import is_strokes, missing, path_of, why_missing
 from napari_unet.widgets.undo import jump_on_undo
 
 if TYPE_CHECKING:
@@ -91,10 +91,12 @@ class PaintWatch(QObject):
         away = {layer: folder for layer in self._viewer.layers if (folder := missing(layer))}
         for gone in self._seen.keys() - layers:
             self._compare(gone)  # it may have been painted on just before it was removed
-            if gone in away.values():
-                show_warning(f"{gone.stem} is not kept on disk any more: {gone} is gone. Put it back, then paint on.")
             del self._seen[gone], self._described[gone]
-        for layer in away.keys() - self._gone.keys():  # also a duplicate that was made meanwhile
+        new = {layer: folder for layer, folder in away.items() if layer not in self._gone}
+        for gone in set(new.values()):
+            what = f"{gone.stem} is not kept on disk any more: {why_missing(gone)}"
+            show_warning(f"{what}. Put its folder back, then paint on.")
+        for layer in new:  # also a duplicate that was made meanwhile
             self._gone[layer] = layer.mode
             layer.editable = False  # painting would make a folder in that place, or change other labels
         returned = {layer: path_of(layer) for layer in self._gone if layer in self._viewer.layers and is_strokes(layer)}

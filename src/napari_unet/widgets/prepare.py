@@ -21,7 +21,7 @@ from napari_unet.volume import open_volume
 from napari_unet.widgets.alignment import corner_on, not_on
 from napari_unet.widgets.handover import Sections, copied, on_disk, section_copied, volume_of
 from napari_unet.widgets.place import first_voxel
-from napari_unet.widgets.strokes import is_strokes, missing, moved_to_disk, path_of
+from napari_unet.widgets.strokes import is_strokes, missing, moved_to_disk, path_of, why_missing
 from napari_unet.words import duration, size
 
 C = TypeVar("C", SegmentConfig, TrainConfig)
@@ -94,7 +94,7 @@ def keep(
         if is_strokes(layer):
             continue
         if gone := missing(layer):  # a new folder there would be in the way when it is put back
-            raise Problem(f"{gone}, where {layer.name} is kept, is gone. Put it back; then try again.")
+            raise Problem(f"{layer.name} is not kept on disk any more: {why_missing(gone)}. Put its folder back first.")
         if there is not None and on_disk(layer) == there:
             raise Problem("The labels and the image are the same file. Choose the labels that you painted.")
         saving = moved_to_disk(layer, image, library.labels, classes)

@@ -200,7 +200,7 @@ def _could_be(shown: Shown, pixels: Any, fields: Mapping[str, Any], kind: str) -
 
 def _is(shown: Shown, data: LayerData) -> bool:
     """Tell whether something read is a layer, as far as it is known what tells that from others of its file."""
-    return _could_be(shown, *data) and shown.which in ("", _which(data[0], data[1]))
+    return _could_be(shown, *data) and (not shown.which or shown.which == _which(data[0], data[1]))
 
 
 def _which(pixels: Any, fields: Mapping[str, Any]) -> str:

@@ -116,6 +116,11 @@ def missing(layer: Layer) -> Path | None:
     return array.parent if ours and not _holds(array.parent, mark["id"]) else None
 
 
+def why_missing(folder: Path) -> str:
+    """Return in words what is wrong with a folder that `missing` returned."""
+    return f"{folder} holds other labels now" if seen(folder / "zarr.json") else f"{folder} is gone"
+
+
 def path_of(layer: Labels) -> Path:
     """Return the folder of such labels.
 
