@@ -156,6 +156,13 @@ def test_other_pixels_get_the_level_that_fits(
     assert not told(open_volume(folder / fitting), tmp_path)[1:]
 
 
+def test_a_level_of_the_only_image_in_a_folder_is_offered(tissue: np.ndarray, tmp_path: Path) -> None:
+    zarr.create_group(tmp_path / "image.zarr").attrs["ome"] = {"version": "0.5", "bioformats2raw.layout": 3}
+    levels(tmp_path / "image.zarr" / "0", tissue, 1.2, 4)
+    (said,) = told(open_volume(tmp_path / "image.zarr"), tmp_path)[1:]
+    assert said.endswith(f"Segment {tmp_path / 'image.zarr/0/2'} instead: it is the same image with pixels of 4.8 nm.")
+
+
 def test_levels_that_do_not_fit_are_not_offered(tissue: np.ndarray, tmp_path: Path) -> None:
     (said,) = told(open_volume(levels(tmp_path / "image.zarr", tissue, 0.5, 2)), tmp_path)[1:]
     assert said.endswith("Shrink its rows and columns 9.2 times first.")

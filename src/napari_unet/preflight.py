@@ -234,7 +234,8 @@ def _levels(path: Path) -> list[tuple[Path, float]]:
     if of := omezarr.level_of(path):
         group, image, _ = of
     elif (found := omezarr.multiscale(omezarr.metadata(path)["attributes"])) is None:
-        return []
+        images = omezarr.images_in(path) if omezarr.metadata(path)["node_type"] == "group" else []
+        return _levels(images[0]) if len(images) == 1 else []
     else:
         group, image = path, found
     steps = [of_multiscale(image, number).step for number in range(len(image.levels))]

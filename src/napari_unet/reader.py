@@ -24,7 +24,7 @@ from napari_unet.words import listed
 LayerData = tuple[Any, dict[str, Any], str]
 
 OURS = "napari-unet"  # the attribute of our results, and the key in the metadata of the layers of what it made
-READ = "napari-unet-read"  # the key in the metadata of other images and labels that the reader opened
+READ = "napari-unet-read"  # the key in the metadata of other images and labels that the reader opened: which they are
 STROKES = "napari-unet-labels"  # the attribute of labels made to be painted on, with their classes
 _NOT_COMPUTED = {"value": 255, "name": "not computed yet", "color": "transparent"}
 _PAUSE = 10  # seconds between two warnings of one result
@@ -166,9 +166,8 @@ def _images(folder: Path, name: str) -> Iterator[LayerData]:
     told += [{}] * (len(found.levels) - len(told))
     shown = [each.get("active") is not False for each in told]
     for number, (data, about) in enumerate(zip(found.levels, told, strict=False)):
-        fields = dict(
-            found.place, name=name, rgb=False, metadata={READ: str(folder.resolve())}
-        )  # napari takes a short last axis for colours
+        mark = {READ: str(folder.resolve()) + f" {number}" * (len(found.levels) > 1)}
+        fields = dict(found.place, name=name, rgb=False, metadata=mark)  # napari takes a short last axis for colours
         if data[0].dtype == np.uint8:
             fields["contrast_limits"] = (0, 255)
         if len(found.levels) > 1:

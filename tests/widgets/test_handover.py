@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from napari.layers import Image, Labels, Layer
 from napari.utils._proxies import PublicOnlyProxy
 
+from napari_unet.disk import lock
 from napari_unet.layout import Layout, create
 from napari_unet.problem import Problem
 from napari_unet.reader import read
@@ -99,6 +100,34 @@ def test_a_file_that_holds_the_layer(tmp_path: Path) -> None:
     assert on_disk(from_file(path, dask.array.from_array(STACK))) == path
     assert on_disk(Image(tifffile.memmap(path, mode="r"))) == path
     assert on_disk(Image(STACK)) is None
+
+
+def test_a_copy_in_the_midst_of_which_napari_ended_goes_with_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "other.zarr.partial").mkdir()
+    (tmp_path / "other.zarr.lock").touch()
+    (tmp_path / "running.zarr.partial").mkdir()
+    held = lock(tmp_path / "running.zarr.lock")
+    for _ in copied(Image(np.zeros((2, 20, 30), np.uint8), name="stack"), tmp_path):
+        pass
+    held.close()
+    assert sorted(each.suffix for each in tmp_path.iterdir()) == [".lock", ".partial", ".zarr"]
+    assert not (tmp_path / "other.zarr.partial").exists()
+
+
+@pytest.mark.parametrize("what", ["pixels", "folder"])
+def test_no_copy_is_made_of_what_changes_meanwhile_or_into_a_folder_that_is_deleted(tmp_path: Path, what: str) -> None:
+    pixels = np.zeros((4, 20, 30), np.uint8)
+    copies = tmp_path / "copies"
+    copying = copied(Image(pixels, name="stack"), copies)
+    for _ in range(5):
+        next(copying)
+    if what == "pixels":
+        pixels[3] = 1
+    else:
+        shutil.rmtree(copies)
+    with pytest.raises(Problem, match="changed while it was copied" if what == "pixels" else "was deleted while"):
+        list(copying)
+    assert not list(copies.glob("*"))
 
 
 @given(st.integers(0, 10), st.data())
@@ -278,9 +307,8 @@ def test_one_section(tmp_path: Path) -> None:
 def test_an_empty_folder_of_that_name_is_taken(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with handover.whole(tmp_path / "a") as beside:
-        beside.mkdir()
-        (beside / "b").touch()
-    assert [path.name for path in tmp_path.rglob("*")] == ["a", "b"]
+        zarr.create_group(beside)
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "zarr.json"]
 
 
 def test_each_deep_chunk_of_an_open_array_is_decoded_once_for_each_reading(tmp_path: Path) -> None:

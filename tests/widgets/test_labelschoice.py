@@ -142,6 +142,17 @@ def test_what_is_lazy_may_hold_ids_and_keeps_its_colours_when_it_is_painted_on(c
     assert lazy.colormap is before
 
 
+def test_what_is_damaged_keeps_its_colours(choice, tmp_path):
+    array = zarr.create_array(tmp_path / "a.zarr", shape=(2, 8, 8), chunks=(1, 8, 8), dtype="u1", fill_value=0)
+    array[:] = 1
+    (tmp_path / "a.zarr/c/1/0/0").write_bytes(b"cut")
+    lazy = Labels(array, name="lazy")
+    before = lazy.colormap
+    choice.show_layers([lazy])
+    choice.show_classes(AB)
+    assert lazy.colormap is before
+
+
 @pytest.mark.parametrize("largest", [0, 2])
 def test_what_is_lazy_and_holds_nothing_else_has_the_colours_of_its_classes(choice, tmp_path, largest):
     array = zarr.create_array(tmp_path / "a.zarr", shape=(2, 8, 8), chunks=(1, 8, 8), dtype="u1", fill_value=0)

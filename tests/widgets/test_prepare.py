@@ -62,8 +62,8 @@ def test_a_long_copy_says_the_time_left(home, monkeypatch):
     monkeypatch.setattr("napari_unet.widgets.prepare.room", lambda _: None)
     said, _ = run(prepare(Image(PIXELS, name="stack"), (), home))
     assert said[2:4] == [
-        "Copying stack, less than 1 MB: 12 %, 3 min 30 s left ...",
-        "Copying stack, less than 1 MB: 25 %, 3 min 00 s left ...",
+        "Copying stack, less than 1 MB: 12 %, more than 3 min 30 s left ...",
+        "Copying stack, less than 1 MB: 25 %, more than 3 min 00 s left ...",
     ]
     assert said[-1] == "Copying stack, less than 1 MB: 100 %, 0 s left ..."
 

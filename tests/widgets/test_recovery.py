@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -299,13 +300,14 @@ def test_other_labels_in_the_place_of_those_that_were_shown_do_not_come_back(ope
 
 
 @pytest.mark.parametrize("alike", [False, True])
-def test_it_is_said_where_nobody_knows_which_layer_of_a_file_it_was(channels, alike):
-    if alike:
-        zarr.open_array(channels / "0", mode="r+")[:] = 0
-    told_by = which(np.zeros(SHAPE, np.uint8), {}) if alike else ""
-    shown = Shown("nuclei", "image", "file", str(channels), "napari-unet", shape=SHAPE, dtype="uint8", which=told_by)
+def test_it_is_said_where_nobody_knows_which_layer_of_a_file_it_was(tiff, monkeypatch, alike):
+    pixels = [np.full(SHAPE, value, np.uint8) for value in (0, 0 if alike else 1)]
+    npe2 = SimpleNamespace(read=lambda *_, **__: [(each, {}, "image") for each in pixels])
+    monkeypatch.setattr("napari_unet.widgets.reopen.npe2", npe2)
+    shown = Shown("nuclei", "image", "file", str(tiff), shape=SHAPE, dtype="uint8", which=which(pixels[1], {}))
     found = done(read_again([shown]))
-    assert found.said == (f"nuclei may be another of the layers that {channels} holds: look at it.",)
+    assert found.said == ((f"nuclei may be another of the layers that {tiff} holds: look at it.",) if alike else ())
+    np.testing.assert_array_equal(found.layers[0][0], pixels[1])
 
 
 @pytest.mark.slow

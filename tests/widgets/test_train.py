@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gc
 import shutil
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +24,6 @@ from napari_unet.omezarr import open_array
 from napari_unet.requests import Begin, Join, Preview
 from napari_unet.runs import as_begun
 from napari_unet.volume import open_volume
-from napari_unet.widgets import prepare, train
 from napari_unet.widgets.classes import ClassList
 from napari_unet.widgets.curve import Curve
 from napari_unet.widgets.labelschoice import LabelsChoice
@@ -268,27 +266,6 @@ def test_the_class_that_is_marked_is_the_one_that_is_painted(driver, fake, home)
     first.selected_label = 1
     close_panel(driver, panel)
     driver.viewer.layers.selection.active = second
-
-
-def test_a_class_that_is_named_while_the_image_is_copied_is_trained_by_that_name(driver, fake, home, monkeypatch):
-    named = threading.Event()
-
-    def slowly(*layers):
-        yield "Copying ..."
-        named.wait(20)
-        return (yield from prepare.prepare(*layers))
-
-    monkeypatch.setattr(train, "prepare", slowly)
-    image = driver.viewer.add_image(_stack(), name="stack")
-    strokes = driver.viewer.add_layer(new_strokes(image, home.labels, "strokes"))
-    set_classes(strokes, [PixelClass(1, "cell", "#0000ff"), PixelClass(2, "rest", "#ff0000")])
-    strokes.data[1, 10:20, 10:30] = 1
-    panel = panel_of(driver, "Train")
-    driver.click(_button(panel, "train"))
-    assert panel.preparing
-    driver.type(panel.findChild(ClassList).findChild(QLineEdit), "nucleus")
-    named.set()
-    assert _begun(driver, fake).classes == ("nucleus", "rest")
 
 
 def test_classes_stay_as_they_are_while_labels_are_written_with_them(driver, fake):

@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")  # what tells where a layer lies
 
 
-def fields_of(classes: Sequence[PixelClass]) -> dict[str, Any]:
-    """Return the fields of a training that tell its classes."""
-    return {"classes": tuple(each.name for each in classes), "colors": tuple(each.color for each in classes)}
-
-
 class Annotation(QObject):
     """The ticked labels, what 0 means in them, and their classes.
 
@@ -77,7 +72,12 @@ class Annotation(QObject):
 
     def settings(self) -> dict[str, Any]:
         """Return the fields of a training that these rows show."""
-        return {**fields_of(self._classes.classes()), "zero": self._zero.value()}
+        classes = self._classes.classes()
+        return {
+            "classes": tuple(each.name for each in classes),
+            "colors": tuple(each.color for each in classes),
+            "zero": self._zero.value(),
+        }
 
     def reason(self) -> str:
         """Return why nothing can be learned from this, or an empty string."""

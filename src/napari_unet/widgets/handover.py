@@ -15,7 +15,7 @@ import zarr
 from napari.layers import Image, Labels, Layer
 from zarr.storage import LocalStore
 
-from napari_unet.disk import disk_problems, lock, room, sync
+from napari_unet.disk import disk_problems, found_in, lock, locked, room, sync
 from napari_unet.library import file_name
 from napari_unet.newzarr import create_stack
 from napari_unet.omezarr import is_zarr
@@ -117,12 +117,14 @@ def copied(layer: Layer, folder: Path) -> Sections:
     Raises
     ------
     Problem
-        As `volume_of`; if a section cannot be read, the disk has no room, or another thread is making the same copy.
+        As `volume_of`; if a section cannot be read, the disk has no room, another thread is making the same copy, or
+        the pixels change meanwhile.
     """
     volume = volume_of(layer)
     depth = volume.shape[0]
     if not any(folder.glob(f"{file_name(layer.name)}-*.zarr")):  # else a copy may be there already
         _refuse_without_room(volume, folder)
+    _sweep(folder)
     section, digest = Slabs(volume).section, _digest(volume)
     for z in range(depth):
         digest.update(_bytes(section(z)))
@@ -131,12 +133,16 @@ def copied(layer: Layer, folder: Path) -> Sections:
     if not path.exists():
         _refuse_without_room(volume, folder)
         with whole(path) as beside:
-            array = _created(beside, volume)
+            array, again = _created(beside, volume), _digest(volume)
             for z in range(depth):
-                array[z] = section(z)
+                pixels = section(z)
+                again.update(_bytes(pixels))
+                array[z] = pixels
                 # Else it would all be done at the end, where nobody is told how far it is, or hears Cancel.
                 sync(beside, (beside / "0" / "c" / str(z)).glob("*/*"))
                 yield depth + z + 1, 2 * depth
+            if again.digest() != digest.digest():
+                raise Problem(f"{layer.name} changed while it was copied. Try again when nothing changes it any more.")
     return path
 
 
@@ -175,6 +181,8 @@ def whole(path: Path) -> Iterator[Path]:
         try:
             shutil.rmtree(beside, ignore_errors=True)  # left by a kill
             yield beside
+            if not is_zarr(beside):
+                raise Problem(f"{beside.parent} was deleted while {path.stem} was written. Try again.")
             sync(beside, [file for file in beside.rglob("*") if file.is_file()])
             with suppress(OSError):  # an empty folder of that name; Windows renames nothing onto it
                 path.rmdir()
@@ -184,6 +192,15 @@ def whole(path: Path) -> Iterator[Path]:
             raise
         finally:
             held.close()
+            guard.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove copies in the midst of which napari ended."""
+    for beside in found_in(folder, "*.partial"):
+        guard = beside.with_suffix(".lock")
+        if not locked(guard):
+            shutil.rmtree(beside, ignore_errors=True)
             guard.unlink(missing_ok=True)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ROWS = 4  # in view at most; more of them scroll
 _MOST = 12  # earlier labels in the menu
+_SMALL = 2**26  # bytes of labels that are not in memory and are looked through at once
 # In the metadata of a layer that has no classes on disk: those that somebody named, else those that were shown first.
 _NAMED, _SHOWN = "napari-unet classes", "napari-unet classes as shown"
 
@@ -44,6 +45,7 @@ class LabelsChoice(QWidget):
         super().__init__()
         self._earlier = earlier
         self._layers: list[Labels] = []
+        self._largest: dict[str, float] = {}  # the largest values of lazy labels, by their ids
         self._list = QListWidget()
         self._list.setObjectName("labels")
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -102,7 +104,7 @@ class LabelsChoice(QWidget):
         for layer in self.chosen():
             if not _classes_of(layer):
                 layer.metadata = {**layer.metadata, _SHOWN: tuple(classes)}
-                _show_in(layer, classes)
+                self._show_in(layer, classes)
 
     def show_other_classes(self, classes: Sequence[PixelClass]) -> None:
         """Let them have these ones instead, where nobody named theirs; other layers have none from now on."""
@@ -128,7 +130,7 @@ class LabelsChoice(QWidget):
                 set_classes(layer, classes)
             elif not missing(layer):  # ids have none on disk, and keep their colours
                 layer.metadata = {**layer.metadata, _NAMED: tuple(classes)}
-                _show_in(layer, classes)
+                self._show_in(layer, classes)
 
     def classes_differ(self) -> bool:
         """Return whether the same value means one thing in one ticked layer, something else in another."""
@@ -158,26 +160,33 @@ class LabelsChoice(QWidget):
         self._list.blockSignals(False)
         self.changed.emit()
 
+    def _show_in(self, layer: Labels, classes: Sequence[PixelClass]) -> None:
+        """Show classes in a layer that is not kept by us, unless it holds ids, or may: these keep their colours."""
+        lazy = type(layer.data) is not np.ndarray
+        largest = self._largest.get(layer.unique_id) if lazy else None
+        if largest is None:
+            largest = self._largest[layer.unique_id] = _largest(layer)
+        if largest <= len(classes):
+            show_look(layer, classes)
+
     def _item(self, row: int) -> QListWidgetItem:
         return self._list.item(row)
 
 
-def _show_in(layer: Labels, classes: Sequence[PixelClass]) -> None:
-    """Show classes in a layer that is not kept by us, unless it holds ids, or may: these keep their colours."""
-    if _largest(layer) <= len(classes):
-        show_look(layer, classes)
-
-
 def _largest(layer: Labels) -> float:
-    """Return the largest value of a layer as far as some blocks tell, infinity where nobody knows."""
+    """Return the largest value of a layer as far as some of it tells, infinity where nobody knows."""
     data = layer.data
-    if type(data) is np.ndarray:
+    if isinstance(data, np.ndarray) and (type(data) is np.ndarray or data.nbytes <= _SMALL):
         return int(data.max(initial=0))
     if not isinstance(data, np.memmap | zarr.Array) or len(shape := data.shape) != 3 or 0 in shape:
         return math.inf
-    if written_sections(data) == set():
-        return 0
-    return max(int(np.max(data[block])) for block in blocks((shape[0], shape[1], shape[2]))) or math.inf
+    try:
+        written = written_sections(data)
+        if written is not None and len(written) * data.nbytes // shape[0] <= _SMALL:
+            return max((int(np.max(data[z])) for z in written), default=0)
+        return max(int(np.max(data[block])) for block in blocks((shape[0], shape[1], shape[2]))) or math.inf
+    except Exception:  # a chunk is damaged, or the disk away: whoever needs the pixels says so
+        return math.inf
 
 
 def _on_disk(layer: Labels) -> tuple[PixelClass, ...]:

@@ -201,13 +201,17 @@ def _copied(image: Image, folder: Path) -> Generator[str, None, Path]:
 
 def _in_words(sections: Sections, what: str) -> Generator[str, None, Path]:
     """Pass on how far a copy is and, after a while, the time left, as a sentence; return what it returns."""
-    began = time.monotonic()
+    began, before = time.monotonic(), 0
     while True:
         try:
             done, total = next(sections)
         except StopIteration as stop:
             path: Path = stop.value
             return path
-        taken = time.monotonic() - began
-        left = f", {duration(taken / done * (total - done))} left" if taken > _SOON else ""
-        yield f"{what}: {100 * done // total} %{left} ..."
+        now, reads = time.monotonic(), 2 * done <= total
+        left = (now - began) / (done - before) * (total - done)
+        # All is read once before it is written, which takes longer.
+        said = f", {'more than ' * reads}{duration(left)} left" if now - began > _SOON else ""
+        yield f"{what}: {100 * done // total} %{said} ..."
+        if 2 * done == total:
+            began, before = now, done

@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_unet.problem import Problem
-from napari_unet.reader import OURS
+from napari_unet.reader import OURS, READ
 from napari_unet.session import Living, Session
 from napari_unet.widgets.choices import choices_in, choose
 from napari_unet.widgets.handover import finest
@@ -139,9 +139,9 @@ class Recorder(QObject):
 
 
 def _is_one_of(layer: Layer) -> bool:
-    """Return whether a layer is kept by us, or an image that may be one of several that came from the same file."""
+    """Return whether a layer has a mark of ours, or is an image that may be one of several that came from a file."""
     came = isinstance(layer, Image) and bool(layer.source.path or layer.source.sample)
-    return came or "path" in layer.metadata.get(OURS, {})
+    return came or READ in layer.metadata or "path" in layer.metadata.get(OURS, {})
 
 
 def _image_of(job: Job) -> Path:

@@ -184,7 +184,7 @@ def _taken(shown: Shown, there: list[LayerData], said: list[str]) -> LayerData:
         raise Problem(f"{shown.path} holds something else now.")
     named = [each for each in told or same if each[1].get("name") == shown.name]
     one = (named or told or same)[0]
-    if len(same) > 1 and len(told) != 1 and not named:
+    if len(told) > 1 or (len(same) > 1 and not (told or named)):
         said.append(f"{shown.name} may be another of the layers that {shown.path or shown.sample} holds: look at it.")
     there[:] = [each for each in there if each is not one]
     return one

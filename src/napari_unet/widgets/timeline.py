@@ -265,7 +265,7 @@ def _there(model: str) -> str:
     """
     try:
         if model != SCRATCH:
-            find(model)
+            read_card(find(model))
     except Problem as problem:
         if is_there(Path(model)):
             raise Problem(f"Nothing is changed. {problem}") from problem

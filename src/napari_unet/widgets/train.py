@@ -17,7 +17,7 @@ from napari_unet.library import free
 from napari_unet.problem import Problem
 from napari_unet.widgets.accept import Accept
 from napari_unet.widgets.advanced import Advanced
-from napari_unet.widgets.annotation import Annotation, fields_of
+from napari_unet.widgets.annotation import Annotation
 from napari_unet.widgets.comparison import Comparison
 from napari_unet.widgets.curve import Curve
 from napari_unet.widgets.enough import Enough
@@ -25,7 +25,6 @@ from napari_unet.widgets.findings import Findings
 from napari_unet.widgets.inmemory import InMemory
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobview import JobView
-from napari_unet.widgets.labelfolder import classes_in
 from napari_unet.widgets.livepreview import LivePreview, LiveSwitch
 from napari_unet.widgets.looks import Look, Looks
 from napari_unet.widgets.minutes import Minutes
@@ -305,9 +304,7 @@ class TrainPanel(Panel):
 
 
 def _config(files: Prepared, out: Path, settings: dict[str, Any]) -> TrainConfig:
-    """Return the configuration of a training on files; classes may have been named while these were prepared."""
-    if named := classes_in(files.labels[0]):
-        settings = {**settings, **fields_of(named)}
+    """Return the configuration of a training on files."""
     return TrainConfig(
         inputs=tuple(path for labels in files.labels for path in (files.image, labels)), out=out, **settings
     )

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_unet.reader import OURS
+from napari_unet.reader import OURS, READ
 from napari_unet.widgets.handover import blocks
 
 
 def which(pixels: Any, metadata: Mapping[str, Any]) -> str:
-    """Return what a mark of ours tells, the class whose probability is shown or the labels, else a SHA-256 of pixels.
+    """Return what a mark of ours tells, such as the channel or the class that is shown, else a SHA-256 of some pixels.
 
     Parameters
     ----------
@@ -27,6 +27,8 @@ def which(pixels: Any, metadata: Mapping[str, Any]) -> str:
     str
         Empty if the pixels cannot be read now.
     """
+    if READ in metadata:
+        return str(metadata[READ])
     mark = metadata.get(OURS, {})
     if "path" in mark:
         told: str = mark.get("probability") or mark.get("id", "")
