@@ -233,11 +233,11 @@ def _levels(path: Path) -> list[tuple[Path, float]]:
         return []
     if of := omezarr.level_of(path):
         group, image, _ = of
-    elif (found := omezarr.multiscale(omezarr.metadata(path)["attributes"])) is None:
-        images = omezarr.images_in(path) if omezarr.metadata(path)["node_type"] == "group" else []
-        return _levels(images[0]) if len(images) == 1 else []
-    else:
+    elif found := omezarr.multiscale((about := omezarr.metadata(path))["attributes"]):
         group, image = path, found
+    else:
+        images = omezarr.images_in(path) if about["node_type"] == "group" else []
+        return _levels(images[0]) if len(images) == 1 else []
     steps = [of_multiscale(image, number).step for number in range(len(image.levels))]
     return [
         (group / level.path, math.sqrt(step["Y"] * step["X"]))

@@ -101,8 +101,10 @@ def _image_and_labels(folder: Path, name: str) -> list[LayerData]:
 
 def _of_image(folder: Path) -> Mapping[str, Any]:
     """Return the attributes of an image, also where `folder` is a level of it."""
-    level = level_of(folder)
-    attributes: Mapping[str, Any] = metadata(level[0] if level else folder)["attributes"]
+    about = metadata(folder)
+    if about["node_type"] == "array" and (level := level_of(folder)):
+        about = metadata(level[0])
+    attributes: Mapping[str, Any] = about["attributes"]
     return attributes
 
 

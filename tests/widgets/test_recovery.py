@@ -267,6 +267,21 @@ def test_channels_of_a_file_are_not_exchanged(open_window, home, channels):
         np.testing.assert_array_equal(np.asarray(layer.data), pixels)
 
 
+def test_a_channel_that_the_user_has_opened_again_is_taken(open_window, home, channels):
+    first = open_window()
+    first.viewer.open(str(channels), plugin="napari-unet")
+    first.viewer.layers[1].name = "nuclei"
+    panel_of(first, "Train")
+    recorder = first.window.findChild(Recorder)
+    first.wait(lambda: all(shown.which for shown in recorder._now().layers), 20)
+    die(first, home)
+    driver = open_window()
+    there = driver.viewer.open(str(channels), plugin="napari-unet")
+    assert recover(driver, panel_of(driver, "Train")) == "Back: 2 layers."
+    assert list(driver.viewer.layers) == there
+    assert there[1].name == "nuclei"
+
+
 def test_what_is_drawn_over_an_image_is_not_looked_at(open_window, home, tiff):
     driver = open_window()
     driver.viewer.open(tiff, plugin="napari")

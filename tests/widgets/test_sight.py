@@ -148,22 +148,13 @@ def test_a_part_of_a_flat_image_is_looked_at_where_labels_over_it_lie(make_napar
     assert viewer.dims.current_step[0] == 0
 
 
-def test_a_part_is_looked_at_in_its_section_also_from_3d(make_napari_viewer: Any) -> None:
+@pytest.mark.parametrize(("what", "before"), [("ndisplay", 3), ("order", (1, 0, 2))])
+def test_a_part_is_looked_at_in_its_section_also_from_3d_and_rolled_axes(
+    make_napari_viewer: Any, what: str, before: Any
+) -> None:
     viewer = make_napari_viewer()
     image = viewer.add_image(np.zeros((6, 40, 60), np.uint8))
-    viewer.dims.ndisplay = 3
-    show_part(viewer, image, InView(4, 10, 20, 30, 40))
-    view = in_view(viewer, image)
-    assert view is not None
-    assert view.z == 4
-    assert view.y0 <= 10 < 20 <= view.y1
-    assert view.x0 <= 30 < 40 <= view.x1
-
-
-def test_axes_that_were_rolled_are_rolled_back(make_napari_viewer: Any) -> None:
-    viewer = make_napari_viewer()
-    image = viewer.add_image(np.zeros((6, 40, 60), np.uint8))
-    viewer.dims.order = (1, 0, 2)
+    setattr(viewer.dims, what, before)
     show_part(viewer, image, InView(4, 10, 20, 30, 40))
     view = in_view(viewer, image)
     assert view is not None

@@ -45,7 +45,7 @@ class LabelsChoice(QWidget):
         super().__init__()
         self._earlier = earlier
         self._layers: list[Labels] = []
-        self._largest: dict[str, float] = {}  # the largest values of lazy labels, by their ids
+        self._looked: dict[str, float] = {}  # what `_largest` told of lazy labels, by their ids
         self._list = QListWidget()
         self._list.setObjectName("labels")
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -162,10 +162,11 @@ class LabelsChoice(QWidget):
 
     def _show_in(self, layer: Labels, classes: Sequence[PixelClass]) -> None:
         """Show classes in a layer that is not kept by us, unless it holds ids, or may: these keep their colours."""
-        lazy = type(layer.data) is not np.ndarray
-        largest = self._largest.get(layer.unique_id) if lazy else None
+        largest = self._looked.get(layer.unique_id)
         if largest is None:
-            largest = self._largest[layer.unique_id] = _largest(layer)
+            largest = _largest(layer)
+            if type(layer.data) is not np.ndarray:  # else what is painted is seen the next time
+                self._looked[layer.unique_id] = largest
         if largest <= len(classes):
             show_look(layer, classes)
 

@@ -101,7 +101,7 @@ def shows(layer: Layer, shown: Shown, data: LayerData) -> bool:
         return kind_of(layer) == shown.kind and layer.metadata.get(OURS) == data[1]["metadata"][OURS]
     source = _source(shown)
     same = bool(source) and all(getattr(layer.source, name) == value for name, value in source.items())
-    fields = {"multiscale": getattr(layer, "multiscale", False)}
+    fields = {"multiscale": getattr(layer, "multiscale", False), "metadata": layer.metadata}
     if not (same and _could_be(shown, layer.data, fields, kind_of(layer))):
         return False
     return shown.kind != "image" or _which(layer.data, fields) == _which(data[0], data[1])
