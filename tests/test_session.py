@@ -13,7 +13,7 @@ from napari_unet.problem import Problem
 from napari_unet.session import Asked, Left, Living, Session, Shown, died, dismiss, left_in
 
 LAYER = Shown(
-    "stack", "image", "file", "/data/stack.tif", "napari", "", (5, 6, 7), "uint8", {"scale": [50.0, 4.0, 4.0]}
+    "stack", "image", "file", "/data/stack.tif", "napari", "", (5, 6, 7), "uint8", {"scale": [50.0, 4.0, 4.0]}, "a1b2"
 )
 SESSION = Session(
     layers=(LAYER, Shown("points", "points", "memory")),

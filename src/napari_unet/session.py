@@ -43,10 +43,10 @@ class Shown:
         What the plugin calls the sample.
     shape, dtype
         Of its pixels, at the finest level; empty for what has none.
-    which : str
-        Tells it from others of the same file; "" where that is not known.
     look : dict
         Attributes of the layer by name, as JSON holds them.
+    which : str
+        Tells it from others of the same file; "" where that is not known.
     """
 
     name: str
@@ -57,8 +57,8 @@ class Shown:
     sample: str = ""
     shape: tuple[int, ...] = ()
     dtype: str = ""
-    which: str = ""
     look: dict[str, Any] = field(default_factory=dict)
+    which: str = ""
 
 
 @dataclass(frozen=True)
