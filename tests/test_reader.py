@@ -301,6 +301,9 @@ def test_a_segmentation(tmp_path: Path, probabilities: bool) -> None:
         assert not each.visible
         assert each.contrast_limits == [0, 255]
         assert each.data[0].shape == (2, 700, 30)
+    if probabilities:
+        alone = layers(tmp_path / "result.zarr/probabilities")
+        assert [(type(each), each.name) for each in alone] == [(Image, each.name) for each in hidden]
 
 
 def test_a_segmentation_shows_new_chunks(tmp_path: Path) -> None:

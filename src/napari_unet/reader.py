@@ -89,7 +89,8 @@ def _image_and_labels(folder: Path, name: str) -> list[LayerData]:
     attributes = metadata(folder)["attributes"]
     below = list[LayerData]()
     with _sensible(folder):
-        classes = OURS in attributes or "image-label" in ome(_of_image(folder))
+        ours = OURS in attributes and "channels" not in attributes[OURS]  # else the probabilities of a result
+        classes = ours or "image-label" in ome(_of_image(folder))
         layers = list(_labels(folder, name) if classes else _images(folder, name))
     with _without("The probabilities", folder / "probabilities"):
         below += _probabilities(folder, attributes)
@@ -162,9 +163,11 @@ def paint_look(classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _images(folder: Path, name: str) -> Iterator[LayerData]:
     """Yield an Image for each channel, with the name, colour and grey values that the microscope gave it."""
     found = _channels(folder)
-    omero = ome(metadata(folder)["attributes"]).get("omero")
+    attributes = metadata(folder)["attributes"]
+    omero = ome(attributes).get("omero")
     listed = omero.get("channels") if isinstance(omero, dict) else None
     told = [each if isinstance(each, dict) else {} for each in (listed if isinstance(listed, list) else ())]
+    told = told or [{"label": f"{each} probability"} for each in attributes.get(OURS, {}).get("channels", ())]
     told += [{}] * (len(found.levels) - len(told))
     shown = [each.get("active") is not False for each in told]
     for number, (data, about) in enumerate(zip(found.levels, told, strict=False)):

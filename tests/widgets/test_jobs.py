@@ -497,12 +497,28 @@ def test_the_question_says_what_runs(qtbot, viewer, tmp_path):
     (box,) = _questions(window)
     assert box.text() == "A training is running: my-run, step 1 of 600, 1 min 00 s left."
     job._tell([Progress(400, 600, "step", 20.0)])
-    assert box.text() == "A training is running: my-run, step 400 of 600, 20 s left."
+    qtbot.waitUntil(lambda: box.text() == "A training is running: my-run, step 400 of 600, 20 s left.")
     assert {button.text() for button in box.buttons()} == {"Stop it", "Let it finish", "Keep napari open"}
     qtbot.keyClick(box, Qt.Key.Key_Escape)
     qtbot.waitUntil(lambda: not _questions(window))
     assert _is_open(window)
     assert job.running
+
+
+def test_the_question_follows_the_jobs(qtbot, viewer, tmp_path):
+    window = viewer.window._qt_window
+    one = _start(Jobs.of(window), tmp_path / "one", "wait")
+    _pid(qtbot, one)
+    _press_x(window)
+    (box,) = _questions(window)
+    other = _start(Jobs.of(window), tmp_path / "other", "wait")
+    qtbot.waitUntil(lambda: box.text().count("A training is running") == 2)
+    for job in (one, other):
+        job.stop()
+    qtbot.waitUntil(lambda: box.text() == "Nothing runs any more. What is finished is kept.")
+    assert {each.text() for each in box.buttons() if each.isVisible()} == {"Close napari", "Keep napari open"}
+    _answer(qtbot, window, "Close napari")
+    qtbot.waitUntil(lambda: not _is_open(window))
 
 
 def test_the_question_is_about_all_that_runs(qtbot, viewer, tmp_path):

@@ -180,9 +180,12 @@ def test_labels_put_in_the_place_of_others_are_not_taken_for_them(qtbot, viewer,
     qtbot.waitUntil(lambda: not labels.editable)
     others = viewer.add_layer(new_strokes(viewer.layers["stack"], tmp_path, "others"))
     path_of(others).rename(path)
-    qtbot.wait(200)
+    found = []
+    qtbot.waitUntil(
+        lambda: f"{path} holds other labels now" in (found.append(capsys.readouterr().out) or "".join(found))
+    )
     assert (labels.editable, missing(labels)) == (False, path)
-    assert "again" not in capsys.readouterr().out
+    assert "again" not in "".join(found)
     path.rename(tmp_path / "others.zarr")
     away.rename(path)
     qtbot.waitUntil(lambda: labels.editable)

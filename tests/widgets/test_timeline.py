@@ -112,7 +112,9 @@ def test_a_training_is_undone_and_redone(driver, fake, home) -> None:
     assert choice.name() == str(run)
     assert not (run / UNDONE).exists()
     assert (run / MODEL_FILE).read_bytes() == before
+    (run / MODEL_FILE).write_bytes(b"damaged")
     driver.click(_button(panel, "undo"))
+    assert _button(panel, "undo").text() == "Redo training"
     assert panel_of(driver, "Segment").findChild(ModelChoice).name() == "em-membrane"
 
 

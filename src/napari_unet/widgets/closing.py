@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject, Qt, Slot
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Slot
 from qtpy.QtWidgets import QApplication, QDialog, QMainWindow, QMessageBox, QProgressDialog, QWidget
 
 from napari_unet.requests import KeepGoing
@@ -13,6 +13,8 @@ from napari_unet.requests import KeepGoing
 if TYPE_CHECKING:
     from napari_unet.widgets.job import Job
     from napari_unet.widgets.jobs import Jobs
+
+_EVERY = 500  # milliseconds
 
 
 class Closing(QObject):
@@ -52,25 +54,27 @@ class Closing(QObject):
         if hasattr(QMessageBox, "Option"):  # since Qt 6.6
             box.setOption(QMessageBox.Option.DontUseNativeDialog)
         box.setWindowTitle("Close napari?")
-        jobs = self._in_question()
-        box.setText(_told(jobs))
-        for job in jobs:
-            job.happened.connect(self._tell)
-        those = "it" if len(jobs) == 1 else "them"
-        stop = box.addButton(f"Stop {those}", QMessageBox.ButtonRole.DestructiveRole)
-        finish = box.addButton(f"Let {those} finish", QMessageBox.ButtonRole.AcceptRole)
+        stop = box.addButton("", QMessageBox.ButtonRole.DestructiveRole)
+        finish = box.addButton("", QMessageBox.ButtonRole.AcceptRole)
         stay = box.addButton("Keep napari open", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)
         box.setEscapeButton(stay)
         answers = {stop: self._stop, finish: self._let_finish, stay: self._stay}
         box.finished.connect(lambda _: answers[box.clickedButton()]())
-        self._show(box)
 
-    @Slot()
-    def _tell(self) -> None:
-        """Let the question say how far the jobs are now; one that has ended is not in question any more."""
-        if isinstance(self._dialog, QMessageBox):
-            self._dialog.setText(_told(self._in_question()) or "Nothing runs any more. What is finished is kept.")
+        def tell() -> None:  # jobs go on, end, and begin while it is asked
+            jobs = self._in_question()
+            those = "it" if len(jobs) == 1 else "them"
+            box.setText(_told(jobs) or "Nothing runs any more. What is finished is kept.")
+            stop.setText(f"Stop {those}")
+            stop.setVisible(bool(jobs))
+            finish.setText(f"Let {those} finish" if jobs else "Close napari")
+
+        tell()
+        timer = QTimer(box, interval=_EVERY)
+        timer.timeout.connect(tell)
+        timer.start()
+        self._show(box)
 
     def _stay(self) -> None:
         self._dismiss()

@@ -61,6 +61,7 @@ class PaintWatch(QObject):
         self._unsaved: dict[Path, int] = {}  # labels: what is newer than this is not safe yet
         self._trouble = ""
         self._gone: dict[Labels, str] = {}  # those whose folders are not there now, and the tool that was in hand
+        self._why: dict[Path, str] = {}  # what was said of their folders
         OnLabels(viewer)
         timer = QTimer(self, interval=_EVERY)
         timer.timeout.connect(self._look)
@@ -92,11 +93,13 @@ class PaintWatch(QObject):
         for gone in self._seen.keys() - layers:
             self._compare(gone)  # it may have been painted on just before it was removed
             del self._seen[gone], self._described[gone]
-        new = {layer: folder for layer, folder in away.items() if layer not in self._gone}
-        for gone in set(new.values()):
-            what = f"{gone.stem} is not kept on disk any more: {why_missing(gone)}"
-            show_warning(f"{what}. Put its folder back, then paint on.")
-        for layer in new:  # also a duplicate that was made meanwhile
+        why = {folder: why_missing(folder) for folder in away.values()}
+        for gone in why:
+            if why[gone] != self._why.get(gone):
+                what = f"{gone.stem} is not kept on disk any more: {why[gone]}"
+                show_warning(f"{what}. Put its folder back, then paint on.")
+        self._why = why
+        for layer in away.keys() - self._gone.keys():  # also a duplicate that was made meanwhile
             self._gone[layer] = layer.mode
             layer.editable = False  # painting would make a folder in that place, or change other labels
         returned = {layer: path_of(layer) for layer in self._gone if layer in self._viewer.layers and is_strokes(layer)}

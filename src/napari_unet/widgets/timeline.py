@@ -225,6 +225,7 @@ class Timeline(QWidget):
             remember(self._library, model=chosen, used=time.time())  # Segment takes it up, too
         self.chosen.emit(chosen)
         self.show_run(run)  # not that of the model which is chosen now: the next press takes this one back
+        self._update()  # also where the model of this one is damaged
         this = name_of(str(run))
         former = '"from scratch"' if start == SCRATCH else name_of(start)
         said = f"Undone: {former} is chosen again, as it was. {this} is kept, behind all others."
