@@ -325,6 +325,15 @@ def test_it_is_said_where_nobody_knows_which_layer_of_a_file_it_was(tiff, monkey
     np.testing.assert_array_equal(found.layers[0][0], pixels[1])
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_only_labels_that_were_read_into_memory_may_have_been_painted_there(tiff, monkeypatch, lazy):
+    labels = zarr.array(np.ones(SHAPE, np.uint8)) if lazy else np.ones(SHAPE, np.uint8)
+    npe2 = SimpleNamespace(read=lambda *_, **__: [(labels, {}, "labels")])
+    monkeypatch.setattr("napari_unet.widgets.reopen.npe2", npe2)
+    found = done(read_again([Shown("cells", "labels", "file", str(tiff), shape=SHAPE, dtype="uint8")]))
+    assert [each.startswith("cells is as in its file: ") for each in found.said] == [True] * (not lazy)
+
+
 @pytest.mark.slow
 def test_the_next_one_is_offered_and_dismissing_deletes_nothing_else(open_window, home, tiff):
     for count in (1, 2):

@@ -172,7 +172,8 @@ def whole(path: Path) -> Iterator[Path]:
     Raises
     ------
     Problem
-        If the disk is full, `path` cannot be written, or another thread or process is writing it.
+        If the disk is full, `path` cannot be written, another thread or process is writing it, or somebody deletes the
+        folder meanwhile.
     """
     beside, guard = (path.with_name(path.name + end) for end in (".partial", ".lock"))
     with disk_problems(path):
