@@ -98,6 +98,8 @@ if what == "locked":
     log.append(out / "log.jsonl", Progress(19, 32, "chunk", 60.0))  # as another job does meanwhile
     ring(to_json(Failed("Another job is writing.")))
     sys.exit(1)
+while what == "reads" and not stop.is_set():
+    time.sleep(0.01)
 total = 600 if what in ("wait", "hang") else 40 if what == "slow" else 3
 for step in range(1, total + 1):
     say(Progress(step, total, "step", 60.0))
@@ -655,6 +657,18 @@ def test_the_activity_bar_shows_how_far_it_is(qtbot, viewer, tmp_path):
     job.stop()
     qtbot.waitUntil(lambda: not window.findChildren(QtLabeledProgressBar))
     assert not progress._all_instances
+
+
+def test_the_activity_bar_is_busy_until_it_is_known_how_far_it_is(qtbot, viewer, tmp_path):
+    window = viewer.window._qt_window
+    job = _start(Jobs.of(window), tmp_path, "reads")
+    qtbot.waitUntil(lambda: bool(window.findChildren(QtLabeledProgressBar)))
+    (bar,) = window.findChildren(QtLabeledProgressBar)
+    assert bar.description_label.text() == "my-run: "
+    assert bar.qt_progress_bar.maximum() == 0
+    job.stop()
+    qtbot.waitUntil(lambda: not job.running)
+    qtbot.waitUntil(lambda: not window.findChildren(QtLabeledProgressBar))
 
 
 def test_the_activity_bar_outlives_another_window(qtbot, viewer, make_napari_viewer, tmp_path):

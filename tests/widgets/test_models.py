@@ -371,10 +371,12 @@ def test_a_model_of_ones_own_is_named_and_noted_on(make, qtbot, tmp_path):
     mine = a_run(tmp_path, "mine")
     model = (Library(tmp_path).runs / "mine" / MODEL_FILE).read_bytes()
     QGuiApplication.clipboard().setText("nothing")
-    choice = make()
+    choice, heard = make(), []
+    choice.changed.connect(lambda: heard.append(choice.name()))
     window = opened(qtbot, choice)
     qtbot.keyClick(fill(qtbot, window, "name", "Best of May"), Qt.Key.Key_Return)
     assert titles(choice)[0].startswith("Best of May (today ")
+    assert heard.count(choice.name()) == 1
     assert window.isVisible()
     assert QGuiApplication.clipboard().text() == "nothing"
     fill(qtbot, window, "note", "weak at vesicles")

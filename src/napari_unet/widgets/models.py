@@ -53,7 +53,7 @@ class ModelChoice(QWidget):
         Whether somebody chose.
     """
 
-    changed = Signal()  # name() or card() returns something else
+    changed = Signal()  # name() or card() returns something else, or the model is called otherwise
     said = Signal(str)  # a sentence for the user
 
     def __init__(self, library: Library, with_scratch: bool, parent: QWidget | None = None) -> None:
@@ -198,7 +198,7 @@ class ModelChoice(QWidget):
 
     def _take(self, name: str) -> None:
         """Make one of the offered models the choice."""
-        entry = self._entries.get(name)
+        entry, before = self._entries.get(name), (self._title, self._chosen)
         self._box.setCurrentIndex(self._box.findData(name))
         self._title = self._box.currentText()
         self._box.setToolTip(plain_tip(self._title if entry is None else f"{entry.title}: {_tip(entry)}"))
@@ -206,8 +206,8 @@ class ModelChoice(QWidget):
         self._button.setToolTip(
             "What the model is and what it was trained on." if entry else "A network from scratch has no card."
         )
-        before, self._chosen = self._chosen, (name, entry.card if entry else None)
-        if self._chosen != before:
+        self._chosen = name, entry.card if entry else None
+        if (self._title, self._chosen) != before:
             self.changed.emit()
 
     def _on_activated(self, index: int) -> None:
