@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -30,6 +31,7 @@ from napari_unet.words import size
 
 CHUNK = 1024
 _BLOCK = 64  # side of a compared block, in pixels
+_WAIT = 0.2  # seconds between two looks whether another copy is complete
 
 Sections = Generator[tuple[int, int], None, Path]  # yields (done, total) sections, returns a path
 
@@ -117,8 +119,7 @@ def copied(layer: Layer, folder: Path) -> Sections:
     Raises
     ------
     Problem
-        As `volume_of`; if a section cannot be read, the disk has no room, another thread is making the same copy, or
-        the pixels change meanwhile.
+        As `volume_of`; if a section cannot be read, the disk has no room, or the pixels change meanwhile.
     """
     volume = volume_of(layer)
     depth = volume.shape[0]
@@ -130,6 +131,9 @@ def copied(layer: Layer, folder: Path) -> Sections:
         digest.update(_bytes(section(z)))
         yield z + 1, 2 * depth
     path = folder / f"{file_name(layer.name)}-{digest.hexdigest()[:12]}.zarr"
+    while locked(_guard(path)):  # another panel makes this very copy
+        time.sleep(_WAIT)
+        yield depth, 2 * depth
     if not path.exists():
         _refuse_without_room(volume, folder)
         with whole(path) as beside:
@@ -175,7 +179,7 @@ def whole(path: Path) -> Iterator[Path]:
         If the disk is full, `path` cannot be written, another thread or process is writing it, or somebody deletes the
         folder meanwhile.
     """
-    beside, guard = (path.with_name(path.name + end) for end in (".partial", ".lock"))
+    beside, guard = path.with_name(f"{path.name}.partial"), _guard(path)
     with disk_problems(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         held = lock(guard)
@@ -194,6 +198,11 @@ def whole(path: Path) -> Iterator[Path]:
         finally:
             held.close()
             guard.unlink(missing_ok=True)
+
+
+def _guard(path: Path) -> Path:
+    """Return the lock of who writes a copy."""
+    return path.with_name(f"{path.name}.lock")
 
 
 def _sweep(folder: Path) -> None:
