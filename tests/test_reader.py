@@ -304,6 +304,8 @@ def test_a_segmentation(tmp_path: Path, probabilities: bool) -> None:
     if probabilities:
         alone = layers(tmp_path / "result.zarr/probabilities")
         assert [(type(each), each.name) for each in alone] == [(Image, each.name) for each in hidden]
+        level = layers(tmp_path / "result.zarr/probabilities/0")
+        assert [each.name for each in level] == [each.name for each in hidden]
 
 
 def test_a_segmentation_shows_new_chunks(tmp_path: Path) -> None:

@@ -72,6 +72,11 @@ def read(path: str | list[str]) -> list[LayerData]:
     return layers
 
 
+def is_result(attributes: Mapping[str, Any]) -> bool:
+    """Tell by the attributes of a folder whether it is a segmentation of ours, rather than the probabilities of one."""
+    return OURS in attributes and "channels" not in attributes[OURS]
+
+
 def _found(folder: Path) -> list[Path]:
     """Return the images of a Zarr folder: itself, or those right inside it."""
     if described(folder):
@@ -89,8 +94,7 @@ def _image_and_labels(folder: Path, name: str) -> list[LayerData]:
     attributes = metadata(folder)["attributes"]
     below = list[LayerData]()
     with _sensible(folder):
-        ours = OURS in attributes and "channels" not in attributes[OURS]  # else the probabilities of a result
-        classes = ours or "image-label" in ome(_of_image(folder))
+        classes = is_result(attributes) or "image-label" in ome(_of_image(folder))
         layers = list(_labels(folder, name) if classes else _images(folder, name))
     with _without("The probabilities", folder / "probabilities"):
         below += _probabilities(folder, attributes)
@@ -163,7 +167,7 @@ def paint_look(classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _images(folder: Path, name: str) -> Iterator[LayerData]:
     """Yield an Image for each channel, with the name, colour and grey values that the microscope gave it."""
     found = _channels(folder)
-    attributes = metadata(folder)["attributes"]
+    attributes = _of_image(folder)
     omero = ome(attributes).get("omero")
     listed = omero.get("channels") if isinstance(omero, dict) else None
     told = [each if isinstance(each, dict) else {} for each in (listed if isinstance(listed, list) else ())]

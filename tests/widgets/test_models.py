@@ -372,7 +372,7 @@ def test_a_model_of_ones_own_is_named_and_noted_on(make, qtbot, tmp_path):
     model = (Library(tmp_path).runs / "mine" / MODEL_FILE).read_bytes()
     QGuiApplication.clipboard().setText("nothing")
     choice, heard = make(), []
-    choice.changed.connect(lambda: heard.append(choice.name()))
+    choice.called.connect(lambda: heard.append(choice.name()))
     window = opened(qtbot, choice)
     qtbot.keyClick(fill(qtbot, window, "name", "Best of May"), Qt.Key.Key_Return)
     assert titles(choice)[0].startswith("Best of May (today ")

@@ -65,12 +65,13 @@ def test_what_speaks_against_a_complete_segmentation_is_said(driver, tmp_path, m
     said = []
     monkeypatch.setattr("napari_unet.widgets.opening.show_warning", said.append)
     path = tmp_path / "cells.zarr"
-    with open_store(path, Layout((1, 20, 30), CLASSES, None, (0, 0, 0), False, {})) as store:
-        store.write(Chunk(0, 0, 0), np.ones((20, 30), np.uint8), None)
+    with open_store(path, Layout((1, 20, 30), CLASSES, None, (0, 0, 0), True, {})) as store:
+        store.write(Chunk(0, 0, 0), np.ones((20, 30), np.uint8), np.ones((2, 20, 30), np.uint8))
     append(path / LOG, Finished(str(path), "1 section segmented"))
     driver.viewer.open(str(path), plugin="napari-unet")
     append(path / LOG, Failed("Section 0 is not what it was. Run the same command again."))
     driver.viewer.open(str(path), plugin="napari-unet")
+    driver.viewer.open(str(path / "probabilities"), plugin="napari-unet")
     assert said == [
         "All of cells.zarr is computed, but its last job ended so: Section 0 is not what it was. "
         "Run the same command again."

@@ -68,6 +68,17 @@ def test_a_long_copy_says_the_time_left(home, monkeypatch):
     assert said[-1] == "Copying stack, less than 1 MB: 100 %, 0 s left ..."
 
 
+def test_a_copy_that_another_panel_makes_is_waited_for_and_taken(home):
+    first, second = (prepare(Image(PIXELS, name="stack"), (), home) for _ in range(2))
+    while "62 %" not in next(first):  # reads all, and begins to write
+        pass
+    said = [next(second) for _ in range(2 + len(PIXELS) + 2)]
+    assert said[-2:] == ["Waiting for the copy that another panel makes ..."] * 2
+    _, files = run(first)
+    told, same = run(second)
+    assert (told, same) == ([], files)
+
+
 def test_labels_in_memory_are_saved_and_those_on_disk_are_not(home):
     image = Image(PIXELS, name="stack")
     strokes, mine = new_strokes(image, home.labels, "strokes"), Labels(PAINTED, name="mine")

@@ -675,6 +675,35 @@ def test_what_is_wrong_with_the_image_is_a_sentence_and_the_panel_works_again(se
     assert image in session.viewer.layers
 
 
+def test_a_preparation_is_followed_and_cancelled_in_a_panel_that_was_opened_again(session, home, monkeypatch):
+    copying, go_on = threading.Event(), threading.Event()
+
+    def created(*_):
+        copying.set()
+        go_on.wait(20)
+        raise AssertionError("cancelled before")
+
+    session.viewer.add_image(grey((6, 60, 80)), name="stack")
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_unet.widgets.handover._created", created)
+        session.press("segment")
+        session.driver.wait(copying.is_set, 10)
+        close(session)
+        again = Session(session.driver, session.fake)
+        assert again.says().startswith("Copying stack, ")
+        assert again.says("reason") == "The image is being prepared."
+        assert not again.find(QPushButton, "segment").isEnabled()
+        again.press("cancel")
+        assert again.says() == "Cancelling ..."
+        go_on.set()
+        again.driver.wait(lambda: again.says() == "Cancelled.", 10)
+    assert not again.find(QPushButton, "cancel").isVisible()
+    assert session.fake.asked(Begin) == []
+    again.press("segment")
+    assert again.result()
+    vars(again).clear()
+
+
 def test_a_preparation_can_be_cancelled(session, home, monkeypatch):
     copying, go_on = threading.Event(), threading.Event()
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QPushButton, QSlider
 from napari_unet.card import MODEL_FILE, find
 from napari_unet.events import Finished
 from napari_unet.library import UNDONE
-from napari_unet.naming import name_of
+from napari_unet.naming import Named, name, name_of
 from napari_unet.widgets.livepreview import NAME as LIVE
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.result import show_preview
@@ -138,12 +138,19 @@ def test_a_training_preview_that_is_hidden_by_a_model_that_is_shown_is_told(driv
         assert not live.visible
 
 
-@pytest.mark.slow
 def test_undo_and_redo_stay_with_one_training(driver, fake, home) -> None:
     panel, former = _trained(driver, fake, home)
     panel.findChild(ModelChoice).choose(str(former))
     driver.click(_button(panel, "train"))
     driver.wait(lambda: said(panel) == "The model is called strokes-2. The Segment panel offers it.", 20)
+    driver.click(_button(panel, "undo"))
+    name(former, Named("Best one"))
+    panel.findChild(ModelChoice).refresh()
+    assert _button(panel, "undo").text() == "Redo training"
+    assert _at(panel, 0).startswith("strokes-2 (undone) · Before: Best one")
+    driver.click(_button(panel, "show-step"))
+    driver.wait(lambda: "U-Net: before: Best one" in _previews(driver), 20)
+    driver.click(_button(panel, "undo"))
     for undone in (True, False, True, False):
         driver.click(_button(panel, "undo"))
         assert (home.runs / "strokes-2" / UNDONE).exists() == undone

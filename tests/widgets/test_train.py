@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from napari_unet.omezarr import open_array
 from napari_unet.requests import Begin, Join, Preview
 from napari_unet.runs import as_begun
 from napari_unet.volume import open_volume
+from napari_unet.widgets import handover
 from napari_unet.widgets.classes import ClassList
 from napari_unet.widgets.curve import Curve
 from napari_unet.widgets.labelschoice import LabelsChoice
@@ -278,6 +280,29 @@ def test_classes_stay_as_they_are_while_labels_are_written_with_them(driver, fak
     assert _begun(driver, fake).classes[0] == "cell"
     driver.wait(name.isEnabled, 10)
     assert classes_of(driver.viewer.layers["strokes"])[0].name == "cell"
+
+
+def test_a_class_that_is_added_while_the_image_is_copied_is_learned(driver, fake, home, monkeypatch):
+    go_on, create = threading.Event(), handover._created
+
+    def created(*arguments):
+        go_on.wait(20)
+        return create(*arguments)
+
+    monkeypatch.setattr("napari_unet.widgets.handover._created", created)
+    image = driver.viewer.add_image(_stack(), name="stack")
+    strokes = driver.viewer.add_layer(new_strokes(image, home.labels, "strokes"))
+    set_classes(strokes, AB)
+    panel = panel_of(driver, "Train")
+    driver.wait(lambda: _button(panel, "train").isEnabled(), 10)
+    driver.click(_button(panel, "train"))
+    assert panel.preparing
+    driver.click(panel.findChild(QToolButton, "add"))
+    added = classes_of(strokes)[2]
+    driver.type(panel.findChild(ClassList).findChildren(QLineEdit)[0], "half a na")
+    go_on.set()
+    config = _begun(driver, fake)
+    assert (config.classes, config.colors[2]) == (("a", "b", added.name), added.color)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_unet.config import SegmentConfig
-from napari_unet.disk import locked
+from napari_unet.disk import is_there, locked
 from napari_unet.finished import LOCK, finished_chunks
 from napari_unet.layout import CONFIG, read_layout
 from napari_unet.library import Library, zarrs_in
@@ -100,7 +100,7 @@ def left_unfinished(
     image = yield from image_of(config.out, layers)
     if image is None:
         gone = f"The image of {config.out.stem} is not open. Open {config.image} first; then try again."
-        raise Problem(library.in_words(gone))
+        raise Problem(gone if is_there(config.image) else library.in_words(gone))  # a copy can be opened
     return (yield from with_its_image(config, image, library)), image
 
 

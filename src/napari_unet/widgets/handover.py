@@ -211,7 +211,8 @@ def _sweep(folder: Path) -> None:
         guard = beside.with_suffix(".lock")
         if not locked(guard):
             shutil.rmtree(beside, ignore_errors=True)
-            guard.unlink(missing_ok=True)
+            with suppress(OSError):
+                guard.unlink()
 
 
 def candidates(layer: Layer) -> Iterator[Path]:

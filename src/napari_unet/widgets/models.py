@@ -53,7 +53,8 @@ class ModelChoice(QWidget):
         Whether somebody chose.
     """
 
-    changed = Signal()  # name() or card() returns something else, or the model is called otherwise
+    changed = Signal()  # name() or card() returns something else
+    called = Signal()  # the model has another name or state now
     said = Signal(str)  # a sentence for the user
 
     def __init__(self, library: Library, with_scratch: bool, parent: QWidget | None = None) -> None:
@@ -198,7 +199,7 @@ class ModelChoice(QWidget):
 
     def _take(self, name: str) -> None:
         """Make one of the offered models the choice."""
-        entry, before = self._entries.get(name), (self._title, self._chosen)
+        entry, title = self._entries.get(name), self._title
         self._box.setCurrentIndex(self._box.findData(name))
         self._title = self._box.currentText()
         self._box.setToolTip(plain_tip(self._title if entry is None else f"{entry.title}: {_tip(entry)}"))
@@ -206,9 +207,11 @@ class ModelChoice(QWidget):
         self._button.setToolTip(
             "What the model is and what it was trained on." if entry else "A network from scratch has no card."
         )
-        self._chosen = name, entry.card if entry else None
-        if (self._title, self._chosen) != before:
+        before, self._chosen = self._chosen, (name, entry.card if entry else None)
+        if self._chosen != before:
             self.changed.emit()
+        elif self._title != title:
+            self.called.emit()
 
     def _on_activated(self, index: int) -> None:
         name = self._box.itemData(index)

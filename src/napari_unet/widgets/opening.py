@@ -12,7 +12,7 @@ from napari.utils.notifications import show_warning
 from napari_unet import reader
 from napari_unet.omezarr import metadata
 from napari_unet.problem import Problem
-from napari_unet.reader import OURS, LayerData
+from napari_unet.reader import LayerData
 from napari_unet.result import doubt
 from napari_unet.words import for_window
 
@@ -25,7 +25,7 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
 def _read(path: str | list[str]) -> list[LayerData]:
     layers = reader.read(path)
     folder = Path(path if isinstance(path, str) else path[0])
-    if OURS in metadata(folder)["attributes"]:
+    if reader.is_result(metadata(folder)["attributes"]):
         try:
             against = doubt(folder)  # else it looks like any other
         except Problem as problem:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_info
-from pydantic import ValidationError
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QFrame,
@@ -20,7 +19,6 @@ from qtpy.QtWidgets import (
 from napari_unet.events import Failed
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS
-from napari_unet.widgets.background import in_background
 from napari_unet.widgets.computeson import ComputesOn
 from napari_unet.widgets.docks import into_one_place
 from napari_unet.widgets.guard import Guard, main_window
@@ -33,6 +31,7 @@ from napari_unet.widgets.lonejob import take_up
 from napari_unet.widgets.onestack import OneStack
 from napari_unet.widgets.paintwatch import PaintWatch
 from napari_unet.widgets.preferences import library_of, unwritable
+from napari_unet.widgets.preparation import Preparation
 from napari_unet.widgets.recovery import Recovery, RecoveryLine
 from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.strokes import is_strokes, missing
@@ -77,7 +76,6 @@ class Panel(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._cancel: Callable[[], None] | None = None  # ends the writing of files that is under way
         self.reason = Sentences()
         self.reason.setObjectName("reason")
         self.reason.hide()
@@ -156,6 +154,8 @@ class Panel(QScrollArea):
             self.watch = PaintWatch.of(window, self.viewer)
             into_one_place(self, window)
             self.attached()
+            if (preparation := self._preparation) is not None:
+                self._follow(preparation)
             recovery = Recovery.of(window, self.viewer)
             trouble = [unwritable(self._library), *recovery.record(self._name, self)]
             self._recovery.watch(recovery)
@@ -208,7 +208,11 @@ class Panel(QScrollArea):
     @property
     def preparing(self) -> bool:
         """Whether layers are being written to files."""
-        return self._cancel is not None
+        return self._preparation is not None
+
+    @property
+    def _preparation(self) -> Preparation | None:
+        return Preparation.of(self.jobs, self._name) if self.jobs is not None else None
 
     def updated(self) -> None:
         """Show what can be done now; called when that may have changed."""
@@ -227,45 +231,31 @@ class Panel(QScrollArea):
 
         Nobody can paint on the layers `locked` meanwhile: a stroke in the middle of a copy would be lost.
         """
-        before = [(layer, layer.editable, layer.mode) for layer in locked]
-        for layer in locked:
-            layer.editable = False
+        assert self.jobs is not None
+        preparation = Preparation(self.jobs, self._name, locked)
+        preparation.begin(work, then)
+        self._follow(preparation)
 
-        def over() -> None:
-            self._cancel = None
-            self._cancelling.hide()
-            for layer, editable, mode in before:
-                layer.editable, layer.mode = editable, mode
-            self.say("")
-
-        def done(result: T) -> None:
-            over()
-            try:
-                then(result)
-            except ValidationError as error:
-                self.say(error.errors()[0]["msg"].removeprefix("Value error, ").rstrip(".") + ".")
-            except Problem as problem:
-                self.say(str(problem))
-            finally:
-                self.updated()
-
-        def failed(text: str) -> None:
-            over()
-            self.say(text)
-            self.updated()
-
-        self.say("")  # what was said of the last one
-        self._cancel = in_background(work, "U-Net: preparing layers", self._say_step, done, failed, self.jobs)
-        self._cancelling.setEnabled(True)
+    def _follow(self, preparation: Preparation) -> None:
+        """Show how far files are written, perhaps for a panel that was closed meanwhile."""
+        preparation.said.connect(self.say)
+        preparation.over.connect(self._on_over)
+        preparation.ended.connect(self._on_ended_preparation)
+        self._cancelling.setEnabled(not preparation.cancelled)
         self._cancelling.show()
+        self.say(preparation.step)
         self.updated()
 
-    def _say_step(self, text: str) -> None:
-        if self._cancelling.isEnabled():
-            self.say(text)
+    def _on_over(self) -> None:
+        self._cancelling.setVisible(self.preparing)
+        self.say("")
+
+    def _on_ended_preparation(self, trouble: str) -> None:
+        if trouble:
+            self.say(trouble)
+        self.updated()
 
     def _on_cancel(self) -> None:
-        if self._cancel is not None:
-            self._cancel()
+        if self._preparation is not None:
+            self._preparation.cancel()
         self._cancelling.setEnabled(False)
-        self.say("Cancelling ...")

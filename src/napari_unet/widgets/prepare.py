@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from napari.layers import Image, Labels
 
@@ -20,6 +20,7 @@ from napari_unet.problem import Problem
 from napari_unet.volume import open_volume
 from napari_unet.widgets.alignment import corner_on, not_on
 from napari_unet.widgets.handover import Sections, copied, on_disk, section_copied, volume_of
+from napari_unet.widgets.labelfolder import classes_in
 from napari_unet.widgets.place import first_voxel
 from napari_unet.widgets.strokes import is_strokes, missing, moved_to_disk, path_of, why_missing
 from napari_unet.words import duration, size
@@ -102,6 +103,20 @@ def keep(
     return tuple(moved)
 
 
+def training_on(files: Prepared, out: Path, settings: Mapping[str, Any]) -> TrainConfig:
+    """Return the configuration of a training on files, with the settings that its panel showed."""
+    inputs = tuple(path for labels in files.labels for path in (files.image, labels))
+    return TrainConfig(inputs=inputs, out=out, **with_added(settings, files))
+
+
+def with_added(settings: Mapping[str, Any], files: Prepared) -> dict[str, Any]:
+    """Return settings with the classes that were added to the labels while files were written."""
+    now = {classes_in(labels) for labels in files.labels}
+    added = now.pop()[len(settings["classes"]) :] if len(now) == 1 else ()
+    names, colors = (each.name for each in added), (each.color for each in added)
+    return {**settings, "classes": (*settings["classes"], *names), "colors": (*settings["colors"], *colors)}
+
+
 def prepare_section(image: Image, z: int, folder: Path) -> Generator[str, None, tuple[Path, int]]:
     """Find a file that holds section `z` of an image, or write one into `folder`; for a thread.
 
@@ -160,7 +175,7 @@ def to_go_on(
         image = yield from layer_of(open_volume(file).fingerprint(), layers)
     if image is None:
         gone = f"The image of {config.out.name} is no longer open. Open {file} first; then press Continue."
-        raise Problem(library.in_words(gone))
+        raise Problem(gone if is_there(file) else library.in_words(gone))  # a copy can be opened
     return (yield from with_its_image(config, image, library)), image
 
 
@@ -209,6 +224,10 @@ def _in_words(sections: Sections, what: str) -> Generator[str, None, Path]:
             path: Path = stop.value
             return path
         now, reads = time.monotonic(), 2 * done <= total
+        if done == before:  # all is read, and not written yet
+            began = now
+            yield "Waiting for the copy that another panel makes ..."
+            continue
         left = (now - began) / (done - before) * (total - done)
         # All is read once before it is written, which takes longer.
         said = f", {'more than ' * reads}{duration(left)} left" if now - began > _SOON else ""

@@ -112,6 +112,11 @@ class Timeline(QWidget):
         self.show()
         self._update()
 
+    def call_anew(self) -> None:
+        """Show what the models are called now."""
+        if self._run is not None:
+            self.show_run(self._run)
+
     def go_back(self, run: Path) -> None:
         """Undo the training of a run folder."""
         self.show_run(run)
@@ -253,7 +258,8 @@ def _title(text: str, scores: dict[str, float]) -> str:
 
 
 def _layer_name(stop: _Stop) -> str:
-    return f"U-Net: {stop.title.split(' · ')[0].lower()}"
+    name = stop.title.split(" · ")[0]
+    return f"U-Net: {name[0].lower()}{name[1:]}"
 
 
 def _there(model: str) -> str:

@@ -31,7 +31,7 @@ from napari_unet.widgets.minutes import Minutes
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.nextplace import NextPlace
 from napari_unet.widgets.panel import Panel
-from napari_unet.widgets.prepare import Moved, Prepared, keep, prepare, to_go_on
+from napari_unet.widgets.prepare import Moved, Prepared, keep, prepare, to_go_on, training_on, with_added
 from napari_unet.widgets.remembered import recall, remember
 from napari_unet.widgets.rows import Fold, plain_tip, side_by_side
 from napari_unet.widgets.shortcuts import Shortcuts
@@ -80,7 +80,6 @@ class TrainPanel(Panel):
         self.wide(self._timeline)
         self._live = self.wide(LiveSwitch())
         self._looks = Looks(self, napari_viewer)
-        self._writes_labels = False  # what is prepared
         self._new_image = QTimer(self, singleShot=True, interval=0)  # when napari has done with a new one
         self.wide(Fold("Shortcuts", Shortcuts()))
         self.last_row()
@@ -121,6 +120,7 @@ class TrainPanel(Panel):
         self._memory.pressed.connect(self._on_keep)
         self._accept.said.connect(self.say)
         self._start.changed.connect(self._on_start)
+        self._start.called.connect(self._timeline.call_anew)
         self._start.said.connect(self.say)
         self._advanced.form.changed.connect(self.updated)
         self._advanced.look.connect(self._on_look)
@@ -149,7 +149,7 @@ class TrainPanel(Panel):
         self._minutes.offer(settings["steps"])
         self._device.lead_to(settings, self._advanced.form.defaults())
         self._memory.show_layers(self._painted.chosen(), self._unready())
-        self._painted.hold(self.preparing and self._writes_labels)
+        self._painted.hold(self._preparation is not None and self._preparation.writes_labels)
         self._train.setEnabled(not reason)
         self._advanced.offer_looks(reason, self._looks.drawn)
         self._findings.follow(self._image.value, self._painted.chosen(), self._settings(), reason)
@@ -200,7 +200,7 @@ class TrainPanel(Panel):
         show_flat(self.viewer, image)
 
         def begin(files: Prepared) -> None:
-            config = _config(files, free(self._library.runs, name), settings)
+            config = training_on(files, free(self._library.runs, name), settings)
             remember(self._library, start_from=config.start_from, minutes=config.minutes, live=self._live.isChecked())
             self._begin(lambda trainings: trainings.begin(config, image, files.labels))
 
@@ -223,7 +223,6 @@ class TrainPanel(Panel):
         """Let `work`, one of those of `prepare.py`, write files of the layers."""
         labels, classes = self._painted.chosen(), self._painted.classes()
         in_memory = [layer for layer in labels if not is_strokes(layer)]
-        self._writes_labels = bool(in_memory)
         self.prepare(work(self._image.value, labels, self._library, classes), then, in_memory)
 
     def _take_over(self, moved: Moved) -> None:
@@ -282,7 +281,7 @@ class TrainPanel(Panel):
     def _on_check(self) -> None:
         """Let the start model look for slips."""
         image, settings = self._image.value, self._settings()
-        self._prepare(lambda files: self._findings.begin(files, image, settings))
+        self._prepare(lambda files: self._findings.begin(files, image, with_added(settings, files)))
 
     def _on_look(self, what: Look) -> None:
         """Let the examples and weights be drawn, then show one of them; or stop that."""
@@ -293,7 +292,7 @@ class TrainPanel(Panel):
 
         def begin(files: Prepared) -> None:
             assert self.jobs is not None
-            config = _config(files, free(self.jobs.scratch, "examples"), settings)
+            config = training_on(files, free(self.jobs.scratch, "examples"), settings)
 
             def said(text: str) -> None:
                 self.say(self._where(files.moved) + text)
@@ -301,10 +300,3 @@ class TrainPanel(Panel):
             self._looks.begin(self.jobs, what, config, image, said)
 
         self._prepare(begin)
-
-
-def _config(files: Prepared, out: Path, settings: dict[str, Any]) -> TrainConfig:
-    """Return the configuration of a training on files."""
-    return TrainConfig(
-        inputs=tuple(path for labels in files.labels for path in (files.image, labels)), out=out, **settings
-    )
