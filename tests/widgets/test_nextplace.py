@@ -137,6 +137,17 @@ def test_a_search_can_be_stopped(driver, fake, panel):
     assert len(searches(fake)) == 1
 
 
+def test_an_image_that_is_exchanged_during_the_search_is_told(driver, fake, panel):
+    fake.does("wait")
+    driver.click(button(panel))
+    driver.wait(lambda: "1 of 2 views" in why(panel), 20)
+    driver.viewer.layers.remove("stack")
+    driver.viewer.add_image(np.zeros(SHAPE, np.uint8), name="other")
+    fake.does("finish")
+    driver.wait(lambda: why(panel).endswith("changed meanwhile. Press Where next? (N) again."), 20)
+    assert NAME not in driver.viewer.layers
+
+
 def test_what_goes_wrong_is_said(driver, fake, panel):
     fake.does("fail")
     driver.click(button(panel))

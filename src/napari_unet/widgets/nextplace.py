@@ -207,6 +207,10 @@ class NextPlace(QWidget):
         elif self._left:
             self._show_next()
             self.offer()
+        elif self._places:
+            self._say(
+                f"The image, the model or what it learns from changed meanwhile. Press Where next? ({KEY}) again."
+            )
         else:
             self._say(f"No place is suggested: {finished.detail}.")
 
