@@ -137,15 +137,20 @@ def test_a_search_can_be_stopped(driver, fake, panel):
     assert len(searches(fake)) == 1
 
 
-def test_an_image_that_is_exchanged_during_the_search_is_told(driver, fake, panel):
+@pytest.mark.parametrize("other", ["image", "model"])
+def test_what_changes_during_the_search(driver, fake, panel, other):
     fake.does("wait")
     driver.click(button(panel))
     driver.wait(lambda: "1 of 2 views" in why(panel), 20)
-    driver.viewer.layers.remove("stack")
-    driver.viewer.add_image(np.zeros(SHAPE, np.uint8), name="other")
+    if other == "image":
+        driver.viewer.add_image(np.zeros(SHAPE, np.uint8), name="other")
+        panel._image.choose(driver.viewer.layers["other"])
+    else:
+        panel.findChild(ModelChoice).choose("em-membrane-small")
     fake.does("finish")
-    driver.wait(lambda: why(panel).endswith("changed meanwhile. Press Where next? (N) again."), 20)
-    assert NAME not in driver.viewer.layers
+    said = {"image": "Another image is chosen now. Press Where next? (N) again.", "model": "Reason 1."}
+    driver.wait(lambda: said[other] in why(panel), 20)
+    assert button(panel).text() == {"image": "Where next? (N)", "model": "Next place (N)"}[other]
 
 
 def test_what_goes_wrong_is_said(driver, fake, panel):

@@ -34,6 +34,7 @@ from napari_unet import cli
 from napari_unet.config import SegmentConfig
 from napari_unet.requests import Begin, Stop
 from napari_unet.result import open_result
+from napari_unet.widgets import handover
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.remembered import FILE
 
@@ -701,6 +702,23 @@ def test_a_preparation_is_followed_and_cancelled_in_a_panel_that_was_opened_agai
     assert session.fake.asked(Begin) == []
     again.press("segment")
     assert again.result()
+    vars(again).clear()
+
+
+def test_what_is_said_after_a_preparation_is_said_in_the_panel_that_is_open_then(session, monkeypatch):
+    go_on, create = threading.Event(), handover._created
+
+    def created(*arguments):
+        go_on.wait(20)
+        return create(*arguments)
+
+    monkeypatch.setattr("napari_unet.widgets.handover._created", created)
+    session.viewer.add_image(grey((6, 60, 80)), name="stack")
+    session.press("command")
+    close(session)
+    again = Session(session.driver, session.fake)
+    go_on.set()
+    again.driver.wait(lambda: again.says().startswith("The command is in the clipboard."), 10)
     vars(again).clear()
 
 

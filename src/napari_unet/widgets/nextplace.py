@@ -204,13 +204,17 @@ class NextPlace(QWidget):
         """Go to the first place, but never in the midst of a stroke: it would go through all sections between."""
         if painting():
             QTimer.singleShot(_PAUSE, partial(self._on_searched, finished))
-        elif self._left:
+            return
+        image = self._image()
+        if (
+            image is not None and image.unique_id == self._about[0]
+        ):  # they were asked for, whatever was learned meanwhile
+            self._about, self._joined = (image.unique_id, self._model()), 0
+        if self._left:
             self._show_next()
             self.offer()
         elif self._places:
-            self._say(
-                f"The image, the model or what it learns from changed meanwhile. Press Where next? ({KEY}) again."
-            )
+            self._say(f"Another image is chosen now. Press Where next? ({KEY}) again.")
         else:
             self._say(f"No place is suggested: {finished.detail}.")
 

@@ -233,7 +233,12 @@ class Panel(QScrollArea):
         """
         assert self.jobs is not None
         preparation = Preparation(self.jobs, self._name, locked)
-        preparation.begin(work, then)
+
+        def go_on(result: T) -> str:
+            then(result)
+            return self._message.text()  # for the panel that is open now
+
+        preparation.begin(work, go_on)
         self._follow(preparation)
 
     def _follow(self, preparation: Preparation) -> None:
@@ -250,9 +255,9 @@ class Panel(QScrollArea):
         self._cancelling.setVisible(self.preparing)
         self.say("")
 
-    def _on_ended_preparation(self, trouble: str) -> None:
-        if trouble:
-            self.say(trouble)
+    def _on_ended_preparation(self, text: str) -> None:
+        if text:
+            self.say(text)
         self.updated()
 
     def _on_cancel(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from napari.layers import Labels
 from pydantic import ValidationError
@@ -30,7 +30,7 @@ class Preparation(QObject):
 
     said = Signal(str)  # what it is doing
     over = Signal()  # all is prepared, or nothing is
-    ended = Signal(str)  # what went wrong, in a sentence; empty if what comes next has begun
+    ended = Signal(str)  # what is to be said of it, such as what went wrong; may be empty
 
     def __init__(self, jobs: QObject, kind: str, locked: Sequence[Labels] = ()) -> None:
         super().__init__(jobs, objectName=kind)
@@ -45,22 +45,22 @@ class Preparation(QObject):
         """Return what is under way for a kind of panel."""
         return jobs.findChild(cls, kind, Qt.FindChildOption.FindDirectChildrenOnly)
 
-    def begin(self, work: Generator[str, None, T], then: Callable[[T], Any]) -> None:
-        """Do `work` in the background, then go on with its result."""
+    def begin(self, work: Generator[str, None, T], then: Callable[[T], str]) -> None:
+        """Do `work` in the background, then go on with its result; `then` returns what is to be said."""
         for layer, _, _ in self._before:
             layer.editable = False
 
         def done(result: T) -> None:
             self._unlock()
-            trouble = ""
+            text = ""
             try:
-                then(result)
+                text = then(result)
             except ValidationError as error:
-                trouble = error.errors()[0]["msg"].removeprefix("Value error, ").rstrip(".") + "."
+                text = error.errors()[0]["msg"].removeprefix("Value error, ").rstrip(".") + "."
             except Problem as problem:
-                trouble = str(problem)
+                text = str(problem)
             finally:
-                self.ended.emit(trouble)
+                self.ended.emit(text)
 
         def failed(text: str) -> None:
             self._unlock()
