@@ -151,6 +151,11 @@ def test_undo_and_redo_stay_with_one_training(driver, fake, home) -> None:
     driver.click(_button(panel, "show-step"))
     driver.wait(lambda: "U-Net: before: Best one" in _previews(driver), 20)
     driver.click(_button(panel, "undo"))
+    panel.findChild(Timeline).hide()  # as while another training has no model yet
+    name(former, Named("Second best"))
+    panel.findChild(ModelChoice).refresh()
+    assert panel.findChild(Timeline).isHidden()
+    panel.findChild(Timeline).show()
     for undone in (True, False, True, False):
         driver.click(_button(panel, "undo"))
         assert (home.runs / "strokes-2" / UNDONE).exists() == undone

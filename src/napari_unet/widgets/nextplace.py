@@ -206,9 +206,8 @@ class NextPlace(QWidget):
             QTimer.singleShot(_PAUSE, partial(self._on_searched, finished))
             return
         image = self._image()
-        if (
-            image is not None and image.unique_id == self._about[0]
-        ):  # they were asked for, whatever was learned meanwhile
+        # They were asked for, whatever was learned meanwhile.
+        if image is not None and image.unique_id == self._about[0]:
             self._about, self._joined = (image.unique_id, self._model()), 0
         if self._left:
             self._show_next()

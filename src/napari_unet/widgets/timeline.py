@@ -114,7 +114,7 @@ class Timeline(QWidget):
 
     def call_anew(self) -> None:
         """Show what the models are called now."""
-        if self._run is not None:
+        if self._run is not None and not self.isHidden():
             self.show_run(self._run)
 
     def go_back(self, run: Path) -> None:
