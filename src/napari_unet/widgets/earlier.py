@@ -11,14 +11,14 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_unet.config import SegmentConfig
-from napari_unet.disk import is_there, locked
+from napari_unet.disk import locked
 from napari_unet.finished import LOCK, finished_chunks
 from napari_unet.layout import CONFIG, read_layout
 from napari_unet.library import Library, zarrs_in
 from napari_unet.problem import Problem
 from napari_unet.region import start_of
 from napari_unet.result import doubt
-from napari_unet.widgets.prepare import layer_of, with_its_image
+from napari_unet.widgets.prepare import layer_of, not_open, with_its_image
 from napari_unet.widgets.result import Growing
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def left_unfinished(
     image = yield from image_of(config.out, layers)
     if image is None:
         gone = f"The image of {config.out.stem} is not open. Open {config.image} first; then try again."
-        raise Problem(gone if is_there(config.image) else library.in_words(gone))  # a copy can be opened
+        raise not_open(gone, config.image, library)
     return (yield from with_its_image(config, image, library)), image
 
 

@@ -110,8 +110,7 @@ class Findings(QWidget):
         if self._about != self._asked:
             return
         fields = {name: settings[name] for name in CheckSettings.model_fields.keys() & settings}
-        inputs = tuple(path for labels in files.labels for path in (files.image, labels))
-        config = CheckConfig(inputs=inputs, out=free(jobs.scratch, "check"), **fields)
+        config = CheckConfig(inputs=files.inputs, out=free(jobs.scratch, "check"), **fields)
         if self._job is not None:
             self._job.happened.disconnect(self._on_event)
         self._job = jobs.start("check", config, "U-Net: looking for slips", image)

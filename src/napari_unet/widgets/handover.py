@@ -208,7 +208,7 @@ def _guard(path: Path) -> Path:
 def _sweep(folder: Path) -> None:
     """Remove copies in the midst of which napari ended."""
     for beside in found_in(folder, "*.partial"):
-        guard = beside.with_suffix(".lock")
+        guard = _guard(beside.with_suffix(""))
         if not locked(guard):
             shutil.rmtree(beside, ignore_errors=True)
             with suppress(OSError):

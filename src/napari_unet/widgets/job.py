@@ -247,14 +247,12 @@ class Job(QObject):
             self._bar.close()
         if self.outcome or not (self.progress or self.kept):
             return
-        done, total = (
-            (self.progress.done, self.progress.total) if self.progress else (0, 0)
-        )  # 0: napari shows it as busy
+        at = self.progress or Progress(0, 0, "", None)  # napari shows a total of 0 as busy
         if self._bar is None or self._bar.disable:  # napari closes all bars with any of its windows
             # gui: in the bar only, nothing in the terminal.
-            self._bar = progress(total=total, desc=self.title, gui=True)
+            self._bar = progress(total=at.total, desc=self.title, gui=True)
             self.destroyed.connect(self._bar.close)
-        self._bar.total = total
+        self._bar.total = at.total
         self._bar.bar_format = f"|{self.state}"  # napari shows what follows the bar
-        self._bar.update(done - self._bar.n)
+        self._bar.update(at.done - self._bar.n)
         self._bar.refresh()

@@ -50,6 +50,11 @@ class Prepared:
     moved: Moved = ()
     place: str = ""
 
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The image and labels, as `TrainConfig.inputs`."""
+        return tuple(path for labels in self.labels for path in (self.image, labels))
+
 
 def prepare(
     image: Image, labels: Sequence[Labels], library: Library, classes: Sequence[PixelClass] = ()
@@ -105,8 +110,7 @@ def keep(
 
 def training_on(files: Prepared, out: Path, settings: Mapping[str, Any]) -> TrainConfig:
     """Return the configuration of a training on files, with the settings that its panel showed."""
-    inputs = tuple(path for labels in files.labels for path in (files.image, labels))
-    return TrainConfig(inputs=inputs, out=out, **with_added(settings, files))
+    return TrainConfig(inputs=files.inputs, out=out, **with_added(settings, files))
 
 
 def with_added(settings: Mapping[str, Any], files: Prepared) -> dict[str, Any]:
@@ -175,8 +179,13 @@ def to_go_on(
         image = yield from layer_of(open_volume(file).fingerprint(), layers)
     if image is None:
         gone = f"The image of {config.out.name} is no longer open. Open {file} first; then press Continue."
-        raise Problem(gone if is_there(file) else library.in_words(gone))  # a copy can be opened
+        raise not_open(gone, file, library)
     return (yield from with_its_image(config, image, library)), image
+
+
+def not_open(text: str, file: Path, library: Library) -> Problem:
+    """Return the Problem that an image is not open; its copy is called by its path where that can be opened."""
+    return Problem(text if is_there(file) else library.in_words(text))
 
 
 def with_its_image(config: C, image: Image, library: Library) -> Generator[str, None, C]:

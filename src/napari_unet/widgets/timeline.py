@@ -100,16 +100,14 @@ class Timeline(QWidget):
         self.show_run(job.config.out)
 
     def show_run(self, run: Path) -> None:
-        """Show the models of a run folder; if it has none, all stays as it is."""
-        stops = _stops(run)
-        if not stops:
-            return
-        last = run != self._run or self._slider.value() == self._slider.maximum()
-        self._run, self._stops = run, stops
-        self._slider.setRange(0, len(stops) - 1)
-        if last:
-            self._slider.setValue(len(stops) - 1)
-        self.show()
+        """Show the models of a run folder; if it has none, those that are shown stay."""
+        if stops := _stops(run):
+            last = run != self._run or self._slider.value() == self._slider.maximum()
+            self._run, self._stops = run, stops
+            self._slider.setRange(0, len(stops) - 1)
+            if last:
+                self._slider.setValue(len(stops) - 1)
+            self.show()
         self._update()
 
     def call_anew(self) -> None:
@@ -131,7 +129,6 @@ class Timeline(QWidget):
         run = self._job.config.out
         if isinstance(event, Score | Finished | Failed):
             self.show_run(run)
-            self._update()  # also where the run is not there now
         if isinstance(event, Finished) and not seen(run / MODEL_FILE):  # stopped before its first step
             self.hide()
 
@@ -230,7 +227,6 @@ class Timeline(QWidget):
             remember(self._library, model=chosen, used=time.time())  # Segment takes it up, too
         self.chosen.emit(chosen)
         self.show_run(run)  # not that of the model which is chosen now: the next press takes this one back
-        self._update()  # also where the model of this one is damaged
         this = name_of(str(run))
         former = '"from scratch"' if start == SCRATCH else name_of(start)
         said = f"Undone: {former} is chosen again, as it was. {this} is kept, behind all others."
