@@ -32,7 +32,7 @@ class Driver:
 
     def wait(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         """Go on when `condition` holds."""
-        self.qtbot.waitUntil(condition, timeout=round(1000 * seconds))
+        self.qtbot.waitUntil(lambda: bool(condition()), timeout=round(1000 * seconds))  # it takes None for True
 
     def activate(self) -> None:
         """Give the window the keyboard, since napari's menus act on it; without a window manager, ask often."""
