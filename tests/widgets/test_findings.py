@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
 from napari_unet.config import CheckConfig
 from napari_unet.requests import Begin
-from napari_unet.widgets import proofreader
+from napari_unet.widgets import handover, proofreader
 from napari_unet.widgets.findings import Findings
 from napari_unet.widgets.labelschoice import LabelsChoice
 from napari_unet.widgets.strokes import new_strokes, path_of
@@ -200,6 +202,26 @@ def test_labels_that_are_closed_before_their_check_begins_are_not_checked(driver
     driver.wait(lambda: not panel.preparing, 20)
     assert (panel.findChild(QPushButton, "check").text(), said(panel, "checked")) == ("Check", "")
     assert not any(job.verb == "check" for job in panel.jobs.running())
+
+
+def test_a_check_prepared_for_a_closed_panel_says_to_press_again(driver, fake, home, monkeypatch) -> None:
+    go_on, create = threading.Event(), handover._created
+
+    def created(*arguments):
+        go_on.wait(20)
+        return create(*arguments)
+
+    monkeypatch.setattr("napari_unet.widgets.handover._created", created)
+    fake.does("finish")
+    panel, _ = _panel(driver, home, GOOD)
+    driver.click(panel.findChild(QPushButton, "check"))
+    close_panel(driver, panel)
+    panel = panel_of(driver, "Train")
+    go_on.set()
+    driver.wait(lambda: said(panel) == "The panel was closed meanwhile. Press Check again.", 20)
+    driver.click(panel.findChild(QPushButton, "check"))
+    driver.wait(lambda: _line(panel, "slip") is not None, 20)
+    assert said(panel) == ""
 
 
 def test_the_list_is_short_and_nothing_is_said_without_labels(driver, home) -> None:

@@ -30,8 +30,10 @@ from napari_unet.requests import Preview
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.jobview import JobView
+from napari_unet.widgets.preparation import Preparation
 
 from .conftest import children
+from .test_background import Paused
 
 # Follows the protocol of the worker, without torch. What it does is said by `start_from`.
 FAKE = """
@@ -521,6 +523,25 @@ def test_the_question_follows_the_jobs(qtbot, viewer, tmp_path):
     assert {each.text() for each in box.buttons() if each.isVisible()} == {"Close napari", "Keep napari open"}
     _answer(qtbot, window, "Close napari")
     qtbot.waitUntil(lambda: not _is_open(window))
+
+
+def test_the_question_is_about_what_is_prepared_too(qtbot, viewer):
+    window, paused = viewer.window._qt_window, Paused()
+    preparation = Preparation(Jobs.of(window), "Train")
+    preparation.begin(paused.work(), lambda _: pytest.fail("it was given up"))
+    qtbot.waitUntil(paused.begun.is_set)
+    _press_x(window)
+    (box,) = _questions(window)
+    assert box.text() == "Preparing layers ... If napari is closed, nothing comes of it."
+    assert {each.text() for each in box.buttons() if each.isVisible()} == {"Close napari", "Keep napari open"}
+    _answer(qtbot, window, "Keep napari open")
+    qtbot.waitUntil(lambda: not _questions(window))
+    assert not preparation.cancelled
+    _press_x(window)
+    _answer(qtbot, window, "Close napari")
+    qtbot.waitUntil(lambda: not _is_open(window))
+    paused.go_on.set()
+    qtbot.waitUntil(paused.cleaned.is_set)
 
 
 def test_the_question_is_about_all_that_runs(qtbot, viewer, tmp_path):

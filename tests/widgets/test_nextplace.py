@@ -7,7 +7,7 @@ import pytest
 from app_model.types import KeyBinding
 from napari.layers import Shapes
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_unet.reader import OURS
 from napari_unet.requests import Begin
@@ -77,6 +77,7 @@ def test_the_button_flies_from_place_to_place_and_says_why(driver, fake, panel):
     assert why(panel) == "Place 3 of 3, section 3. Reason 3."
     assert button(panel).text() == "Where next? (N)"  # the list is at its end
     driver.click(button(panel))
+    assert not panel.findChild(QLabel, "why").isVisible() or "Reason 3." not in why(panel)
     driver.wait(lambda: len(searches(fake)) == 2 and "Reason 1." in why(panel), 20)
     assert searches(fake)[1]["seed"] == 1
 

@@ -15,6 +15,7 @@ import pytest
 import tifffile
 import zarr
 from napari.layers import Image, Labels
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
@@ -719,7 +720,27 @@ def test_what_is_said_after_a_preparation_is_said_in_the_panel_that_is_open_then
     again = Session(session.driver, session.fake)
     go_on.set()
     again.driver.wait(lambda: again.says().startswith("The command is in the clipboard."), 10)
+    assert not _told_by_napari("The command")
     vars(again).clear()
+
+
+def test_what_is_said_after_a_preparation_is_said_by_napari_where_no_panel_is_open(session, monkeypatch):
+    go_on = threading.Event()
+
+    def created(*_):
+        go_on.wait(20)
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("napari_unet.widgets.handover._created", created)
+    session.viewer.add_image(grey((6, 60, 80)), name="stack")
+    session.press("segment")
+    close(session)
+    go_on.set()
+    session.driver.wait(lambda: _told_by_napari("is full. Free some space"), 10)
+
+
+def _told_by_napari(text: str) -> bool:
+    return any(text in each.message for each in notification_manager.records)
 
 
 def test_a_preparation_can_be_cancelled(session, home, monkeypatch):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.layers import Labels
-from qtpy.QtWidgets import QLabel, QPushButton
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QLabel, QMessageBox, QPushButton
 
 from napari_unet.config import SegmentConfig
 from napari_unet.events import Failed
@@ -91,6 +93,20 @@ def test_those_that_wait_can_be_cancelled(person):
     person.fake.does("finish")
     person.wait(lambda: not person.panel.jobs.running())
     assert person.asked() == ["a"]
+
+
+def test_closing_napari_says_which_stacks_are_not_begun_then(person):
+    person.fake.does("wait")
+    person.press("segment")
+    person.wait(lambda: person.line() == "2 more: b, c." and len(person.results()) == 1)
+    person.driver.window.windowHandle().close()
+    (box,) = person.driver.window.findChildren(QMessageBox)
+    job, waiting = box.text().split("\n")
+    assert job.startswith("A segmentation is running: a-em-membrane, ")
+    assert waiting == "Next: b, c. If napari is closed, that is not begun."
+    QTest.keyClick(box, Qt.Key.Key_Escape)
+    person.wait(lambda: not box.isVisible())
+    assert person.line() == "2 more: b, c."
 
 
 @pytest.mark.slow

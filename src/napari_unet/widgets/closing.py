@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Slot
 from qtpy.QtWidgets import QApplication, QDialog, QMainWindow, QMessageBox, QProgressDialog, QWidget
 
 from napari_unet.requests import KeepGoing
+from napari_unet.widgets.pending import Pending
 
 if TYPE_CHECKING:
     from napari_unet.widgets.job import Job
@@ -18,7 +18,7 @@ _EVERY = 500  # milliseconds
 
 
 class Closing(QObject):
-    """Asks what becomes of the running jobs, and closes the window when that is answered.
+    """Asks what becomes of what runs, and closes the window when that is answered.
 
     A person is asked, a program is not: `viewer.close()` closes the canvas before it closes the window.
     """
@@ -31,22 +31,35 @@ class Closing(QObject):
         window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
-        """Hold back the closing of a window in use, as long as a job runs that was not told to keep going."""
-        if event.type() != QEvent.Type.Close or not self._in_question() or not _in_use(watched):
+        """Hold back the closing of a window in use, as long as something runs that was not told to keep going."""
+        if event.type() != QEvent.Type.Close or not self._told() or not _in_use(watched):
             return False
         event.ignore()
         if self._dialog is None:
             self._ask(watched)
         return True
 
-    def _in_question(self) -> list[Job]:
-        """Return the jobs that end with the window; if all of napari is to end, those of all windows."""
+    def _ending(self) -> list[Jobs]:
+        """Return the jobs of the window; if all of napari is to end, those of all windows."""
         window, kind = self._jobs.parent(), type(self._jobs)
         windows = [window]
         if getattr(window, "_quit_app", False):  # File > Exit: napari closes the other windows without a question
             windows = [each for each in QApplication.topLevelWidgets() if isinstance(each, QMainWindow)]
-        running = [job for each in windows for jobs in each.findChildren(kind) for job in jobs.running()]
+        return [jobs for each in windows for jobs in each.findChildren(kind)]
+
+    def _in_question(self) -> list[Job]:
+        """Return the jobs that end with the window."""
+        running = [job for jobs in self._ending() for job in jobs.running()]
         return [job for job in running if job.kept and not job.keeps_going]
+
+    def _pending(self) -> list[Pending]:
+        """Return what ends with the window, and is no job."""
+        return [each for jobs in self._ending() for each in jobs.findChildren(Pending)]
+
+    def _told(self) -> str:
+        """Return what runs, in sentences."""
+        running = [f"A {job.noun} is running: {job.title}, {job.state}." for job in self._in_question()]
+        return "\n".join([*running, *filter(None, (each.told() for each in self._pending()))])
 
     def _ask(self, window: QMainWindow) -> None:
         """Ask, and go on when the answer comes: nothing waits meanwhile."""
@@ -65,7 +78,7 @@ class Closing(QObject):
         def tell() -> None:  # jobs go on, end, and begin while it is asked
             jobs = self._in_question()
             those = "it" if len(jobs) == 1 else "them"
-            box.setText(_told(jobs) or "Nothing runs any more. What is finished is kept.")
+            box.setText(self._told() or "Nothing runs any more. What is finished is kept.")
             stop.setText(f"Stop {those}")
             stop.setVisible(bool(jobs))
             finish.setText(f"Let {those} finish" if jobs else "Close napari")
@@ -87,6 +100,7 @@ class Closing(QObject):
         wait.setWindowTitle("Close napari?")
         wait.setCancelButton(None)
         self._show(wait)
+        self._give_up_pending()
         self._stopping = self._in_question()
         for job in self._stopping:
             job.happened.connect(self._close_if_stopped)
@@ -102,9 +116,15 @@ class Closing(QObject):
     def _let_finish(self) -> None:
         """Close the window; the jobs go on without it."""
         self._dismiss()
+        self._give_up_pending()
         for job in self._in_question():
             job.ask(KeepGoing())
         self._close()
+
+    def _give_up_pending(self) -> None:
+        """Let no job begin any more."""
+        for each in self._pending():
+            each.cancel()
 
     def _close(self) -> None:
         """Close the window as it was asked before: napari's own `close` would forget that all of napari was meant."""
@@ -120,10 +140,6 @@ class Closing(QObject):
         if self._dialog:
             self._dialog.deleteLater()
             self._dialog = None
-
-
-def _told(jobs: Sequence[Job]) -> str:
-    return "\n".join(f"A {job.noun} is running: {job.title}, {job.state}." for job in jobs)
 
 
 def _in_use(window: QMainWindow) -> bool:

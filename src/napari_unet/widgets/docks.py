@@ -47,6 +47,12 @@ def dock_of(widget: QWidget) -> QDockWidget | None:
     return above
 
 
+def closed(panel: QWidget) -> bool:
+    """Return whether the dock around a panel was closed; behind another tab it is not."""
+    docks: list[QDockWidget] = panel.window().findChildren(QDockWidget)
+    return all(dock.isHidden() for dock in docks if dock.isAncestorOf(panel))
+
+
 def into_one_place(panel: QWidget, window: QMainWindow) -> None:
     """Put the dock of a panel behind that of another one as a tab: together they would leave each other little room."""
     dock = dock_of(panel)

@@ -24,7 +24,7 @@ from napari_unet.widgets.preferences import follow, library_of
 from napari_unet.widgets.process import WORKER, Worker, let_go
 from napari_unet.words import for_window
 
-_PATIENCE = 10.0  # seconds
+_PATIENCE = 30.0  # seconds; a step of a training takes some on a slow machine
 
 
 class Jobs(QObject):

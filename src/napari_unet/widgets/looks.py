@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QDockWidget, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_unet.config import TrainConfig
 from napari_unet.events import Event, Failed, Finished
 from napari_unet.omezarr import open_array
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS
+from napari_unet.widgets.docks import closed
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.livepreview import classes_in
@@ -106,16 +107,10 @@ class Looks(QObject):
         """Show what was drawn; return what to say of it."""
         if what == "weights":
             return _show_weights(self._viewer, shown, config)
-        if _closed(self._parent):  # nobody waits for them any more
+        if closed(self._parent):  # nobody waits for them any more
             return ""
         show_mosaic(self._parent, config.out / "examples.tif", _CAPTION, classes_in(config))
         return ""
-
-
-def _closed(panel: QWidget) -> bool:
-    """Return whether the dock around a panel was closed; behind another tab it is not."""
-    docks: list[QDockWidget] = panel.window().findChildren(QDockWidget)
-    return all(dock.isHidden() for dock in docks if dock.isAncestorOf(panel))
 
 
 def _show_weights(viewer: Viewer, shown: str, config: TrainConfig) -> str:

@@ -44,7 +44,7 @@ class NextPlace(QWidget):
     ----------
     panel : Panel
     prepare : callable
-        Makes files of the chosen layers, then calls what it is given with them.
+        Makes files of the chosen layers, then calls what it is given with them; it is told what button asks.
     settings : callable
         Returns those of a training by their names.
     image : callable
@@ -54,7 +54,7 @@ class NextPlace(QWidget):
     def __init__(
         self,
         panel: Panel,
-        prepare: Callable[[Callable[[Prepared], None]], None],
+        prepare: Callable[[Callable[[Prepared], None], str], None],
         settings: Callable[[], Mapping[str, Any]],
         image: Callable[[], Image | None],
     ) -> None:
@@ -185,7 +185,8 @@ class NextPlace(QWidget):
             self._about = image.unique_id, model
             self._say("Looking for places ...")
 
-        self._prepare(begin)
+        self._why.hide()  # it was about the former list
+        self._prepare(begin, "Where next?")
 
     def _on_found(self, event: Event) -> None:
         match event:

@@ -238,6 +238,7 @@ class Panel(QScrollArea):
             then(result)
             return self._message.text()  # for the panel that is open now
 
+        preparation.ended.connect(self._tell_if_closed)
         preparation.begin(work, go_on)
         self._follow(preparation)
 
@@ -259,6 +260,13 @@ class Panel(QScrollArea):
         if text:
             self.say(text)
         self.updated()
+
+    def _tell_if_closed(self, text: str) -> None:
+        """Let napari say what no panel says: they were closed meanwhile."""
+        assert self.jobs is not None
+        panels = self.jobs.parent().findChildren(type(self))
+        if text and not any(panel.isVisible() for panel in panels):
+            show_info(f"U-Net: {text}")
 
     def _on_cancel(self) -> None:
         if self._preparation is not None:

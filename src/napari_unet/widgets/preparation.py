@@ -11,11 +11,12 @@ from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_unet.problem import Problem
 from napari_unet.widgets.background import in_background
+from napari_unet.widgets.pending import Pending
 
 T = TypeVar("T")
 
 
-class Preparation(QObject):
+class Preparation(Pending):
     """Work on pixels before something can begin; it belongs to the jobs of its window, not to a panel.
 
     Parameters
@@ -67,6 +68,12 @@ class Preparation(QObject):
             self.ended.emit(text)
 
         self._stop = in_background(work, "U-Net: preparing layers", self._tell, done, failed, self.parent())
+
+    def told(self) -> str:
+        """Return how far it is, and that it ends with the window."""
+        if self.cancelled:
+            return ""
+        return f"{self.step or 'Preparing layers ...'} If napari is closed, nothing comes of it."
 
     def cancel(self) -> None:
         """End it before its next step."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_unet.events import Event, Failed, Finished
@@ -14,6 +14,7 @@ from napari_unet.library import Library
 from napari_unet.problem import Problem
 from napari_unet.widgets.background import in_background
 from napari_unet.widgets.jobs import Jobs
+from napari_unet.widgets.pending import Pending
 from napari_unet.widgets.prepare import Prepared, prepare
 from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.segmenting import Settings, begin_segmentation
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 
-class Stacks(QObject):
+class Stacks(Pending):
     """Segments whole stacks one after another; it belongs to the main window, as the jobs do.
 
     One that fails is said, and the next one begins. Who stops one stops those that wait, too.
@@ -59,6 +60,14 @@ class Stacks(QObject):
     def waiting(self) -> list[Image]:
         """Return the images that wait, but for those that were removed."""
         return _found(self._viewer, self._waiting)
+
+    def told(self) -> str:
+        """Return what is not begun without the window."""
+        preparing = self._stop_preparing is not None
+        left = [self.preparing] * preparing
+        if waiting := self.waiting():
+            left.append(f"{'Then' if preparing else 'Next'}: {_names(waiting)}.")
+        return " ".join([*left, "If napari is closed, that is not begun."]) if left else ""
 
     def cancel(self) -> None:
         """Begin no other stack, and forget what was not done; the one that runs goes on."""

@@ -20,6 +20,7 @@ from napari_unet.widgets.advanced import Advanced
 from napari_unet.widgets.annotation import Annotation
 from napari_unet.widgets.comparison import Comparison
 from napari_unet.widgets.curve import Curve
+from napari_unet.widgets.docks import closed
 from napari_unet.widgets.enough import Enough
 from napari_unet.widgets.findings import Findings
 from napari_unet.widgets.inmemory import InMemory
@@ -206,12 +207,15 @@ class TrainPanel(Panel):
 
         self._prepare(begin)
 
-    def _prepare(self, then: Callable[[Prepared], None]) -> None:
-        """Let the layers be files, then go on with these."""
+    def _prepare(self, then: Callable[[Prepared], None], button: str = "") -> None:
+        """Let the layers be files, then go on with these; what `button` asks for is shown in this very panel."""
 
         def go_on(files: Prepared) -> None:
             self._take_over(files.moved)
-            then(files)
+            if button and closed(self):
+                self.say(f"{self._where(files.moved)}The panel was closed meanwhile. Press {button} again.")
+            else:
+                then(files)
 
         self._write(prepare, go_on)
 
@@ -281,7 +285,7 @@ class TrainPanel(Panel):
     def _on_check(self) -> None:
         """Let the start model look for slips."""
         image, settings = self._image.value, self._settings()
-        self._prepare(lambda files: self._findings.begin(files, image, with_added(settings, files)))
+        self._prepare(lambda files: self._findings.begin(files, image, with_added(settings, files)), "Check")
 
     def _on_look(self, what: Look) -> None:
         """Let the examples and weights be drawn, then show one of them; or stop that."""
@@ -299,4 +303,4 @@ class TrainPanel(Panel):
 
             self._looks.begin(self.jobs, what, config, image, said)
 
-        self._prepare(begin)
+        self._prepare(begin, f"Show {what}")
