@@ -12,6 +12,7 @@ from napari_unet.events import Failed, Finished, Joined, Notice, Previewed
 from napari_unet.preview import Preview as Shown
 from napari_unet.preview import save_preview
 from napari_unet.problem import Problem
+from napari_unet.reader import OURS
 from napari_unet.requests import Preview
 from napari_unet.widgets import livepreview
 from napari_unet.widgets.livepreview import NAME, LivePreview, classes_in
@@ -32,6 +33,8 @@ class Training(QObject):
         self.asked: list[Preview] = []
         self.running = True
         self.ask = self.asked.append
+        self.remarks: list[str] = []
+        self.remark = self.remarks.append
 
     def answer(self, value: int) -> None:
         """Answer the last request."""
@@ -204,19 +207,22 @@ def test_a_preview_that_was_removed_does_not_come_back_by_itself(qtbot, make_nap
 
 
 @pytest.mark.usefixtures("hurried")
-def test_it_hides_what_another_model_previewed(qtbot, make_napari_viewer, tmp_path):
+def test_it_hides_what_another_model_predicted(qtbot, make_napari_viewer, tmp_path):
     viewer = make_napari_viewer()
     image = viewer.add_image(np.zeros((5, 20, 30), np.uint8))
     other = show_preview(viewer, image, np.ones((20, 30), np.uint8), CLASSES, 0, 0, 0, "U-Net preview")
+    result = viewer.add_labels(np.ones((5, 20, 30), np.uint8), name="cells", metadata={OURS: {"classes": []}})
     job = Training(tmp_path)
     LivePreview(viewer, image, job)
     _more(qtbot, job)
     job.answer(1)
-    assert (other.visible, viewer.layers[NAME].visible) == (False, True)
-    other.visible = True  # whoever shows it wants it shown
+    assert [layer.visible for layer in (other, result, viewer.layers[NAME])] == [False, False, True]
+    assert job.remarks == ["cells is hidden now; its eye in the layer list shows it again."]
+    other.visible = result.visible = True  # whoever shows them wants them shown
     _more(qtbot, job)
     job.answer(2)
-    assert other.visible
+    assert (other.visible, result.visible) == (True, True)
+    assert len(job.remarks) == 1
 
 
 def test_classes_are_those_of_the_configuration(tmp_path):

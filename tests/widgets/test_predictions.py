@@ -10,9 +10,10 @@ from napari.utils import Colormap
 
 from napari_unet.classes import PixelClass
 from napari_unet.layout import Layout
+from napari_unet.reader import OURS
 from napari_unet.store import open_store
 from napari_unet.widgets.place import placed
-from napari_unet.widgets.predictions import difference, is_prediction, predicted
+from napari_unet.widgets.predictions import difference, hidden_now, hide_others, is_prediction, predicted
 from napari_unet.widgets.result import Growing, show_preview
 from napari_unet.widgets.strokes import new_strokes, set_classes
 
@@ -110,6 +111,37 @@ def test_a_prediction_of_other_classes_says_nothing(tmp_path, classes, text) -> 
     layer = preview(viewer, np.full((20, 30), 2, np.uint8), 1, 0, 0)
     assert difference(layer, labels) == text
     assert predicted(viewer, labels, np.array([[1, 3, 3]])).tolist() == [0 if text else 2]
+
+
+def result(viewer: ViewerModel, name: str, z: int):
+    """A result of two sections, above all that is there."""
+    array = np.ones((2, *SHAPE[1:]), np.uint8)
+    return viewer.add_labels(array, name=name, translate=(z, 0, 0), metadata={OURS: {"classes": []}})
+
+
+def test_a_prediction_that_is_shown_is_mixed_with_no_other_one(tmp_path) -> None:
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros(SHAPE, np.uint8), name="stack")
+    labels, small = labels_on(viewer, tmp_path), preview(viewer, np.ones((5, 5), np.uint8), 3, 0, 0)
+    first, same, further = result(viewer, "first", 0), result(viewer, "same", 1), result(viewer, "further", 2)
+    assert hide_others(viewer, first) == [same, small]
+    assert (labels.visible, further.visible) == (True, True)  # no prediction; of other sections
+    assert hide_others(viewer, small) == [first, further]
+    same.visible = True
+    viewer.add_image(np.zeros(SHAPE, np.uint8), name="over all")
+    above = result(viewer, "above", 0)
+    assert hide_others(viewer, above) == []
+    viewer.layers["over all"].opacity = 0.5
+    assert hide_others(viewer, above) == [same, small]
+    first.visible = viewer.canvas.grid.enabled = True
+    assert hide_others(viewer, above) == []
+
+
+def test_what_was_hidden_is_told() -> None:
+    one, other = Image(np.zeros((2, 2)), name="one"), Image(np.zeros((2, 2)), name="other")
+    assert hidden_now([]) == ""
+    assert hidden_now([one]) == "one is hidden now; its eye in the layer list shows it again."
+    assert hidden_now([one, other]) == "one and other are hidden now; their eyes in the layer list show them again."
 
 
 HIDING = [

@@ -450,6 +450,37 @@ def test_results_of_an_image_with_a_long_name_tell_what_made_them(session, home)
         session.done()
 
 
+def test_of_results_and_previews_over_an_image_one_is_seen_at_a_time(session):
+    again = "is hidden now; its eye in the layer list shows it again."
+    session.fake.does("finish")
+    session.viewer.add_image(grey(), name="stack")
+
+    def seen() -> list[str]:
+        return [each.name for each in session.viewer.layers if isinstance(each, Labels) and each.visible]
+
+    def says_beside_the_job() -> list[str]:
+        return [each.text() for each in session.panel.findChildren(QLabel, "said")]
+
+    session.press("preview")
+    session.driver.wait(lambda: seen() == ["U-Net preview"], 10)
+    session.press("segment")
+    session.driver.wait(lambda: seen() == ["stack-em-membrane"], 10)
+    session.done()
+    assert says_beside_the_job() == []
+    session.panel.findChild(ModelChoice).choose("em-membrane-small")
+    session.press("preview")
+    session.driver.wait(lambda: session.says().endswith(f". stack-em-membrane {again}"), 10)
+    assert seen() == ["U-Net preview"]
+    session.viewer.layers["stack-em-membrane"].visible = True
+    session.press("segment")
+    session.driver.wait(lambda: says_beside_the_job() == [f"stack-em-membrane {again}"], 10)
+    assert seen() == ["stack-em-membrane-small"]
+    session.done()
+    session.choose("earlier", "Open stack-em-membrane")
+    session.driver.wait(lambda: session.says() == f"stack-em-membrane-small {again}", 10)
+    assert seen() == ["stack-em-membrane"]
+
+
 def test_a_preview_leaves_nothing_in_the_library(session, home):
     session.fake.does("finish")
     session.viewer.add_image(grey(), name="stack")

@@ -18,6 +18,7 @@ from napari_unet.library import Library, zarrs_in
 from napari_unet.problem import Problem
 from napari_unet.region import start_of
 from napari_unet.result import doubt
+from napari_unet.widgets.predictions import hidden_now, hide_others, is_result
 from napari_unet.widgets.prepare import layer_of, not_open, with_its_image
 from napari_unet.widgets.result import Growing
 
@@ -108,13 +109,15 @@ def show_earlier(viewer: Viewer, path: Path, image: Image | None) -> str:
     """Show a result over its image, or where its file says if that is not open; return what it lacks, in words."""
     config = settings_of(path)
     if image is None or config is None:
-        viewer.open(str(path), plugin="napari-unet")
+        shown = viewer.open(str(path), plugin="napari-unet")
+        hidden = [each for layer in shown if is_result(layer) for each in hide_others(viewer, layer)]
     else:
-        Growing(viewer, image, path, start_of(config.region)).finish()
+        growing = Growing(viewer, image, path, start_of(config.region))
+        growing.finish()
+        hidden = growing.hidden
     done, total = finished_chunks(path)
-    if done < total:
-        return f"{path.stem} is not finished: {done:,} of {total:,} tiles are done. Earlier results > Resume goes on."
-    return doubt(path)
+    left = f"{path.stem} is not finished: {done:,} of {total:,} tiles are done. Earlier results > Resume goes on."
+    return f"{left if done < total else doubt(path)} {hidden_now(hidden)}".strip()
 
 
 def settings_of(path: Path) -> SegmentConfig | None:

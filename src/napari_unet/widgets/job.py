@@ -156,6 +156,10 @@ class Job(QObject):
         """Send a request; a job that has ended does not hear it."""
         self._worker.ask(request)
 
+    def remark(self, text: str) -> None:
+        """Let those who show it say what the window did for it."""
+        self._tell([Notice(text)])
+
     def stop(self) -> None:
         """Let it stop in good order, or kill it when its time is over: what is finished is on disk.
 

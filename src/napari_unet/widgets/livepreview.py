@@ -17,7 +17,8 @@ from napari_unet.problem import Problem
 from napari_unet.requests import Preview
 from napari_unet.widgets.companion import Companion
 from napari_unet.widgets.job import Job
-from napari_unet.widgets.result import hide_preview, show_preview
+from napari_unet.widgets.predictions import hidden_now, hide_others, is_result
+from napari_unet.widgets.result import show_preview
 from napari_unet.widgets.sight import InView, in_view
 
 if TYPE_CHECKING:
@@ -112,11 +113,11 @@ class LivePreview(Companion):
             return
         classes = classes_in(self._job.config)
         place = preview.z, preview.y, preview.x
-        if not self._layer:
-            hide_preview(self._viewer)  # that of another model would shine through
         layer = show_preview(self._viewer, image, preview.classes, classes, *place, NAME)
-        if not self._layer:  # later, whoever hides it wants it hidden
-            layer.visible, self._layer = True, layer.unique_id
+        if not self._layer:  # later, whoever hides it, or shows others, wants that
+            self._layer = layer.unique_id
+            if results := list(filter(is_result, hide_others(self._viewer, layer))):
+                self._job.remark(hidden_now(results))
 
 
 class LiveSwitch(QCheckBox):

@@ -13,11 +13,13 @@ from napari_unet.widgets.handover import finest
 from napari_unet.widgets.place import onto
 from napari_unet.widgets.sight import in_view
 from napari_unet.widgets.strokes import classes_of
+from napari_unet.words import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from napari import Viewer
+    from napari.components import ViewerModel
 
 _HIDING = {"opaque", "translucent", "translucent_no_depth"}  # ways to blend in which what is opaque hides what is below
 
@@ -26,6 +28,44 @@ def is_prediction(layer: Layer | None) -> bool:
     """Return whether a layer shows classes that a model predicted: a result, or a preview."""
     mark = layer.metadata.get(OURS, {}) if isinstance(layer, Labels) else {}
     return "preview" in mark or "classes" in mark
+
+
+def is_result(layer: Layer) -> bool:
+    """Return whether a layer shows the classes of a result."""
+    return is_prediction(layer) and "classes" in layer.metadata[OURS]
+
+
+def hide_others(viewer: ViewerModel, layer: Labels) -> list[Labels]:
+    """Show a prediction, and hide those that it would be mixed with: where one shines through, both are wrong.
+
+    Returns
+    -------
+    list of Labels
+        What was hidden: above and below it, up to an image through which nothing shines. Previews move, so they lie
+        everywhere; of two results that lie on other parts of a stack, both stay.
+    """
+    layer.visible, hidden = True, list[Labels]()
+    if viewer.canvas.grid.enabled:
+        return hidden
+    layers = list(viewer.layers)
+    at = [each.unique_id for each in layers].index(layer.unique_id)
+    for side in (layers[at + 1 :], layers[:at][::-1]):
+        for each in side:
+            if each.visible and _hides(each):
+                break
+            if each.visible and is_prediction(each) and _meet(each, layer):
+                each.visible = False
+                hidden.append(each)
+    return hidden
+
+
+def hidden_now(layers: Sequence[Layer]) -> str:
+    """Return what to say of layers that were hidden, nothing of none."""
+    if not layers:
+        return ""
+    verb, eyes, them = ("is", "its eye", "it") if len(layers) == 1 else ("are", "their eyes", "them")
+    names = listed([each.name for each in layers])
+    return f"{names} {verb} hidden now; {eyes} in the layer list {'shows' if verb == 'is' else 'show'} {them} again."
 
 
 def predictions_in_view(viewer: Viewer) -> list[Labels]:
@@ -100,6 +140,15 @@ def _covered(image: Layer, matrix: np.ndarray, voxels: np.ndarray) -> np.ndarray
     """Return which voxels (N, 3), that `matrix` brings onto those of an image, lie on it; one of 2-D is everywhere."""
     there, shape = _onto(matrix, voxels)[:, -image.ndim :], image.level_shapes[0][: image.ndim]
     return np.asarray(((there >= 0) & (there < shape)).all(1))
+
+
+def _meet(one: Labels, other: Labels) -> bool:
+    """Return whether some voxels of two predictions lie in one place, or may do."""
+    if not (is_result(one) and is_result(other)):
+        return True
+    n = min(one.ndim, other.ndim)
+    (a, b), (c, d) = one.extent.world[:, -n:], other.extent.world[:, -n:]
+    return bool(np.all((a <= d) & (c <= b)))
 
 
 def _names(prediction: Labels) -> dict[int, str]:

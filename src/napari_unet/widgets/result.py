@@ -21,6 +21,7 @@ from napari_unet.finished import DONE
 from napari_unet.reader import OURS, class_look, read
 from napari_unet.region import start_of
 from napari_unet.widgets.place import placed
+from napari_unet.widgets.predictions import hidden_now, hide_others, is_result
 from napari_unet.widgets.sight import camera_kept
 from napari_unet.widgets.strokes import is_strokes
 
@@ -46,6 +47,11 @@ class Growing(QObject):
         The folder of the result; it need not exist yet.
     offset
         The voxel (Z, Y, X) of `image_layer` on which the result begins.
+
+    Attributes
+    ----------
+    hidden : list of Labels
+        Other predictions that were hidden when the result was shown: they would have been mixed with it.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Growing(QObject):
         self._path = path.resolve()
         self._offset = offset
         self._layers: list[Layer] | None = None  # None until the result exists
+        self.hidden: list[Labels] = []
         self._earliest = 0.0  # when the next refresh may be
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -119,6 +126,8 @@ class Growing(QObject):
                 raise_above(self._viewer, image, layer)
             layer.editable = False
             layers.append(layer)
+            if kind == "labels":
+                self.hidden += hide_others(self._viewer, layer)
         return layers
 
     def _refresh(self) -> None:
@@ -142,6 +151,9 @@ def show_growing(viewer: ViewerModel, image: Image, job: Job) -> None:
             growing.finish()
         else:
             growing.look()
+            if results := list(filter(is_result, growing.hidden)):
+                growing.hidden.clear()
+                job.remark(hidden_now(results))
 
     job.happened.connect(look)
 
@@ -189,14 +201,6 @@ def show_preview(
 def preview_called(viewer: ViewerModel, name: str) -> Labels | None:
     """Return the layer of the preview of that name."""
     return next((layer for layer in viewer.layers if _mark(layer) == {"preview": name}), None)
-
-
-def hide_preview(viewer: ViewerModel) -> list[str]:
-    """Hide what `show_preview` showed; return the names of what was visible."""
-    shown = [layer for layer in viewer.layers if "preview" in _mark(layer) and layer.visible]
-    for layer in shown:
-        layer.visible = False
-    return [layer.name for layer in shown]
 
 
 def _mark(layer: Layer) -> dict[str, Any]:

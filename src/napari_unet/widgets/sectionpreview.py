@@ -15,7 +15,8 @@ from napari_unet.result import open_result
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.livepreview import NAME as LIVE
-from napari_unet.widgets.result import hide_preview, show_preview
+from napari_unet.widgets.predictions import hidden_now, hide_others, is_result
+from napari_unet.widgets.result import show_preview
 from napari_unet.widgets.sight import InView
 
 if TYPE_CHECKING:
@@ -92,11 +93,10 @@ class SectionPreview(QObject):
             return f"{called} was closed, so its preview is not shown."
         result = open_result(config.out)
         pixels = np.asarray(result.classes[0][0])
-        hidden = hide_preview(self._viewer)  # it would shine through
         layer = show_preview(self._viewer, image, pixels, result.layout.classes, *self._place, name=self._name)
-        layer.visible = True  # it may have been hidden since the last one
-        more = f" {LIVE} is hidden now; its eye in the layer list shows it again." if LIVE in hidden else ""
-        return f"Previewed with {self._called}.{more}"
+        hidden = hide_others(self._viewer, layer)
+        told = hidden_now([each for each in hidden if is_result(each) or each.name == LIVE])
+        return f"Previewed with {self._called}. {told}".rstrip()
 
 
 def region_of(view: InView, z: int) -> str:

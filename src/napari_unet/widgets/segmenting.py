@@ -14,7 +14,7 @@ from napari_unet.widgets.follow import Follow
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
 from napari_unet.widgets.prepare import Prepared
-from napari_unet.widgets.result import hide_preview, show_growing
+from napari_unet.widgets.result import show_growing
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -52,7 +52,6 @@ def begin_segmentation(viewer: Viewer, jobs: Jobs, config: SegmentConfig, image:
         If the system starts no more processes.
     """
     job = jobs.start("segment", config, config.out.stem, image)
-    hide_preview(viewer)  # it would shine through the result
     show_growing(viewer, image, job)
     Follow(viewer, image, job)
     return job

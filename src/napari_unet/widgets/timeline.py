@@ -24,10 +24,11 @@ from napari_unet.timeline import adopt, kept
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.models import SCRATCH
 from napari_unet.widgets.panel import Panel
+from napari_unet.widgets.predictions import hide_others
 from napari_unet.widgets.preferences import machine
 from napari_unet.widgets.prepare import prepare_section
 from napari_unet.widgets.remembered import remember
-from napari_unet.widgets.result import hide_preview, preview_called
+from napari_unet.widgets.result import preview_called
 from napari_unet.widgets.rows import Sentences
 from napari_unet.widgets.sectionpreview import SectionPreview, region_of
 from napari_unet.widgets.sight import in_view, show_flat, why_not_in_view
@@ -186,8 +187,7 @@ class Timeline(QWidget):
         there = self._there()
         if there:
             other = next((layer for layer in there if not layer.visible), there[0])
-            hide_preview(self._panel.viewer)
-            other.visible = True
+            hide_others(self._panel.viewer, other)
             shown = f"In view: {other.name}."
             elsewhere = f"{other.name} was shown elsewhere. Move the slider to its model and press Show to see it here."
             self._panel.say(shown if in_view(self._panel.viewer, other) else elsewhere)
