@@ -78,7 +78,7 @@ def test_a_terminal_shows_progress_in_one_line(capsys, monkeypatch):
     assert err.endswith("\n")
     first, last = err[:-1].removeprefix("\r").split("\r")
     assert first == "step 0 of 3,000"
-    assert last == "step 1,200 of 3,000, 1 min 12 s left, loss 0.346, IoU 0.812, best 0.826"
+    assert last == "step 1,200 of 3,000, 1 min 12 s left, loss 0.346, IoU 0.812, kept 0.826"
 
 
 def test_a_shorter_line_wipes_out_the_longer_one(capsys, monkeypatch):

@@ -121,7 +121,7 @@ class _Line:
             case Loss(_, loss):
                 self._loss = f", loss {loss:.3f}"
             case Score(_, iou, best, trusted) if trusted:
-                self._score = f", IoU {iou:.3f}, best {best:.3f}"
+                self._score = f", IoU {iou:.3f}, kept {best:.3f}"
             case Joined(step, sections, pixels, learned):
                 there, now = counted(sections, "section"), "now" if learned else "all of them held out, still"
                 self._print(f"Strokes joined at step {step:,}: {now} {pixels:,} pixels in {there} to learn from.")

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import psutil
@@ -19,6 +20,7 @@ from napari.layers import Image
 from napari.utils import progress
 from napari.utils._proxies import PublicOnlyProxy
 from napari.utils.notifications import notification_manager
+from qtpy import sip
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QMessageBox, QProgressDialog, QWidget
 
@@ -491,6 +493,23 @@ def _answer(qtbot, window: QMainWindow, words: str) -> None:
     (box,) = _questions(window)
     (button,) = (button for button in box.buttons() if button.text() == words)
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_a_window_that_goes_while_napari_makes_the_bar_of_a_job_does_no_harm(qtbot, command, tmp_path, monkeypatch):
+    window, bars = QMainWindow(), []
+    jobs = Jobs(window, command, patience=2)
+
+    def made(**_):  # napari lets Qt go on meanwhile
+        sip.delete(job)
+        bars.append(Mock())
+        return bars[0]
+
+    monkeypatch.setattr("napari_unet.widgets.job.progress", made)
+    with qtbot.capture_exceptions() as exceptions:
+        job = _start(jobs, tmp_path, "wait")
+        qtbot.waitUntil(lambda: bool(bars))
+    assert exceptions == []
+    bars[0].close.assert_called_once_with()
 
 
 def test_the_question_says_what_runs(qtbot, viewer, tmp_path):

@@ -75,7 +75,7 @@ def test_it_says_how_far_the_job_is(view):
     bar = view.findChild(QProgressBar)
     assert (bar.value(), bar.maximum(), bar.isVisible()) == (212, 3072, True)
     job.say(Score(3, 0.812, 0.83, True), Progress(3, 600, "step", 5.0))
-    assert seen(view) == ("step 3 of 600, 5 s left · IoU 0.81, best 0.83", "Stop")
+    assert seen(view) == ("step 3 of 600, 5 s left · IoU 0.81, kept 0.83", "Stop")
     job.say(Score(4, None, None, True), Progress(4, 600, "step", 5.0))
     assert "IoU 0.81" in seen(view)[0]
     job.say(Score(5, 0.1, 0.2, False, 412), Progress(5, 600, "step", 5.0))
@@ -96,7 +96,7 @@ def test_a_score_before_the_first_steps_tells_that_all_is_read(view):
     job.say(Notice("1 painted section."))
     assert seen(view)[0] == "Learning; the time left is known soon ..."
     job.say(Score(0, 0.812, 0.812, True))
-    assert seen(view)[0] == "Learning; the time left is known soon ... · IoU 0.81, best 0.81"
+    assert seen(view)[0] == "Learning; the time left is known soon ... · IoU 0.81, kept 0.81"
     job.say(Progress(1, 600, "step", 5.0))
     assert seen(view)[0].startswith("step 1 of 600")
 

@@ -64,7 +64,8 @@ class Curve(QWidget):
         self.setFixedHeight(_HEIGHT)
         self.setToolTip(
             "While it learns, the loss (thin line) falls and the IoU on the held-out part (dots) rises; "
-            "the ring is the best so far. Hollow dots cannot be trusted yet: too little is held out."
+            "the ring is kept: the best so far, from two thirds of the steps on the best since then; before, a model "
+            "changes so much that its score is luck. Hollow dots cannot be trusted yet: too little is held out."
         )
         self._follow_theme()
 

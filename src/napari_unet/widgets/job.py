@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from napari.utils import progress
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal, Slot
 
 from napari_unet import log
@@ -214,13 +215,13 @@ class Job(QObject):
         return f"The {self.noun} ended unexpectedly ({self._worker.fate}). {remedy}"
 
     def _tell(self, events: list[Event]) -> None:
-        """Pass on events in their order; who hears them may let Qt go on, which brings us here again."""
+        """Pass on events in their order; who hears them may let Qt go on, which brings us here again, or deletes us."""
         self._unheard += events
         if self._telling:
             return
         self._telling = True
         try:
-            while self._unheard:
+            while self._unheard and isalive(self):
                 self._take(self._unheard.pop(0))
         finally:
             self._telling = False
@@ -238,7 +239,7 @@ class Job(QObject):
             self.outcome = event
             self._expect_end()
         self.happened.emit(event)
-        if not (self._unheard and self.running):
+        if isalive(self) and not (self._unheard and self.running):
             self._draw()
 
     def _expect_end(self) -> None:
@@ -255,6 +256,9 @@ class Job(QObject):
         if self._bar is None or self._bar.disable:  # napari closes all bars with any of its windows
             # gui: in the bar only, nothing in the terminal.
             self._bar = progress(total=at.total, desc=self.title, gui=True)
+            if not isalive(self):  # that let Qt go on: the window was closed
+                self._bar.close()
+                return
             self.destroyed.connect(self._bar.close)
         self._bar.total = at.total
         self._bar.bar_format = f"|{self.state}"  # napari shows what follows the bar

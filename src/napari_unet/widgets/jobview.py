@@ -197,4 +197,4 @@ def _scored(score: Score) -> str:
         return f" · no score to trust yet: {score.held:,} of {TRUSTED:,} pixels held out"
     if score.iou is None or score.best is None:
         return ""
-    return f" · IoU {score.iou:.2f}, best {score.best:.2f}"
+    return f" · IoU {score.iou:.2f}, kept {score.best:.2f}"
