@@ -86,6 +86,7 @@ class Closing(QObject):
         tell()
         timer = QTimer(box, interval=_EVERY)
         timer.timeout.connect(tell)
+        box.finished.connect(timer.stop)  # the box lives on for a moment, its window perhaps not
         timer.start()
         self._show(box)
 
