@@ -83,6 +83,10 @@ def test_each_section_is_named_or_counted(numbers):
         ("Train on from it (--start-from a b --out ...), or not.", "Train on from it, or not."),
         ("Free some space and run the same command again.", "Free some space and try again."),
         (
+            "It is another image. Put the former image back, or choose another output name.",
+            "It is another image. Put the former image back, or press Segment stack for a new result.",
+        ),
+        (
             "It was made before. Choose another output name, or delete that folder first.",
             "It was made before. Press Segment stack for a new result.",
         ),

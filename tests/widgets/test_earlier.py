@@ -3,15 +3,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QComboBox, QLineEdit, QPushButton, QSpinBox, QToolButton
+from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPushButton, QSpinBox, QToolButton
 
 from napari_unet.events import Failed
 from napari_unet.log import LOG, append
+from napari_unet.reader import OURS
 
 from .test_segment import Session, grey
 
@@ -215,9 +217,13 @@ def test_a_finished_result_is_checked(open_window, fake, home):
     session.press("segment")
     session.done()
     session.driver.wait(lambda: len(entries(session)) == 2, 10)
+    session.viewer.add_labels(np.ones((6, 60, 80), np.uint8), name="other", metadata={OURS: {"classes": []}})
     session.driver.choose(session.find(QPushButton, "earlier"), "Check for damage", "stack-em-membrane")
     before, after = session.begun(2)
     assert before == after
+    told = "other is hidden now; its eye in the layer list shows it again."
+    said = partial(session.panel.findChildren, QLabel, "said")
+    session.driver.wait(lambda: told in [each.text() for each in said()], 10)
     session.done()
     vars(session).clear()
 

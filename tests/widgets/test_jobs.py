@@ -495,6 +495,16 @@ def _answer(qtbot, window: QMainWindow, words: str) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
+def test_a_remark_of_the_window_is_heard_while_a_job_runs_and_after_it(qtbot, command, tmp_path):
+    window, heard = QMainWindow(), []
+    job = _start(Jobs(window, command, patience=2), tmp_path, "finish")
+    job.happened.connect(heard.append)
+    job.remark("early")
+    qtbot.waitUntil(lambda: not job.running)
+    job.remark("late")
+    assert (heard[0], heard[-1], job.events[-1]) == (Notice("early"), Notice("late"), Notice("late"))
+
+
 def test_a_window_that_goes_while_napari_makes_the_bar_of_a_job_does_no_harm(qtbot, command, tmp_path, monkeypatch):
     window, bars = QMainWindow(), []
     jobs = Jobs(window, command, patience=2)

@@ -213,7 +213,7 @@ def test_it_hides_what_another_model_predicted(qtbot, make_napari_viewer, tmp_pa
     other = show_preview(viewer, image, np.ones((20, 30), np.uint8), CLASSES, 0, 0, 0, "U-Net preview")
     result = viewer.add_labels(np.ones((5, 20, 30), np.uint8), name="cells", metadata={OURS: {"classes": []}})
     job = Training(tmp_path)
-    LivePreview(viewer, image, job)
+    live = LivePreview(viewer, image, job)
     _more(qtbot, job)
     job.answer(1)
     assert [layer.visible for layer in (other, result, viewer.layers[NAME])] == [False, False, True]
@@ -223,6 +223,10 @@ def test_it_hides_what_another_model_predicted(qtbot, make_napari_viewer, tmp_pa
     job.answer(2)
     assert (other.visible, result.visible) == (True, True)
     assert len(job.remarks) == 1
+    live.pause(True)
+    live.pause(False)
+    assert [layer.visible for layer in (other, result, viewer.layers[NAME])] == [False, False, True]
+    assert len(job.remarks) == 2
 
 
 def test_classes_are_those_of_the_configuration(tmp_path):

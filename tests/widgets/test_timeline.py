@@ -12,6 +12,7 @@ from napari_unet.card import MODEL_FILE, find
 from napari_unet.events import Finished
 from napari_unet.library import UNDONE
 from napari_unet.naming import Named, name, name_of
+from napari_unet.reader import OURS
 from napari_unet.widgets.livepreview import NAME as LIVE
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.result import show_preview
@@ -63,6 +64,11 @@ def test_models_of_a_training_are_shown_and_compared(driver, fake, home) -> None
     driver.click(_button(panel, "flip"))
     assert _previews(driver) == {"U-Net: before: em-membrane": True, "U-Net: step 10": False}
     assert said(panel) == "In view: U-Net: before: em-membrane."
+    driver.viewer.add_labels(np.ones((3, 9, 9), np.uint8), name="cells", metadata={OURS: {"classes": []}})
+    driver.wait(lambda: said(panel).startswith("cells is computed"), 20)  # it is selected
+    driver.click(_button(panel, "flip"))
+    again = "cells is hidden now; its eye in the layer list shows it again."
+    assert said(panel) == f"In view: U-Net: step 10. {again}"
     _at(panel, 2)
     driver.click(_button(panel, "show-step"))
     driver.wait(lambda: _previews(driver).keys() == {"U-Net: step 10", "U-Net: step 40"}, 20)

@@ -109,12 +109,12 @@ def show_earlier(viewer: Viewer, path: Path, image: Image | None) -> str:
     """Show a result over its image, or where its file says if that is not open; return what it lacks, in words."""
     config = settings_of(path)
     if image is None or config is None:
-        shown = viewer.open(str(path), plugin="napari-unet")
-        hidden = [each for layer in shown if is_result(layer) for each in hide_others(viewer, layer)]
+        shown = [layer for layer in viewer.open(str(path), plugin="napari-unet") if is_result(layer)]
+        hidden = [each for layer in shown for each in hide_others(viewer, layer) if is_result(each)]
     else:
         growing = Growing(viewer, image, path, start_of(config.region))
         growing.finish()
-        hidden = growing.hidden
+        hidden = growing.come_first()
     done, total = finished_chunks(path)
     left = f"{path.stem} is not finished: {done:,} of {total:,} tiles are done. Earlier results > Resume goes on."
     return f"{left if done < total else doubt(path)} {hidden_now(hidden)}".strip()

@@ -158,8 +158,13 @@ class Job(QObject):
         self._worker.ask(request)
 
     def remark(self, text: str) -> None:
-        """Let those who show it say what the window did for it."""
-        self._tell([Notice(text)])
+        """Let those who show it say what the window did for it, perhaps at its end."""
+        if self.running:
+            self._unheard.insert(0, Notice(text))  # before what its process said since: its end may be there
+            self._tell([])
+        else:
+            self.events.append(Notice(text))
+            self.happened.emit(self.events[-1])
 
     def stop(self) -> None:
         """Let it stop in good order, or kill it when its time is over: what is finished is on disk.

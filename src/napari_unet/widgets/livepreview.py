@@ -23,7 +23,7 @@ from napari_unet.widgets.sight import InView, in_view
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Image
+    from napari.layers import Image, Labels
 
 _LOOK_EVERY = 300  # milliseconds
 _SAME, _MOVED = 3.0, 0.5  # seconds from one preview to the next: of the same view, of another one
@@ -64,7 +64,7 @@ class LivePreview(Companion):
             if (layer := self._found(self._layer)) is None:
                 self._layer = ""
             else:
-                layer.visible = True  # a preview of another model may have hidden it
+                self._see(layer)  # a preview of another model may have hidden it
             self._timer.start()
 
     def _look(self) -> None:
@@ -116,8 +116,12 @@ class LivePreview(Companion):
         layer = show_preview(self._viewer, image, preview.classes, classes, *place, NAME)
         if not self._layer:  # later, whoever hides it, or shows others, wants that
             self._layer = layer.unique_id
-            if results := list(filter(is_result, hide_others(self._viewer, layer))):
-                self._job.remark(hidden_now(results))
+            self._see(layer)
+
+    def _see(self, layer: Labels) -> None:
+        """Let the preview be seen alone; results that this hides are told."""
+        if results := list(filter(is_result, hide_others(self._viewer, layer))):
+            self._job.remark(hidden_now(results))
 
 
 class LiveSwitch(QCheckBox):

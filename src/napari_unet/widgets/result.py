@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_unet.classes import PixelClass
 from napari_unet.disk import seen
-from napari_unet.events import Event, Failed, Finished
+from napari_unet.events import Event, Failed, Finished, Progress
 from napari_unet.finished import DONE
 from napari_unet.reader import OURS, class_look, read
 from napari_unet.region import start_of
@@ -47,11 +47,6 @@ class Growing(QObject):
         The folder of the result; it need not exist yet.
     offset
         The voxel (Z, Y, X) of `image_layer` on which the result begins.
-
-    Attributes
-    ----------
-    hidden : list of Labels
-        Other predictions that were hidden when the result was shown: they would have been mixed with it.
     """
 
     def __init__(
@@ -68,7 +63,7 @@ class Growing(QObject):
         self._path = path.resolve()
         self._offset = offset
         self._layers: list[Layer] | None = None  # None until the result exists
-        self.hidden: list[Labels] = []
+        self._alone = False
         self._earliest = 0.0  # when the next refresh may be
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -104,6 +99,14 @@ class Growing(QObject):
         self._timer.stop()
         self._refresh()
 
+    def come_first(self) -> list[Layer]:
+        """Hide other predictions, once: they would be mixed with this one; return the results among them."""
+        if self._alone or self._layers is None:
+            return []
+        self._alone, there = True, {layer.unique_id for layer in self._viewer.layers}
+        shown = [layer for layer in self._layers if is_result(layer) and layer.unique_id in there]
+        return [each for layer in shown for each in hide_others(self._viewer, layer) if is_result(each)]
+
     def _show(self, image: Image) -> list[Layer]:
         """Return the layers of the result over its image, those added that were not there."""
         place = placed(image, self._offset)
@@ -126,8 +129,6 @@ class Growing(QObject):
                 raise_above(self._viewer, image, layer)
             layer.editable = False
             layers.append(layer)
-            if kind == "labels":
-                self.hidden += hide_others(self._viewer, layer)
         return layers
 
     def _refresh(self) -> None:
@@ -151,9 +152,9 @@ def show_growing(viewer: ViewerModel, image: Image, job: Job) -> None:
             growing.finish()
         else:
             growing.look()
-            if results := list(filter(is_result, growing.hidden)):
-                growing.hidden.clear()
-                job.remark(hidden_now(results))
+        begun = (isinstance(event, Progress) and event.done) or (isinstance(event, Finished) and not event.stopped)
+        if begun and (results := growing.come_first()):
+            job.remark(hidden_now(results))
 
     job.happened.connect(look)
 
