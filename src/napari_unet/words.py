@@ -74,8 +74,6 @@ def for_window(text: str) -> str:
     text = re.sub(r" \(--[^)]*\)", "", text).replace("run the same command again", "try again")
     text = text.replace("start again, a segmentation under another name", "start again")
     text = re.sub(r"([Rr])un the napari-unet segment command that made it again", r"\1esume it", text)
-    text = text.replace("or choose another output name.", "or press Segment stack for a new result.")
-    there = "hoose another output name, or delete that folder first."
-    return text.replace(f"C{there}", "Press Segment stack for a new result.").replace(
-        f"otherwise c{there}", "otherwise press Segment stack for a new result."
-    )
+    press = {"C": "Press", "c": "press"}
+    another = r"([Cc])hoose another output name(?:, or delete that folder first)?\."
+    return re.sub(another, lambda found: f"{press[found[1]]} Segment stack for a new result.", text)
