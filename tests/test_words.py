@@ -79,7 +79,8 @@ def test_each_section_is_named_or_counted(numbers):
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
-        ("Choose another name (--out).", "Choose another name."),
+        ("It cannot be read. Choose another name (--out).", "It cannot be read. Press Train for a new model."),
+        ("Train again into another folder (--out), from another model.", "Train again, from another model."),
         ("Train on from it (--start-from a b --out ...), or not.", "Train on from it, or not."),
         ("Free some space and run the same command again.", "Free some space and try again."),
         (
@@ -97,6 +98,10 @@ def test_each_section_is_named_or_counted(numbers):
         ),
         ("It was stopped. Run the napari-unet segment command that made it again.", "It was stopped. Resume it."),
         ("Replace them, and start again, a segmentation under another name.", "Replace them, and start again."),
+        (
+            "It is damaged. Copy it again, or segment again under another name.",
+            "It is damaged. Copy it again, or segment again.",
+        ),
         ("It lies 3 (of 4) sections deep.", "It lies 3 (of 4) sections deep."),
     ],
 )

@@ -71,8 +71,11 @@ def for_window(text: str) -> str:
     text = text.replace(
         "Check the order of the files: did you swap image and labels?", "Did you choose the right labels?"
     )
+    text = text.replace("Choose another name (--out).", "Press Train for a new model.")
+    text = text.replace(" into another folder (--out)", "")
     text = re.sub(r" \(--[^)]*\)", "", text).replace("run the same command again", "try again")
     text = text.replace("start again, a segmentation under another name", "start again")
+    text = text.replace("segment again under another name", "segment again")
     text = re.sub(r"([Rr])un the napari-unet segment command that made it again", r"\1esume it", text)
     press = {"C": "Press", "c": "press"}
     another = r"([Cc])hoose another output name(?:, or delete that folder first)?\."

@@ -129,7 +129,7 @@ def test_what_is_not_ours_is_refused_and_not_touched(bench: Bench, tally: Tally,
     with tally.tried("the output holds something foreign") as row:
         answer = bench.segment()
         assert plainly(answer), answer
-        assert "is no segmentation made by napari-unet. Choose another name." in answer["err"]
+        assert "is no segmentation made by napari-unet. Choose another output name." in answer["err"]
         row["refused"] += 1
         assert traces(bench.job.root) == before
         row["identical"] += 1

@@ -153,7 +153,7 @@ def test_what_differs_from_its_default_shows_the_way_back(form, qtbot):
         ("batch", "four", "Batch must be a whole number."),
         ("batch", "2.5", "Batch must be a whole number."),
         ("minutes", "0", "Minutes must be more than 0."),
-        ("minutes", "0,5", "Minutes must be a number."),
+        ("minutes", "five", "Minutes must be a number."),
         ("border_weight", "nan", "Border weight must be a number."),
         ("learning_rate", "1", "Learning rate must be at most 0.1."),
         ("channel", "-1", "Channel must be at least 0."),
@@ -166,6 +166,11 @@ def test_a_problem_is_one_plain_sentence(name, text, problem, form, qtbot):
     assert form.problem() == ""
     type_in(qtbot, form, name, text)
     assert form.problem() == problem
+
+
+def test_a_comma_is_a_point(form, qtbot):
+    type_in(qtbot, form, "border_weight", "2,5")
+    assert (form.asdict()["border_weight"], row(form, "border_weight").text()) == (2.5, "2.5")
 
 
 def test_a_choice_that_a_training_refuses(qtbot):

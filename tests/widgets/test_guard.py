@@ -140,6 +140,33 @@ def test_a_layer_that_comes_in_3d(qtbot: Any, make_napari_viewer: Callable[..., 
     assert data.most == 512 * 512
 
 
+def test_predictions_that_come_in_3d_hide_those_that_were_in_view(
+    qtbot: Any, make_napari_viewer: Callable[..., Viewer], said: list[str]
+) -> None:
+    viewer = make_napari_viewer()
+    Guard(viewer, said.append, viewer.window._qt_window)
+    result: dict[str, Any] = {"napari-unet": {"classes": []}}
+    first, beside = (
+        viewer.add_layer(Labels(Counted(LARGE), name=name, metadata=result, translate=(z, 0, 0)))
+        for name, z in (("first", 0), ("beside", 1000))
+    )
+    preview = Labels(np.zeros((1, 8, 8), np.uint8), metadata={"napari-unet": {"preview": "p"}}, visible=False)
+    viewer.add_layer(preview)
+    press_3d(qtbot, viewer)
+    press_3d(qtbot, viewer)
+    assert (first.visible, beside.visible) == (True, True)  # as they were
+    press_3d(qtbot, viewer)
+    second = viewer.add_layer(Labels(Counted(LARGE), name="second", metadata=result))
+    press_3d(qtbot, viewer)
+    assert (first.visible, beside.visible, second.visible) == (False, True, True)
+    assert said[-1] == "first is hidden now; its eye in the layer list shows it again."
+    press_3d(qtbot, viewer)
+    preview.visible = True
+    press_3d(qtbot, viewer)
+    assert (beside.visible, second.visible, preview.visible) == (False, False, True)
+    assert said[-1] == "second and beside are hidden now; their eyes in the layer list show them again."
+
+
 def test_what_napari_can_draw_stays(qtbot: Any, make_napari_viewer: Callable[..., Viewer], said: list[str]) -> None:
     viewer = make_napari_viewer()
     Guard(viewer, said.append, viewer.window._qt_window)

@@ -97,7 +97,7 @@ class _Text:
         if get_origin(self.kind) is tuple:
             return tuple(part.strip() for part in text.split(",") if part.strip())
         try:
-            return self.kind(text)
+            return self.kind(text.replace(",", ".") if self.kind is float else text)
         except ValueError:
             return text
 

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_unet.reader import OURS, READ
 from napari_unet.widgets.paintwatch import PaintWatch
+from napari_unet.widgets.predictions import hidden_now, hide_others, is_prediction
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -42,6 +43,7 @@ class Guard(QObject):
         self._viewer = viewer
         self._say = say
         self._hidden: set[Any] = set()  # layers by their unique_id
+        self._together: set[Any] | None = None  # the predictions that were in view before 3-D
         self._watched: set[Any] = set()
         # napari reads the layers in a callback of its own, and puts its own before all of a plugin, `position` or not.
         # An emitter chained in between counts as one of its own.
@@ -62,6 +64,8 @@ class Guard(QObject):
     def _hide(self) -> None:
         if self._viewer.dims.ndisplay != 3:
             return
+        if self._together is None:
+            self._together = {each.unique_id for each in self._predictions()}
         large = [each for each in self._viewer.layers if _is_ours(each) and _drawn(each) > _MOST]
         for layer in large:
             self._watch(layer)
@@ -106,6 +110,15 @@ class Guard(QObject):
             if layer.unique_id in self._hidden:
                 layer.visible = True
         self._hidden.clear()
+        came = [each for each in self._predictions() if each.unique_id not in (self._together or ())]
+        self._together = None
+        over = [each for layer in reversed(came) if layer.visible for each in hide_others(self._viewer, layer)]
+        if over:
+            self._say(hidden_now(over))
+
+    def _predictions(self) -> list[Labels]:
+        """Return the predictions in view."""
+        return [each for each in self._viewer.layers if each.visible and is_prediction(each)]
 
 
 def guarded(viewer: Viewer) -> None:
