@@ -20,6 +20,7 @@ SESSION = Session(
     active=0,
     point=(3.0, 0.5, 0.5),
     center=(0.0, 1.0, 2.0),
+    order=(0, 2, 1),
     zoom=2.5,
     panels={"Train": {"ticked": [1], "widgets": {"zero": "background", "minutes": 7.5}}},
     jobs=(Asked("train", {"out": "/runs/a"}, None),),

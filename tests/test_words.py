@@ -85,22 +85,26 @@ def test_each_section_is_named_or_counted(numbers):
         ("Free some space and run the same command again.", "Free some space and try again."),
         (
             "It is another image. Put the former image back, or choose another output name.",
-            "It is another image. Put the former image back, or press Segment stack for a new result.",
+            "It is another image. Put the former image back, or press Segment for a new result.",
         ),
         (
             "It was made before. Choose another output name, or delete that folder first.",
-            "It was made before. Press Segment stack for a new result.",
+            "It was made before. Press Segment for a new result.",
         ),
         (
             "To go on with it, ask for the same as before; otherwise choose another output name, or delete that folder "
             "first.",
-            "To go on with it, ask for the same as before; otherwise press Segment stack for a new result.",
+            "To go on with it, ask for the same as before; otherwise press Segment for a new result.",
         ),
         ("It was stopped. Run the napari-unet segment command that made it again.", "It was stopped. Resume it."),
         ("Replace them, and start again, a segmentation under another name.", "Replace them, and start again."),
         (
             "It is damaged. Copy it again, or segment again under another name.",
             "It is damaged. Copy it again, or segment again.",
+        ),
+        (
+            "There is no model a.b. Give a model file, a run folder, or one of: em-membrane, em-membrane-small.",
+            "There is no model a.b. Put it back, or choose another model.",
         ),
         ("It lies 3 (of 4) sections deep.", "It lies 3 (of 4) sections deep."),
     ],

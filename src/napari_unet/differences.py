@@ -35,7 +35,7 @@ _IN_WORDS: dict[str, Callable[[Any], str]] = {
 
 def refuse_another(path: Path, layout: Layout) -> None:
     """Raise Problem unless `path` holds a whole result of just this layout; it says in words where they differ."""
-    there, now = (_all_of(each) for each in (read_layout(path), layout))
+    there, now = (_all_of(each) for each in (read_layout(path, "Choose another output name."), layout))
     for key in ("tile", "place"):  # results have not always known them
         there.setdefault(key, now.get(key))
     differ = [key for key in {**there, **now} if there.get(key) != now.get(key)]

@@ -158,9 +158,8 @@ def files_of(path: Path, array: zarr.Array, chunk: tuple[int, int, int]) -> list
     return [path / array.path / array.metadata.encode_chunk_key((*c, *chunk)) for c in channels]
 
 
-def read_layout(path: Path) -> Layout:
-    """Return the layout of the result in `path`; raise Problem if there is none."""
-    remedy = "Choose another output name."
+def read_layout(path: Path, remedy: str = "Choose another one.") -> Layout:
+    """Return the layout of the result in `path`; raise Problem, with a remedy, if there is none."""
     with reading(path / "zarr.json", Problem(f"{path} is no segmentation made by napari-unet. {remedy}")):
         attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
         return Layout.from_json(attributes["napari-unet"])

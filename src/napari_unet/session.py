@@ -82,6 +82,8 @@ class Session:
         The layer that is selected.
     point, center : tuple of float
         Where the sliders and the camera are, in the world.
+    order : tuple of int
+        The axes, those in view last.
     zoom : float
     panels : dict
         For each open panel what its widgets show, by name.
@@ -93,6 +95,7 @@ class Session:
     active: int | None = None
     point: tuple[float, ...] = ()
     center: tuple[float, ...] = ()
+    order: tuple[int, ...] = ()
     zoom: float = 1.0
     panels: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: tuple[Asked, ...] = ()

@@ -73,10 +73,13 @@ def for_window(text: str) -> str:
     )
     text = text.replace("Choose another name (--out).", "Press Train for a new model.")
     text = text.replace(" into another folder (--out)", "")
+    text = re.sub(
+        r"\bGive a model file, a run folder, or one of: [^.]*\.", "Put it back, or choose another model.", text
+    )
     text = re.sub(r" \(--[^)]*\)", "", text).replace("run the same command again", "try again")
     text = text.replace("start again, a segmentation under another name", "start again")
     text = text.replace("segment again under another name", "segment again")
     text = re.sub(r"([Rr])un the napari-unet segment command that made it again", r"\1esume it", text)
     press = {"C": "Press", "c": "press"}
     another = r"([Cc])hoose another output name(?:, or delete that folder first)?\."
-    return re.sub(another, lambda found: f"{press[found[1]]} Segment stack for a new result.", text)
+    return re.sub(another, lambda found: f"{press[found[1]]} Segment for a new result.", text)

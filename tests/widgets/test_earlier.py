@@ -108,6 +108,9 @@ def test_a_result_that_another_process_makes_is_not_offered_to_go_on_with(open_w
         opened, making = menu.actions()
         assert (opened.text(), opened.isEnabled()) == ("Open stack-em-membrane", True)
         assert (making.text(), making.isEnabled()) == ("stack-em-membrane is being made: 1 of 4 tiles", False)
+        opened.trigger()
+        told = "stack-em-membrane is being made: 1 of 4 tiles are done."
+        session.driver.wait(lambda: session.says() == told, 10)
         menu.close()
         other.kill()
     assert entries(session)[1] == "Resume stack-em-membrane: 1 of 4 tiles are done"

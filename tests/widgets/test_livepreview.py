@@ -15,7 +15,8 @@ from napari_unet.problem import Problem
 from napari_unet.reader import OURS
 from napari_unet.requests import Preview
 from napari_unet.widgets import livepreview
-from napari_unet.widgets.livepreview import NAME, LivePreview, classes_in
+from napari_unet.widgets.livepreview import LivePreview, classes_in
+from napari_unet.widgets.predictions import LIVE
 from napari_unet.widgets.result import show_preview
 
 CLASSES = (PixelClass(1, "interior", "#00ff00"), PixelClass(2, "membrane", "#ff00ff"))
@@ -81,7 +82,7 @@ def test_it_follows_section_and_zoom_and_shows_the_answers(qtbot, make_napari_vi
     assert (first.z, first.y0, first.y1, first.x0, first.x1) == (3, 0, 200, 0, 300)
     assert _no_more(qtbot, job)  # while the answer is awaited
     job.answer(2)
-    preview = viewer.layers[NAME]
+    preview = viewer.layers[LIVE]
     assert preview.data.shape == (1, 200, 300)
     assert set(np.unique(preview.data)) == {2}
     assert np.allclose(preview.data_to_world((0, 0, 0)), image.data_to_world((3, 0, 0)))
@@ -123,24 +124,24 @@ def test_it_asks_only_for_what_somebody_can_see(qtbot, make_napari_viewer, tmp_p
     live.pause(True)
     assert live.paused
     job.answer(1)
-    assert NAME not in viewer.layers  # the box was unticked meanwhile
+    assert LIVE not in viewer.layers  # the box was unticked meanwhile
     assert _no_more(qtbot, job)
     live.pause(False)
     _more(qtbot, job)
     job.answer(1)
-    viewer.layers[NAME].visible = False  # as the preview of another model does
+    viewer.layers[LIVE].visible = False  # as the preview of another model does
     live.pause(True)
     live.pause(False)
-    assert viewer.layers[NAME].visible
+    assert viewer.layers[LIVE].visible
     viewer.dims.ndisplay = 3
     while not _no_more(qtbot, job):
         job.answer(1)
     viewer.dims.ndisplay = 2
     _more(qtbot, job)
     viewer.layers.remove(image)
-    viewer.layers[NAME].data[:] = 0
+    viewer.layers[LIVE].data[:] = 0
     job.answer(1)
-    assert not viewer.layers[NAME].data.any()  # no preview of an image that is gone
+    assert not viewer.layers[LIVE].data.any()  # no preview of an image that is gone
     assert _no_more(qtbot, job)
     viewer.layers.append(image)
     _more(qtbot, job)
@@ -171,7 +172,7 @@ def test_an_answer_that_cannot_be_read_or_never_comes_is_asked_for_again(
     _more(qtbot, job)
     monkeypatch.setattr(livepreview, "_LOST", 0.1)
     _more(qtbot, job)
-    assert NAME not in viewer.layers
+    assert LIVE not in viewer.layers
 
 
 @pytest.mark.usefixtures("hurried")
@@ -195,15 +196,15 @@ def test_a_preview_that_was_removed_does_not_come_back_by_itself(qtbot, make_nap
     _more(qtbot, job)
     job.answer(1)
     _more(qtbot, job)
-    viewer.layers.remove(NAME)
+    viewer.layers.remove(LIVE)
     job.answer(1)
-    assert NAME not in viewer.layers
+    assert LIVE not in viewer.layers
     assert _no_more(qtbot, job)
     live.pause(True)
     live.pause(False)
     _more(qtbot, job)
     job.answer(1)
-    assert NAME in viewer.layers
+    assert LIVE in viewer.layers
 
 
 @pytest.mark.usefixtures("hurried")
@@ -216,7 +217,7 @@ def test_it_hides_what_another_model_predicted(qtbot, make_napari_viewer, tmp_pa
     live = LivePreview(viewer, image, job)
     _more(qtbot, job)
     job.answer(1)
-    assert [layer.visible for layer in (other, result, viewer.layers[NAME])] == [False, False, True]
+    assert [layer.visible for layer in (other, result, viewer.layers[LIVE])] == [False, False, True]
     assert job.remarks == ["cells is hidden now; its eye in the layer list shows it again."]
     other.visible = result.visible = True  # whoever shows them wants them shown
     _more(qtbot, job)
@@ -225,7 +226,7 @@ def test_it_hides_what_another_model_predicted(qtbot, make_napari_viewer, tmp_pa
     assert len(job.remarks) == 1
     live.pause(True)
     live.pause(False)
-    assert [layer.visible for layer in (other, result, viewer.layers[NAME])] == [False, False, True]
+    assert [layer.visible for layer in (other, result, viewer.layers[LIVE])] == [False, False, True]
     assert len(job.remarks) == 2
 
 

@@ -23,9 +23,9 @@ from napari_unet.card import MODEL_FILE
 from napari_unet.events import Compared, Joined, Previewed, Score
 from napari_unet.library import UNDONE
 from napari_unet.widgets.job import Job
-from napari_unet.widgets.livepreview import NAME as LIVE
 from napari_unet.widgets.models import ModelChoice
 from napari_unet.widgets.nextplace import NAME as NEXT
+from napari_unet.widgets.predictions import LIVE
 from napari_unet.words import verdict
 
 from .laterloop import come_back, correct, make_it_worse, prefer, segment, segment_several, train_again

@@ -13,7 +13,7 @@ from napari_unet.layout import Layout
 from napari_unet.reader import OURS
 from napari_unet.store import open_store
 from napari_unet.widgets.place import placed
-from napari_unet.widgets.predictions import difference, hidden_now, hide_others, is_prediction, predicted
+from napari_unet.widgets.predictions import LIVE, difference, hidden_now, hide_others, is_prediction, predicted
 from napari_unet.widgets.result import Growing, show_preview
 from napari_unet.widgets.strokes import new_strokes, set_classes
 
@@ -137,11 +137,15 @@ def test_a_prediction_that_is_shown_is_mixed_with_no_other_one(tmp_path) -> None
     assert hide_others(viewer, above) == []
 
 
-def test_what_was_hidden_is_told() -> None:
-    one, other = Image(np.zeros((2, 2)), name="one"), Image(np.zeros((2, 2)), name="other")
-    assert hidden_now([]) == ""
-    assert hidden_now([one]) == "one is hidden now; its eye in the layer list shows it again."
-    assert hidden_now([one, other]) == "one and other are hidden now; their eyes in the layer list show them again."
+def test_what_was_hidden_is_told_but_for_what_a_button_shows_again() -> None:
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros(SHAPE, np.uint8), name="stack")
+    one, other = result(viewer, "one", 0), result(viewer, "other", 2)
+    pressed, live = (preview(viewer, np.ones((5, 5), np.uint8), 3, 0, 0, name) for name in ("U-Net preview", LIVE))
+    assert hidden_now([pressed]) == ""
+    assert hidden_now([one, pressed]) == "one is hidden now; its eye in the layer list shows it again."
+    told = "one, other and U-Net training preview are hidden now; their eyes in the layer list show them again."
+    assert hidden_now([one, other, live]) == told
 
 
 HIDING = [

@@ -93,6 +93,7 @@ def test_layers_classes_model_and_choices_come_back(open_window, home, tiff):
     panel.findChild(QDoubleSpinBox, "minutes").setValue(7.5)
     panel.findChild(ModelChoice).choose("em-membrane-small")
     panel_of(first, "Segment").findChild(QWidget, "probabilities").setChecked(True)
+    first.viewer.dims.transpose()
     first.viewer.scene.camera.zoom = 3.5
     path, pixels, place = path_of(labels), np.asarray(labels.data), labels.translate
     die(first, home)
@@ -113,6 +114,7 @@ def test_layers_classes_model_and_choices_come_back(open_window, home, tiff):
     assert (labels.brush_size, labels.opacity, labels.selected_label, labels.mode) == (11, 0.4, 2, "paint")
     assert driver.viewer.layers.selection.active == labels
     assert driver.viewer.dims.current_step[0] == 4
+    assert driver.viewer.dims.order == (0, 2, 1)
     assert driver.viewer.scene.camera.zoom == pytest.approx(3.5)
     assert panel.findChild(LabelsChoice).chosen() == [labels]
     assert [each.name for each in panel.findChild(ClassList).classes()] == ["interior", "cell wall"]

@@ -199,6 +199,42 @@ def test_what_the_user_removes_stays_away(
     assert [layer.name for layer in viewer.layers] == ["stack", "interior probability", "membrane probability"]
 
 
+def test_a_layer_that_is_opened_again_is_filled(
+    make_napari_viewer: Callable[..., Viewer], qtbot: Any, store: Store
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    image = stack(viewer, SMALL)
+    growing = Growing(viewer, image, store.path, (0, 0, 0))
+    growing.look()
+    viewer.layers.remove("cells")
+    Growing(viewer, image, store.path, (0, 0, 0)).finish()  # as Earlier results > Open
+    fill(store, 0, 2)
+    growing.finish()
+    assert centre(viewer) == half(ORANGE)
+
+
+@pytest.mark.parametrize("over_its_image", [True, False])
+def test_it_is_watched_while_another_process_makes_it(
+    make_napari_viewer: Callable[..., Viewer], qtbot: Any, tmp_path: Path, over_its_image: bool
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    image: Image | None = stack(viewer, SMALL)
+    with open_store(tmp_path / "cells.zarr", layout(SMALL)) as store:
+        if not over_its_image:
+            ((data, fields, _),) = read(str(store.path))
+            viewer.add_layer(Labels(data, **{**fields, "opacity": 0.5, "scale": (1, 1, 1)}))
+            image = None
+        growing = Growing(viewer, image, store.path, (0, 0, 0))
+        growing.look()
+        growing.watch()
+        fill(store, 0, 2)
+        qtbot.waitUntil(lambda: centre(viewer) == half(ORANGE), timeout=5000)
+        viewer.dims.set_current_step(0, 1)
+        fill(store, 1, 1)
+    qtbot.waitUntil(lambda: centre(viewer) == half(BLUE), timeout=5000)
+    assert len(labels_of(viewer)) == 1
+
+
 def test_a_layer_of_the_same_result_is_used_again(make_napari_viewer: Callable[..., Viewer], store: Store) -> None:
     viewer = make_napari_viewer()
     image = stack(viewer, SMALL, scale=(2, 3, 4), rotate=30)
@@ -224,6 +260,26 @@ def test_another_result_in_that_folder(make_napari_viewer: Callable[..., Viewer]
     (layer,) = labels_of(viewer)
     assert layer.name == "cells"
     assert layer.metadata["napari-unet"]["provenance"] == {"model": "new"}
+
+
+def test_it_comes_before_others_when_there_is_a_tile_of_it(
+    make_napari_viewer: Callable[..., Viewer], tmp_path: Path
+) -> None:
+    viewer, results, at = make_napari_viewer(), {"former": tmp_path / "a.zarr", "new": tmp_path / "b.zarr"}, (0, 0, 0)
+    image, shown = stack(viewer, SMALL), {}
+    with open_store(results["former"], layout(SMALL)) as former, open_store(results["new"], layout(SMALL)) as new:
+        fill(former, 0, 1)
+        for name, path in results.items():
+            shown[name] = Growing(viewer, image, path, at)
+            shown[name].look()
+            shown[name].come_first()
+        assert [each.visible for each in labels_of(viewer)] == [True, True]  # nothing is seen of the new one
+        fill(new, 1, 2)
+        assert [each.name for each in shown["new"].come_first()] == ["a"]
+        again = Growing(viewer, image, results["former"], at)  # goes on: what it had is seen at once
+        again.look()
+        assert [each.name for each in again.come_first()] == ["b"]
+        assert [each.visible for each in labels_of(viewer)] == [True, False]
 
 
 def test_it_does_not_disturb_painting(make_napari_viewer: Callable[..., Viewer], store: Store) -> None:

@@ -13,8 +13,8 @@ from napari_unet.events import Finished
 from napari_unet.library import UNDONE
 from napari_unet.naming import Named, name, name_of
 from napari_unet.reader import OURS
-from napari_unet.widgets.livepreview import NAME as LIVE
 from napari_unet.widgets.models import ModelChoice
+from napari_unet.widgets.predictions import LIVE
 from napari_unet.widgets.result import show_preview
 from napari_unet.widgets.timeline import Timeline
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_unet.config import SegmentConfig
@@ -18,7 +18,7 @@ from napari_unet.library import Library, zarrs_in
 from napari_unet.problem import Problem
 from napari_unet.region import start_of
 from napari_unet.result import doubt
-from napari_unet.widgets.predictions import hidden_now, hide_others, is_result
+from napari_unet.widgets.predictions import hidden_now
 from napari_unet.widgets.prepare import layer_of, not_open, with_its_image
 from napari_unet.widgets.result import Growing
 
@@ -105,19 +105,28 @@ def left_unfinished(
     return (yield from with_its_image(config, image, library)), image
 
 
-def show_earlier(viewer: Viewer, path: Path, image: Image | None) -> str:
-    """Show a result over its image, or where its file says if that is not open; return what it lacks, in words."""
-    config = settings_of(path)
+def show_earlier(viewer: Viewer, path: Path, image: Image | None, parent: QObject) -> str:
+    """Show a result over its image, or where its file says if that is not open; return what it lacks, in words.
+
+    While it is still being made, it is watched as long as `parent` lives.
+    """
+    config, making = settings_of(path), locked(path / LOCK)
     if image is None or config is None:
-        shown = [layer for layer in viewer.open(str(path), plugin="napari-unet") if is_result(layer)]
-        hidden = [each for layer in shown for each in hide_others(viewer, layer) if is_result(each)]
+        viewer.open(str(path), plugin="napari-unet")
+        growing = Growing(viewer, None, path, (0, 0, 0), parent)
     else:
-        growing = Growing(viewer, image, path, start_of(config.region))
-        growing.finish()
-        hidden = growing.come_first()
+        growing = Growing(viewer, image, path, start_of(config.region), parent)
+    growing.look()
+    growing.watch()
     done, total = finished_chunks(path)
-    left = f"{path.stem} is not finished: {done:,} of {total:,} tiles are done. Earlier results > Resume goes on."
-    return f"{left if done < total else doubt(path)} {hidden_now(hidden)}".strip()
+    hidden, tiles = growing.come_first(), f"{done:,} of {total:,} tiles are done."
+    if making:
+        told = f"{path.stem} is being made: {tiles}"
+    elif done < total:
+        told = f"{path.stem} is not finished: {tiles} Earlier results > Resume goes on."
+    else:
+        told = doubt(path)
+    return f"{told} {hidden_now(hidden)}".strip()
 
 
 def settings_of(path: Path) -> SegmentConfig | None:

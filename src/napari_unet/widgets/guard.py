@@ -113,8 +113,8 @@ class Guard(QObject):
         came = [each for each in self._predictions() if each.unique_id not in (self._together or ())]
         self._together = None
         over = [each for layer in reversed(came) if layer.visible for each in hide_others(self._viewer, layer)]
-        if over:
-            self._say(hidden_now(over))
+        if told := hidden_now(over):
+            self._say(told)
 
     def _predictions(self) -> list[Labels]:
         """Return the predictions in view."""

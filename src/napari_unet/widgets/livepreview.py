@@ -17,7 +17,7 @@ from napari_unet.problem import Problem
 from napari_unet.requests import Preview
 from napari_unet.widgets.companion import Companion
 from napari_unet.widgets.job import Job
-from napari_unet.widgets.predictions import hidden_now, hide_others, is_result
+from napari_unet.widgets.predictions import LIVE, hidden_now, hide_others
 from napari_unet.widgets.result import show_preview
 from napari_unet.widgets.sight import InView, in_view
 
@@ -29,7 +29,6 @@ _LOOK_EVERY = 300  # milliseconds
 _SAME, _MOVED = 3.0, 0.5  # seconds from one preview to the next: of the same view, of another one
 _SHARE = 3  # a pause is so much longer than the preview took: most of the time is for the training
 _LOST = 30.0  # seconds after which no answer comes any more
-NAME = "U-Net training preview"
 
 
 class LivePreview(Companion):
@@ -113,15 +112,15 @@ class LivePreview(Companion):
             return
         classes = classes_in(self._job.config)
         place = preview.z, preview.y, preview.x
-        layer = show_preview(self._viewer, image, preview.classes, classes, *place, NAME)
+        layer = show_preview(self._viewer, image, preview.classes, classes, *place, LIVE)
         if not self._layer:  # later, whoever hides it, or shows others, wants that
             self._layer = layer.unique_id
             self._see(layer)
 
     def _see(self, layer: Labels) -> None:
         """Let the preview be seen alone; results that this hides are told."""
-        if results := list(filter(is_result, hide_others(self._viewer, layer))):
-            self._job.remark(hidden_now(results))
+        if told := hidden_now(hide_others(self._viewer, layer)):
+            self._job.remark(told)
 
 
 class LiveSwitch(QCheckBox):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.components import ViewerModel
 
+LIVE = "U-Net training preview"  # the name of the layer in which a training shows itself learning
 _HIDING = {"opaque", "translucent", "translucent_no_depth"}  # ways to blend in which what is opaque hides what is below
 
 
@@ -60,12 +61,13 @@ def hide_others(viewer: ViewerModel, layer: Labels) -> list[Labels]:
 
 
 def hidden_now(layers: Sequence[Layer]) -> str:
-    """Return what to say of layers that were hidden, nothing of none."""
-    if not layers:
+    """Return what to say of predictions that were hidden; nothing of previews that a button shows again."""
+    names = [each.name for each in layers if is_result(each) or each.name == LIVE]
+    if not names:
         return ""
-    verb, eyes, them = ("is", "its eye", "it") if len(layers) == 1 else ("are", "their eyes", "them")
-    names = listed([each.name for each in layers])
-    return f"{names} {verb} hidden now; {eyes} in the layer list {'shows' if verb == 'is' else 'show'} {them} again."
+    if len(names) == 1:
+        return f"{names[0]} is hidden now; its eye in the layer list shows it again."
+    return f"{listed(names)} are hidden now; their eyes in the layer list show them again."
 
 
 def predictions_in_view(viewer: Viewer) -> list[Labels]:

@@ -123,6 +123,8 @@ def _look_there(viewer: Viewer, session: Session, layers: Mapping[int, Layer]) -
     """Go to the section and the part of it that were in view, with the tool in hand."""
     if len(session.point) == viewer.dims.ndim:
         viewer.dims.set_point(range(viewer.dims.ndim), session.point)
+    if len(session.order) == viewer.dims.ndim:
+        viewer.dims.order = session.order
     if session.center:
         viewer.scene.camera.center = session.center
         viewer.scene.camera.zoom = session.zoom

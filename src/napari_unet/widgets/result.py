@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,10 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, QTimer
 
 from napari_unet.classes import PixelClass
-from napari_unet.disk import seen
-from napari_unet.events import Event, Failed, Finished, Progress
-from napari_unet.finished import DONE
+from napari_unet.disk import locked, seen
+from napari_unet.events import Event, Failed, Finished
+from napari_unet.finished import DONE, LOCK
+from napari_unet.problem import Problem
 from napari_unet.reader import OURS, class_look, read
 from napari_unet.region import start_of
 from napari_unet.widgets.place import placed
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from napari_unet.widgets.job import Job
 
 _PAUSE = 0.33  # seconds between two refreshes
+_LOOK_EVERY = 500  # milliseconds, where no job tells what is new
 _OPACITY = 0.5
 
 
@@ -42,7 +44,7 @@ class Growing(QObject):
     ----------
     viewer
     image_layer
-        The image that is segmented.
+        The image that is segmented; None where layers of the result are in the viewer already, to stay where they lie.
     path
         The folder of the result; it need not exist yet.
     offset
@@ -52,22 +54,24 @@ class Growing(QObject):
     def __init__(
         self,
         viewer: ViewerModel,
-        image_layer: Image,
+        image_layer: Image | None,
         path: Path,
         offset: tuple[int, int, int],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._image: Image | None = image_layer
+        self._image = image_layer
         self._path = path.resolve()
         self._offset = offset
-        self._layers: list[Layer] | None = None  # None until the result exists
+        self._there = image_layer is None  # whether the result exists, and was shown
         self._alone = False
         self._earliest = 0.0  # when the next refresh may be
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._refresh)
+        self._watch = QTimer(self, interval=_LOOK_EVERY)
+        self._watch.timeout.connect(self._on_watch)
 
     def look(self) -> None:
         """Show what is new on disk; call it whenever the job says something.
@@ -77,10 +81,11 @@ class Growing(QObject):
         Problem
             If the result cannot be read.
         """
-        if self._layers is None:
+        if not self._there:
             if seen(self._path / DONE):  # made last: now all of the result can be opened
                 assert self._image is not None
-                self._layers = self._show(self._image)
+                self._show(self._image)
+                self._there = True
                 self._image = None  # the layer may go, and its memory with it, while somebody still looks at the job
         elif not self._timer.isActive():
             wait = self._earliest - time.monotonic()
@@ -99,24 +104,48 @@ class Growing(QObject):
         self._timer.stop()
         self._refresh()
 
-    def come_first(self) -> list[Layer]:
-        """Hide other predictions, once: they would be mixed with this one; return the results among them."""
-        if self._alone or self._layers is None:
-            return []
-        self._alone, there = True, {layer.unique_id for layer in self._viewer.layers}
-        shown = [layer for layer in self._layers if is_result(layer) and layer.unique_id in there]
-        return [each for layer in shown for each in hide_others(self._viewer, layer) if is_result(each)]
+    def watch(self) -> None:
+        """Look by itself from now on, as long as some process makes the result."""
+        self._watch.start()
 
-    def _show(self, image: Image) -> list[Layer]:
-        """Return the layers of the result over its image, those added that were not there."""
+    def _on_watch(self) -> None:
+        if locked(self._path / LOCK):
+            self.look()
+        else:
+            self._watch.stop()
+            self.finish()
+
+    def come_first(self) -> list[Layer]:
+        """Hide other predictions, once, when there is a tile of this one: they would be mixed with it.
+
+        Returns
+        -------
+        list of Layer
+            What was hidden.
+        """
+        if self._alone or not self._there or not self._has_a_tile():
+            return []
+        self._alone = True
+        return [each for layer in filter(is_result, self._layers()) for each in hide_others(self._viewer, layer)]
+
+    def _layers(self) -> list[Layer]:
+        """Return the layers of the result, also those that were opened by other means."""
+        return [layer for layer in self._viewer.layers if _mark(layer).get("path") == str(self._path)]
+
+    def _has_a_tile(self) -> bool:
+        try:
+            return (self._path / DONE).stat().st_size > 0
+        except OSError:
+            return False
+
+    def _show(self, image: Image) -> None:
+        """Bring the layers of the result over its image, those added that were not there."""
         place = placed(image, self._offset)
         parts = read(str(self._path))
         marks = [fields["metadata"][OURS] for _, fields, _ in parts]
-        for layer in list(self._viewer.layers):
-            # Of another result, which was in that folder before.
-            if _mark(layer).get("path") == str(self._path) and _mark(layer) not in marks:
+        for layer in self._layers():
+            if _mark(layer) not in marks:  # of another result, which was in that folder before
                 self._viewer.layers.remove(layer)
-        layers = []
         for (data, fields, kind), mark in zip(parts, marks, strict=True):
             layer = next((each for each in self._viewer.layers if _mark(each) == mark), None)
             if layer is None:
@@ -128,15 +157,12 @@ class Growing(QObject):
                 _change(layer, place)
                 raise_above(self._viewer, image, layer)
             layer.editable = False
-            layers.append(layer)
-        return layers
 
     def _refresh(self) -> None:
         """Read again what the visible layers show."""
         start = time.monotonic()
-        there = {layer.unique_id for layer in self._viewer.layers}
-        for layer in self._layers or ():
-            if layer.visible and layer.unique_id in there:
+        for layer in self._layers():
+            if layer.visible:
                 layer.refresh(extent=False)
         now = time.monotonic()
         # A slow disk must not keep the window busy.
@@ -148,13 +174,15 @@ def show_growing(viewer: ViewerModel, image: Image, job: Job) -> None:
     growing = Growing(viewer, image, job.config.out, start_of(job.config.region), job)
 
     def look(event: Event) -> None:
-        if isinstance(event, Finished | Failed):
+        if isinstance(event, Failed):
+            with suppress(Problem):  # the job says it
+                growing.finish()
+        elif isinstance(event, Finished):
             growing.finish()
         else:
             growing.look()
-        begun = (isinstance(event, Progress) and event.done) or (isinstance(event, Finished) and not event.stopped)
-        if begun and (results := growing.come_first()):
-            job.remark(hidden_now(results))
+        if told := hidden_now(growing.come_first()):
+            job.remark(told)
 
     job.happened.connect(look)
 

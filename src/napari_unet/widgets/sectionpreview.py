@@ -14,8 +14,7 @@ from napari_unet.naming import name_of
 from napari_unet.result import open_result
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
-from napari_unet.widgets.livepreview import NAME as LIVE
-from napari_unet.widgets.predictions import hidden_now, hide_others, is_result
+from napari_unet.widgets.predictions import hidden_now, hide_others
 from napari_unet.widgets.result import show_preview
 from napari_unet.widgets.sight import InView
 
@@ -94,9 +93,7 @@ class SectionPreview(QObject):
         result = open_result(config.out)
         pixels = np.asarray(result.classes[0][0])
         layer = show_preview(self._viewer, image, pixels, result.layout.classes, *self._place, name=self._name)
-        hidden = hide_others(self._viewer, layer)
-        told = hidden_now([each for each in hidden if is_result(each) or each.name == LIVE])
-        return f"Previewed with {self._called}. {told}".rstrip()
+        return f"Previewed with {self._called}. {hidden_now(hide_others(self._viewer, layer))}".rstrip()
 
 
 def region_of(view: InView, z: int) -> str:

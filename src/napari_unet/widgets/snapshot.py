@@ -61,6 +61,7 @@ def snapshot(
         active=number(viewer.layers.selection.active),
         point=tuple(map(float, dims.point)),
         center=tuple(map(float, camera.center)),
+        order=tuple(map(int, dims.order)),
         zoom=float(camera.zoom),
         panels={name: choices_in(panel, number) for name, panel in panels.items()},
         jobs=tuple(Asked(job.verb, job.config.model_dump(mode="json"), number(job.image)) for job in jobs),

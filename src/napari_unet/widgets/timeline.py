@@ -24,7 +24,7 @@ from napari_unet.timeline import adopt, kept
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.models import SCRATCH
 from napari_unet.widgets.panel import Panel
-from napari_unet.widgets.predictions import hidden_now, hide_others, is_result
+from napari_unet.widgets.predictions import hidden_now, hide_others
 from napari_unet.widgets.preferences import machine
 from napari_unet.widgets.prepare import prepare_section
 from napari_unet.widgets.remembered import remember
@@ -187,7 +187,7 @@ class Timeline(QWidget):
         there = self._there()
         if there:
             other = next((layer for layer in there if not layer.visible), there[0])
-            hidden = list(filter(is_result, hide_others(self._panel.viewer, other)))
+            hidden = hide_others(self._panel.viewer, other)
             shown = f"In view: {other.name}."
             elsewhere = f"{other.name} was shown elsewhere. Move the slider to its model and press Show to see it here."
             told = shown if in_view(self._panel.viewer, other) else elsewhere
