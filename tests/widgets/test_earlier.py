@@ -109,7 +109,7 @@ def test_a_result_that_another_process_makes_is_not_offered_to_go_on_with(open_w
         assert (opened.text(), opened.isEnabled()) == ("Open stack-em-membrane", True)
         assert (making.text(), making.isEnabled()) == ("stack-em-membrane is being made: 1 of 4 tiles", False)
         opened.trigger()
-        told = "stack-em-membrane is being made: 1 of 4 tiles are done."
+        told = "stack-em-membrane was being made when it was opened: its tiles come into view as they are done."
         session.driver.wait(lambda: session.says() == told, 10)
         menu.close()
         other.kill()
@@ -142,7 +142,13 @@ def test_an_earlier_result_is_opened_over_its_image(open_window, fake, home):
     session.viewer.layers.clear()
     session.viewer.add_image(np.zeros((6, 60, 80), np.uint8), name="another")
     session.choose("earlier", "Open")
-    assert session.result().translate.tolist() == [2, 0, 0]
+    opened = session.result()
+    assert opened.translate.tolist() == [2, 0, 0]
+    opened.visible = False
+    session.driver.wait(lambda: not session.panel.preparing, 10)
+    session.choose("earlier", "Open")
+    session.driver.wait(lambda: opened.visible, 10)
+    assert session.results() == [opened]
     vars(session).clear()
 
 

@@ -17,6 +17,7 @@ from napari_unet.layout import Chunk, Layout
 from napari_unet.reader import read
 from napari_unet.store import Store, open_store
 from napari_unet.view import View
+from napari_unet.widgets.predictions import covered
 from napari_unet.widgets.result import Growing, show_preview
 
 CLASSES = (PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00"))
@@ -226,7 +227,6 @@ def test_it_is_watched_while_another_process_makes_it(
             image = None
         growing = Growing(viewer, image, store.path, (0, 0, 0))
         growing.look()
-        growing.watch()
         fill(store, 0, 2)
         qtbot.waitUntil(lambda: centre(viewer) == half(ORANGE), timeout=5000)
         viewer.dims.set_current_step(0, 1)
@@ -262,24 +262,61 @@ def test_another_result_in_that_folder(make_napari_viewer: Callable[..., Viewer]
     assert layer.metadata["napari-unet"]["provenance"] == {"model": "new"}
 
 
+def test_it_lies_on_its_own_image_not_on_another_one(make_napari_viewer: Callable[..., Viewer], store: Store) -> None:
+    viewer = make_napari_viewer()
+    below = stack(viewer, SMALL)
+    above = viewer.add_image(np.zeros(SMALL, np.uint8), name="above")
+    pixels = np.ones((60, 80), np.uint8)
+
+    def order() -> list[str]:
+        return [layer.name for layer in viewer.layers]
+
+    preview = show_preview(viewer, above, pixels, CLASSES, 0, 0, 0, "preview")
+    assert (order(), covered(viewer, preview)) == (["stack", "above", "preview"], "")
+    show_preview(viewer, below, pixels, CLASSES, 0, 0, 0, "preview")
+    assert order() == ["stack", "preview", "above"]
+    assert covered(viewer, preview) == "above lies over it; its eye in the layer list shows what is below."
+    viewer.layers.move(1, 3)
+    above.opacity = 0.5
+    show_preview(viewer, below, pixels, CLASSES, 0, 0, 0, "preview")
+    assert (order(), covered(viewer, preview)) == (["stack", "above", "preview"], "")  # as somebody put it
+    Growing(viewer, above, store.path, (0, 0, 0)).look()
+    above.opacity = 1
+    Growing(viewer, below, store.path, (0, 0, 0)).look()
+    assert order() == ["stack", "cells", "above", "preview"]
+
+
 def test_it_comes_before_others_when_there_is_a_tile_of_it(
-    make_napari_viewer: Callable[..., Viewer], tmp_path: Path
+    make_napari_viewer: Callable[..., Viewer], qtbot: Any, tmp_path: Path
 ) -> None:
-    viewer, results, at = make_napari_viewer(), {"former": tmp_path / "a.zarr", "new": tmp_path / "b.zarr"}, (0, 0, 0)
-    image, shown = stack(viewer, SMALL), {}
-    with open_store(results["former"], layout(SMALL)) as former, open_store(results["new"], layout(SMALL)) as new:
+    viewer = make_napari_viewer()
+    image, told = stack(viewer, SMALL), list[str]()
+
+    def grow(store: Store) -> Growing:
+        growing = Growing(viewer, image, store.path, (0, 0, 0))
+        growing.hid.connect(told.append)
+        growing.look()
+        return growing
+
+    def seen() -> list[str]:
+        return [layer.name for layer in labels_of(viewer) if layer.visible]
+
+    again = "is hidden now; its eye in the layer list shows it again."
+    with (
+        open_store(tmp_path / "a.zarr", layout(SMALL)) as former,
+        open_store(tmp_path / "b.zarr", layout(SMALL)) as new,
+    ):
         fill(former, 0, 1)
-        for name, path in results.items():
-            shown[name] = Growing(viewer, image, path, at)
-            shown[name].look()
-            shown[name].come_first()
-        assert [each.visible for each in labels_of(viewer)] == [True, True]  # nothing is seen of the new one
+        kept = [grow(former)]
+        qtbot.wait(700)
+        kept.append(grow(new))
+        qtbot.wait(700)
+        assert seen() == ["a", "b"]  # nothing is seen of the new one
         fill(new, 1, 2)
-        assert [each.name for each in shown["new"].come_first()] == ["a"]
-        again = Growing(viewer, image, results["former"], at)  # goes on: what it had is seen at once
-        again.look()
-        assert [each.name for each in again.come_first()] == ["b"]
-        assert [each.visible for each in labels_of(viewer)] == [True, False]
+        qtbot.waitUntil(lambda: seen() == ["b"], timeout=5000)
+        kept.append(grow(former))  # goes on: what it had is seen at once
+        qtbot.waitUntil(lambda: seen() == ["a"], timeout=5000)
+    assert told == [f"a {again}", f"b {again}"]
 
 
 def test_it_does_not_disturb_painting(make_napari_viewer: Callable[..., Viewer], store: Store) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
+from napari_unet.marks import ACCEPTED
 from napari_unet.newzarr import create_stack
 from napari_unet.widgets.salvage import salvage
 from napari_unet.widgets.strokes import new_strokes, open_strokes, path_of
@@ -53,6 +54,15 @@ def test_a_damaged_chunk_is_set_aside_and_loses_no_other(path: Path, left: int) 
     array[1, 20, 10] = 5
     assert salvage(path) == []
     assert array[1, 20, 10] == 5
+
+
+def test_damaged_marks_are_told_apart_from_strokes(path: Path) -> None:
+    mark = path / ACCEPTED / "c/3/0/0"
+    mark.parent.mkdir(parents=True)
+    mark.write_bytes(b"")
+    told = "What of strokes was accepted or corrected in section 3 is not known any more, as its marks were damaged: "
+    assert salvage(path) == [f"{told}it counts as painted by hand."]
+    assert mark.with_name("0.damaged").exists()
 
 
 def test_other_zarrs_are_left_alone(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_unet.config import SegmentConfig
@@ -18,12 +18,13 @@ from napari_unet.library import Library, zarrs_in
 from napari_unet.problem import Problem
 from napari_unet.region import start_of
 from napari_unet.result import doubt
-from napari_unet.widgets.predictions import hidden_now
 from napari_unet.widgets.prepare import layer_of, not_open, with_its_image
 from napari_unet.widgets.result import Growing
 
 if TYPE_CHECKING:
     from napari import Viewer
+
+    from napari_unet.widgets.panel import Panel
 
 _MOST = 12  # results in the menu, the newest
 
@@ -105,28 +106,26 @@ def left_unfinished(
     return (yield from with_its_image(config, image, library)), image
 
 
-def show_earlier(viewer: Viewer, path: Path, image: Image | None, parent: QObject) -> str:
-    """Show a result over its image, or where its file says if that is not open; return what it lacks, in words.
-
-    While it is still being made, it is watched as long as `parent` lives.
-    """
+def show_earlier(viewer: Viewer, path: Path, image: Image | None, panel: Panel) -> None:
+    """Show a result over its image, or where its file says if that is not open; the panel says what it lacks."""
     config, making = settings_of(path), locked(path / LOCK)
     if image is None or config is None:
-        viewer.open(str(path), plugin="napari-unet")
-        growing = Growing(viewer, None, path, (0, 0, 0), parent)
+        growing = Growing(viewer, None, path, (0, 0, 0), panel)
+        if not growing.layers():
+            viewer.open(str(path), plugin="napari-unet")
     else:
-        growing = Growing(viewer, image, path, start_of(config.region), parent)
-    growing.look()
-    growing.watch()
+        growing = Growing(viewer, image, path, start_of(config.region), panel)
     done, total = finished_chunks(path)
-    hidden, tiles = growing.come_first(), f"{done:,} of {total:,} tiles are done."
     if making:
-        told = f"{path.stem} is being made: {tiles}"
+        told = f"{path.stem} was being made when it was opened: its tiles come into view as they are done."
     elif done < total:
-        told = f"{path.stem} is not finished: {tiles} Earlier results > Resume goes on."
+        left = f"{done:,} of {total:,} tiles are done. Earlier results > Resume goes on."
+        told = f"{path.stem} is not finished: {left}"
     else:
         told = doubt(path)
-    return f"{told} {hidden_now(hidden)}".strip()
+    panel.say(told)
+    growing.hid.connect(lambda hidden: panel.say(f"{told} {hidden}".lstrip()))
+    growing.look()
 
 
 def settings_of(path: Path) -> SegmentConfig | None:

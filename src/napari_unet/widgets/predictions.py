@@ -52,7 +52,7 @@ def hide_others(viewer: ViewerModel, layer: Labels) -> list[Labels]:
     at = [each.unique_id for each in layers].index(layer.unique_id)
     for side in (layers[at + 1 :], layers[:at][::-1]):
         for each in side:
-            if each.visible and _hides(each):
+            if each.visible and hides(each):
                 break
             if each.visible and is_prediction(each) and _meet(each, layer):
                 each.visible = False
@@ -68,6 +68,17 @@ def hidden_now(layers: Sequence[Layer]) -> str:
     if len(names) == 1:
         return f"{names[0]} is hidden now; its eye in the layer list shows it again."
     return f"{listed(names)} are hidden now; their eyes in the layer list show them again."
+
+
+def covered(viewer: ViewerModel, preview: Labels) -> str:
+    """Return what to say of an image that lies over all of a preview, nothing where none does."""
+    if not _beside(viewer):
+        corners = np.argwhere(np.ones((2, 2, 2))) * (np.array(preview.data.shape) - 1)
+        layers = list(viewer.layers)
+        for each in layers[[layer.unique_id for layer in layers].index(preview.unique_id) + 1 :]:
+            if each.visible and hides(each) and _covered(each, onto(preview, each), corners).all():
+                return f"{each.name} lies over it; its eye in the layer list shows what is below."
+    return ""
 
 
 def predictions_in_view(viewer: Viewer) -> list[Labels]:
@@ -124,13 +135,18 @@ def predicted(viewer: Viewer, labels: Labels, voxels: np.ndarray) -> np.ndarray:
 
 def _shown(viewer: Viewer) -> Iterator[Layer]:
     """Yield the visible predictions, and the images that hide what lies below them, the topmost first."""
-    beside = viewer.dims.ndisplay == 3 or viewer.canvas.grid.enabled  # then none lies below another one
+    beside = _beside(viewer)
     for layer in reversed(viewer.layers):
-        if layer.visible and (is_prediction(layer) or (not beside and _hides(layer))):
+        if layer.visible and (is_prediction(layer) or (not beside and hides(layer))):
             yield layer
 
 
-def _hides(layer: Layer) -> bool:
+def _beside(viewer: ViewerModel) -> bool:
+    """Return whether no layer lies below another one."""
+    return viewer.dims.ndisplay == 3 or viewer.canvas.grid.enabled
+
+
+def hides(layer: Layer) -> bool:
     """Return whether nothing shines through a layer where it is: an opaque image, in a section."""
     if not isinstance(layer, Image) or layer.ndim > 3 or layer.blending not in _HIDING:
         return False

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet.classes import PixelClass
 from napari_unet.disk import locked, seen
-from napari_unet.events import Event, Failed, Finished
+from napari_unet.events import Event, Failed, Finished, Progress
 from napari_unet.finished import DONE, LOCK
 from napari_unet.problem import Problem
 from napari_unet.reader import OURS, class_look, read
 from napari_unet.region import start_of
 from napari_unet.widgets.place import placed
-from napari_unet.widgets.predictions import hidden_now, hide_others, is_result
+from napari_unet.widgets.predictions import hidden_now, hide_others, hides, is_result
 from napari_unet.widgets.sight import camera_kept
 from napari_unet.widgets.strokes import is_strokes
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_unet.widgets.job import Job
 
 _PAUSE = 0.33  # seconds between two refreshes
-_LOOK_EVERY = 500  # milliseconds, where no job tells what is new
+_LOOK_EVERY = 500  # milliseconds
 _OPACITY = 0.5
 
 
@@ -51,6 +51,8 @@ class Growing(QObject):
         The voxel (Z, Y, X) of `image_layer` on which the result begins.
     """
 
+    hid = Signal(str)  # what to say of other predictions, which were hidden as this one came
+
     def __init__(
         self,
         viewer: ViewerModel,
@@ -64,8 +66,9 @@ class Growing(QObject):
         self._image = image_layer
         self._path = path.resolve()
         self._offset = offset
-        self._there = image_layer is None  # whether the result exists, and was shown
+        self._there = False  # whether the result exists, and was shown
         self._alone = False
+        self._drawn = 0  # the size of the list of finished tiles, as of the last refresh
         self._earliest = 0.0  # when the next refresh may be
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -76,18 +79,22 @@ class Growing(QObject):
     def look(self) -> None:
         """Show what is new on disk; call it whenever the job says something.
 
+        Once the result is there, it looks by itself as well, as long as some process makes it.
+
         Raises
         ------
         Problem
             If the result cannot be read.
         """
         if not self._there:
-            if seen(self._path / DONE):  # made last: now all of the result can be opened
-                assert self._image is not None
+            if not seen(self._path / DONE):  # made last: now all of the result can be opened
+                return
+            if self._image is not None:
                 self._show(self._image)
-                self._there = True
-                self._image = None  # the layer may go, and its memory with it, while somebody still looks at the job
-        elif not self._timer.isActive():
+            self._there = True
+            self._image = None  # the layer may go, and its memory with it, while somebody still looks at the job
+            self._watch.start()
+        if not self._timer.isActive():
             wait = self._earliest - time.monotonic()
             self._timer.start(max(0, round(1000 * wait)))
 
@@ -101,49 +108,43 @@ class Growing(QObject):
         """
         self.look()
         self._image = None
+        self._watch.stop()
         self._timer.stop()
         self._refresh()
 
-    def watch(self) -> None:
-        """Look by itself from now on, as long as some process makes the result."""
-        self._watch.start()
+    def come_first(self) -> None:
+        """Hide other predictions, once: they would be mixed with this one, of which a tile is done."""
+        if self._there and not self._alone:
+            self._alone = True
+            shown = list(filter(is_result, self.layers()))[-1:]
+            hidden = [each for layer in shown for each in hide_others(self._viewer, layer)]
+            if told := hidden_now(hidden):
+                self.hid.emit(told)
 
     def _on_watch(self) -> None:
-        if locked(self._path / LOCK):
-            self.look()
-        else:
-            self._watch.stop()
+        """Look where a tile was finished: a job may say so before it is on the disk, or be another window's."""
+        if not locked(self._path / LOCK):
             self.finish()
+        elif self._listed() != self._drawn:
+            self.look()
 
-    def come_first(self) -> list[Layer]:
-        """Hide other predictions, once, when there is a tile of this one: they would be mixed with it.
-
-        Returns
-        -------
-        list of Layer
-            What was hidden.
-        """
-        if self._alone or not self._there or not self._has_a_tile():
-            return []
-        self._alone = True
-        return [each for layer in filter(is_result, self._layers()) for each in hide_others(self._viewer, layer)]
-
-    def _layers(self) -> list[Layer]:
+    def layers(self) -> list[Layer]:
         """Return the layers of the result, also those that were opened by other means."""
         return [layer for layer in self._viewer.layers if _mark(layer).get("path") == str(self._path)]
 
-    def _has_a_tile(self) -> bool:
+    def _listed(self) -> int:
+        """Return the size of the list of finished tiles."""
         try:
-            return (self._path / DONE).stat().st_size > 0
+            return (self._path / DONE).stat().st_size
         except OSError:
-            return False
+            return 0
 
     def _show(self, image: Image) -> None:
         """Bring the layers of the result over its image, those added that were not there."""
         place = placed(image, self._offset)
         parts = read(str(self._path))
         marks = [fields["metadata"][OURS] for _, fields, _ in parts]
-        for layer in self._layers():
+        for layer in self.layers():
             if _mark(layer) not in marks:  # of another result, which was in that folder before
                 self._viewer.layers.remove(layer)
         for (data, fields, kind), mark in zip(parts, marks, strict=True):
@@ -155,23 +156,26 @@ class Growing(QObject):
                 _add_above(self._viewer, image, layer)
             else:
                 _change(layer, place)
-                raise_above(self._viewer, image, layer)
+                _lie_over(self._viewer, image, layer)
             layer.editable = False
 
     def _refresh(self) -> None:
         """Read again what the visible layers show."""
-        start = time.monotonic()
-        for layer in self._layers():
+        start, self._drawn = time.monotonic(), self._listed()
+        for layer in self.layers():
             if layer.visible:
                 layer.refresh(extent=False)
         now = time.monotonic()
         # A slow disk must not keep the window busy.
         self._earliest = now + max(_PAUSE, 4 * (now - start))
+        if self._drawn:
+            self.come_first()
 
 
 def show_growing(viewer: ViewerModel, image: Image, job: Job) -> None:
     """Show the result of a segmentation as it grows, as long as the job lives."""
     growing = Growing(viewer, image, job.config.out, start_of(job.config.region), job)
+    growing.hid.connect(job.remark)
 
     def look(event: Event) -> None:
         if isinstance(event, Failed):
@@ -181,8 +185,8 @@ def show_growing(viewer: ViewerModel, image: Image, job: Job) -> None:
             growing.finish()
         else:
             growing.look()
-        if told := hidden_now(growing.come_first()):
-            job.remark(told)
+        if isinstance(event, Progress) and event.done:
+            growing.come_first()
 
     job.happened.connect(look)
 
@@ -222,7 +226,7 @@ def show_preview(
     else:
         layer.data = classes_array[np.newaxis]
         _change(layer, look)
-        raise_above(viewer, image_layer, layer)
+        _lie_over(viewer, image_layer, layer)
     layer.editable = False
     return layer
 
@@ -260,6 +264,19 @@ def raise_above(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
     if image_layer.unique_id in ids[below:]:
         with selection_kept(viewer):
             viewer.layers.move(below, ids.index(image_layer.unique_id) + 1)
+
+
+def _lie_over(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
+    """Move a layer that lies below the image, or above one that hides it: it may have been made over another one."""
+    raise_above(viewer, image_layer, layer)
+    layers = list(viewer.layers)
+    ids = [each.unique_id for each in layers]
+    above = ids.index(layer.unique_id)
+    if image_layer.unique_id in ids[:above]:
+        first = ids.index(image_layer.unique_id) + 1
+        if any(each.visible and hides(each) for each in layers[first:above]):
+            with selection_kept(viewer):
+                viewer.layers.move(above, first)
 
 
 @contextmanager

@@ -27,21 +27,29 @@ def salvage(path: Path) -> list[str]:
     Returns
     -------
     list of str
-        A sentence if something was damaged.
+        Sentences of what was damaged: strokes, and marks of what was accepted or corrected.
     """
     if not is_zarr(path) or STROKES not in metadata(path)["attributes"]:
         return []
     _sweep(path)
-    sections = set()
+    strokes, marks = set[int](), set[int]()
     for file in chunk_files(path):
         if not _whole(file):
-            sections.add(int(file.parts[-3]))
+            array, _, z, _, _ = file.relative_to(path).parts
+            (strokes if array == "0" else marks).add(int(z))
             file.replace(file.with_name(file.name + DAMAGED))
-    if not sections:
-        return []
-    where = ", ".join(map(str, sorted(sections)))
-    which = "section" if len(sections) == 1 else "sections"
-    return [f"A part of {path.stem} was damaged in {which} {where}, and is empty now; all else is there."]
+    said = []
+    if strokes:
+        said.append(f"A part of {path.stem} was damaged in {_named(strokes)}, and is empty now; all else is there.")
+    if marks:
+        which = f"What of {path.stem} was accepted or corrected in {_named(marks)} is not known any more"
+        said.append(f"{which}, as its marks were damaged: it counts as painted by hand.")
+    return said
+
+
+def _named(sections: set[int]) -> str:
+    numbers = ", ".join(map(str, sorted(sections)))
+    return f"section {numbers}" if len(sections) == 1 else f"sections {numbers}"
 
 
 def _sweep(path: Path) -> None:

@@ -278,7 +278,7 @@ class SegmentPanel(Panel):
     def _on_open(self, path: Path) -> None:
         if not self.preparing:
             work = image_of(path, self.layers(Image))
-            self.prepare(work, lambda image: self.say(show_earlier(self.viewer, path, image, self.jobs)))
+            self.prepare(work, lambda image: show_earlier(self.viewer, path, image, self))
 
     # ---- preview
 
