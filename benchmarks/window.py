@@ -33,7 +33,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QWidget
 
 from napari_unet.events import Event, Failed, Joined, Previewed
 from napari_unet.library import HOME
-from napari_unet.widgets.livepreview import NAME as LIVE_PREVIEW
+from napari_unet.widgets.predictions import LIVE as LIVE_PREVIEW
 
 PREVIEW = "U-Net preview"  # the layer that the Segment panel adds
 REPETITIONS = 5  # of each preview

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.draw import disk
 
-from napari_unet.events import Finding
+from napari_unet.events import Finding, from_json, to_json
 from napari_unet.lint import DENSE, SPARSE, Layer, Rules, findings
 from napari_unet.oddities import Seen, Spot, look
 
@@ -168,7 +168,8 @@ def test_holes_are_said_where_they_are_learned(zero_counts, expected) -> None:
             "Section 6: a hole of 16 pixels in interior, and 2 more like it. "
             "It is learned as background; fill it, if it is none."
         )
-        assert (found[0].y, found[0].x) == (48, 48)
+        assert (found[0].y, found[0].x, found[0].others) == (48, 48, ((148, 122), (152, 52)))
+        assert from_json(to_json(found[0])) == found[0]
 
 
 def test_sections_with_the_most_come_first_and_the_rest_is_counted() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module, resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
@@ -25,6 +26,16 @@ ROOMS = sorted(SOURCE.rglob("*.py"))
 @pytest.fixture(scope="module")
 def manifest() -> npe2.PluginManifest:
     return npe2.PluginManifest.from_distribution("napari-unet")
+
+
+@pytest.mark.parametrize(
+    "script", sorted([*ROOT.glob("benchmarks/*.py"), *ROOT.glob("recipes/*.py")]), ids=lambda path: path.stem
+)
+def test_what_benchmarks_and_recipes_take_from_the_package_is_there(script: Path) -> None:
+    for node in ast.walk(ast.parse(script.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("napari_unet"):
+            for name in (each.name for each in node.names):
+                assert hasattr(import_module(node.module), name) or find_spec(f"{node.module}.{name}"), name
 
 
 # ---- the manifest

@@ -112,7 +112,8 @@ class Compared:
 class Finding:
     """Something painted that may be wrong, of a kind; where: a voxel of the image of pair number `pair`, from 0 on.
 
-    `painted` is the label that a slip has there, None of other kinds.
+    `painted` is the label that a slip has there, None of other kinds; `others` are more places (Y, X) like it in that
+    section.
     """
 
     kind: str
@@ -122,6 +123,11 @@ class Finding:
     y: int
     x: int
     painted: int | None = None
+    others: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take lists, as JSON has them, for tuples."""
+        object.__setattr__(self, "others", tuple((y, x) for y, x in self.others))
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,10 @@ class _Section:
     z: int
     corner: tuple[int, int]
 
-    def finding(self, kind: str, text: str, spot: Spot) -> Finding:
-        """Return what is found at a spot of this section."""
-        return Finding(kind, text, self.pair, self.z, spot.y + self.corner[0], spot.x + self.corner[1])
+    def finding(self, kind: str, text: str, spot: Spot, *others: Spot) -> Finding:
+        """Return what is found at a spot of this section, and at others."""
+        (y, x), *more = ((each.y + self.corner[0], each.x + self.corner[1]) for each in (spot, *others))
+        return Finding(kind, text, self.pair, self.z, y, x, others=tuple(more))
 
 
 def findings(layers: Sequence[Layer], rules: Rules) -> Iterator[Finding]:
@@ -162,9 +163,9 @@ def _slips_of_the_brush(sections: Sequence[_Section], rules: Rules) -> Iterator[
         odd = [(section, spots) for section in sections if (spots := getattr(section.seen, kind))]
         odd.sort(key=lambda each: -len(each[1]))
         for number, (section, spots) in enumerate(odd[:_NAMED], start=1):
-            spot = max(spots, key=lambda each: each.size)
+            spot, *others = sorted(spots, key=lambda each: -each.size)
             said = what.format(name=rules.name(spot.value), pixels=counted(spot.size, "pixel"))
-            more = f", and {len(spots) - 1:,} more like it" if len(spots) > 1 else ""
+            more = f", and {len(others):,} more like it" if others else ""
             if number == _NAMED < len(odd):
                 remedy += f" There are some in {counted(len(odd) - _NAMED, 'more section')}."
-            yield section.finding(kind, f"Section {section.z}: {said}{more}. {remedy}", spot)
+            yield section.finding(kind, f"Section {section.z}: {said}{more}. {remedy}", spot, *others)

@@ -72,6 +72,16 @@ def test_a_finding_is_said_while_one_paints_gone_to_and_gone_when_mended(driver,
     assert _middle(driver) == [3, 150, 250]
     assert (driver.viewer.layers.selection.active, layer.mode) == (layer, "paint")
     assert driver.viewer.scene.camera.zoom * 4 >= 2
+    layer.data_setitem((np.array([3]), np.array([20]), np.array([220])), 1)
+    told = "Section 3: a dot of 1 pixel of interior, and 1 more like it. Erase it, if it is a slip of the brush."
+    driver.wait(lambda: _lines(panel) == [told], 20)
+    places = []
+    for _ in range(3):
+        driver.click(_line(panel, "strays"))
+        places.append(_middle(driver))
+    assert sorted(places[:2]) == [[3, 20, 220], [3, 150, 250]]
+    assert places[2] == places[0]
+    layer.undo()
     layer.undo()
     driver.wait(lambda: _lines(panel) == [], 20)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
@@ -185,7 +186,8 @@ class Findings(QWidget):
             old.deleteLater()
         for each in found[:_MOST]:
             line = _Line(each)
-            line.clicked.connect(lambda _=False, each=each: self._go(each))
+            places = cycle([(each.y, each.x), *each.others])
+            line.clicked.connect(lambda _=False, each=each, places=places: self._go(each, *next(places)))
             self._list.addWidget(line)
             if each.kind in _FLIP:
                 value, title = _FLIP[each.kind]
@@ -198,14 +200,14 @@ class Findings(QWidget):
             more.setText(f"{len(found) - _MOST} more are listed when some of these are mended.")
             self._list.addWidget(more)
 
-    def _go(self, finding: Finding) -> None:
-        """Show the place of a finding, with its labels selected."""
+    def _go(self, finding: Finding, y: int, x: int) -> None:
+        """Show a place of a finding, with its labels selected."""
         there = {layer.unique_id for layer in self._panel.viewer.layers}
         layer = self._layers[finding.pair]
         if self._image is None or not {self._image.unique_id, layer.unique_id} <= there:
             self._panel.say("The image or the labels of this finding were closed.")
             return
-        show_part(self._panel.viewer, self._image, around(finding.z, finding.y, finding.x))
+        show_part(self._panel.viewer, self._image, around(finding.z, y, x))
         self._panel.viewer.layers.selection.active = layer
         if not layer.visible:  # to show one that is shown already takes the brush out of the hand
             layer.visible = True
@@ -227,7 +229,7 @@ class _Line(QPushButton):
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(objectName=f"finding-{finding.kind}")
-        self.setToolTip("Goes there.")
+        self.setToolTip("Goes there, and with each further press to the next." if finding.others else "Goes there.")
         text = QLabel(for_window(finding.text), wordWrap=True, textFormat=Qt.TextFormat.PlainText)
         text.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         row = QVBoxLayout(self)
