@@ -86,6 +86,22 @@ def test_the_view_stays_where_labels_lie_while_somebody_paints(driver, home) -> 
     assert viewer.dims.current_step[0] == 0  # nobody paints now
 
 
+def test_labels_that_are_removed_while_somebody_paints_hold_the_view_no_longer(driver, home) -> None:
+    viewer = driver.viewer
+    _, labels = scene(driver, home, Box(3, 6, 0, 120, 0, 160), 9)
+    driver.show_section(4)
+    labels.mode = "paint"
+
+    def remove() -> None:
+        viewer.layers.remove(labels)
+        viewer.layers.remove("stack")
+        viewer.add_image(np.zeros((9, 120, 160), np.uint8), name="stack", scale=(40, 4, 4))
+        driver.show_section(0)
+        assert viewer.dims.current_step[0] == 0
+
+    driver.stroke(labels, [(50, 60), (60, 140)], midway=remove)
+
+
 @pytest.mark.slow
 def test_the_view_stays_where_labels_lie_while_a_stroke_of_the_right_button_is_open(driver, home) -> None:
     viewer = driver.viewer

@@ -78,7 +78,9 @@ class OnLabels:
 
     def _stay(self, _: Any) -> None:
         """Go back where a stroke that is under way would leave its labels, and say so once."""
-        dims, stroked = self._viewer.dims, self._stroked_on()
+        dims, stroked, drawn = self._viewer.dims, self._stroked_on(), self._drawn_on
+        if drawn is not None and all(each.unique_id != drawn.unique_id for each in self._viewer.layers):
+            self._drawn_on = None  # they were removed, and nobody saw the button let go
         labels = self._drawn_on or stroked
         if labels is None or len(self._point) != dims.ndim or not not_reached(self._viewer, labels, dims.point):
             self._point, self._told = dims.point, self._told and labels is not None
