@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPushButt
 from napari_unet.events import Failed
 from napari_unet.log import LOG, append
 from napari_unet.reader import OURS
+from napari_unet.widgets.result import Growing
 
 from .test_segment import Session, grey
 
@@ -111,6 +112,8 @@ def test_a_result_that_another_process_makes_is_not_offered_to_go_on_with(open_w
         opened.trigger()
         told = "stack-em-membrane was being made when it was opened: its tiles come into view as they are done."
         session.driver.wait(lambda: session.says() == told, 10)
+        # It fills when the panel is closed, too.
+        assert [each.path.name for each in session.panel.jobs.children() if isinstance(each, Growing)] == [path.name]
         menu.close()
         other.kill()
     assert entries(session)[1] == "Resume stack-em-membrane: 1 of 4 tiles are done"

@@ -17,7 +17,7 @@ from napari_unet.layout import Chunk, Layout
 from napari_unet.reader import read
 from napari_unet.store import Store, open_store
 from napari_unet.view import View
-from napari_unet.widgets.predictions import covered
+from napari_unet.widgets.predictions import show_first
 from napari_unet.widgets.result import Growing, show_preview
 
 CLASSES = (PixelClass(1, "interior", "#56b4e9"), PixelClass(2, "membrane", "#e69f00"))
@@ -272,14 +272,14 @@ def test_it_lies_on_its_own_image_not_on_another_one(make_napari_viewer: Callabl
         return [layer.name for layer in viewer.layers]
 
     preview = show_preview(viewer, above, pixels, CLASSES, 0, 0, 0, "preview")
-    assert (order(), covered(viewer, preview)) == (["stack", "above", "preview"], "")
+    assert (order(), show_first(viewer, preview)) == (["stack", "above", "preview"], "")
     show_preview(viewer, below, pixels, CLASSES, 0, 0, 0, "preview")
     assert order() == ["stack", "preview", "above"]
-    assert covered(viewer, preview) == "above lies over it; its eye in the layer list shows what is below."
+    assert show_first(viewer, preview) == "above lies over preview; its eye in the layer list shows what is below."
     viewer.layers.move(1, 3)
     above.opacity = 0.5
     show_preview(viewer, below, pixels, CLASSES, 0, 0, 0, "preview")
-    assert (order(), covered(viewer, preview)) == (["stack", "above", "preview"], "")  # as somebody put it
+    assert (order(), show_first(viewer, preview)) == (["stack", "above", "preview"], "")  # as somebody put it
     Growing(viewer, above, store.path, (0, 0, 0)).look()
     above.opacity = 1
     Growing(viewer, below, store.path, (0, 0, 0)).look()
@@ -294,7 +294,7 @@ def test_it_comes_before_others_when_there_is_a_tile_of_it(
 
     def grow(store: Store) -> Growing:
         growing = Growing(viewer, image, store.path, (0, 0, 0))
-        growing.hid.connect(told.append)
+        growing.said.connect(told.append)
         growing.look()
         return growing
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
+from qtpy.compat import isalive
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 
@@ -107,14 +108,17 @@ def left_unfinished(
 
 
 def show_earlier(viewer: Viewer, path: Path, image: Image | None, panel: Panel) -> None:
-    """Show a result over its image, or where its file says if that is not open; the panel says what it lacks."""
+    """Show a result over its image, or where its file says if that is not open; the panel says what it lacks.
+
+    While it is being made it fills, also when the panel is closed.
+    """
     config, making = settings_of(path), locked(path / LOCK)
     if image is None or config is None:
-        growing = Growing(viewer, None, path, (0, 0, 0), panel)
+        growing = Growing(viewer, None, path, (0, 0, 0), panel.jobs)
         if not growing.layers():
             viewer.open(str(path), plugin="napari-unet")
     else:
-        growing = Growing(viewer, image, path, start_of(config.region), panel)
+        growing = Growing(viewer, image, path, start_of(config.region), panel.jobs)
     done, total = finished_chunks(path)
     if making:
         told = f"{path.stem} was being made when it was opened: its tiles come into view as they are done."
@@ -123,8 +127,13 @@ def show_earlier(viewer: Viewer, path: Path, image: Image | None, panel: Panel) 
         told = f"{path.stem} is not finished: {left}"
     else:
         told = doubt(path)
+
+    def add(more: str) -> None:
+        if isalive(panel):
+            panel.say(f"{told} {more}".lstrip())
+
     panel.say(told)
-    growing.hid.connect(lambda hidden: panel.say(f"{told} {hidden}".lstrip()))
+    growing.said.connect(add)
     growing.look()
 
 

@@ -17,7 +17,7 @@ from napari_unet.problem import Problem
 from napari_unet.requests import Preview
 from napari_unet.widgets.companion import Companion
 from napari_unet.widgets.job import Job
-from napari_unet.widgets.predictions import LIVE, hidden_now, hide_others
+from napari_unet.widgets.predictions import LIVE, show_first
 from napari_unet.widgets.result import show_preview
 from napari_unet.widgets.sight import InView, in_view
 
@@ -119,7 +119,7 @@ class LivePreview(Companion):
 
     def _see(self, layer: Labels) -> None:
         """Let the preview be seen alone; results that this hides are told."""
-        if told := hidden_now(hide_others(self._viewer, layer)):
+        if told := show_first(self._viewer, layer):
             self._job.remark(told)
 
 

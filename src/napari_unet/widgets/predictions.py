@@ -70,14 +70,19 @@ def hidden_now(layers: Sequence[Layer]) -> str:
     return f"{listed(names)} are hidden now; their eyes in the layer list show them again."
 
 
-def covered(viewer: ViewerModel, preview: Labels) -> str:
-    """Return what to say of an image that lies over all of a preview, nothing where none does."""
+def show_first(viewer: ViewerModel, layer: Labels) -> str:
+    """Show a prediction instead of others; return which of them are hidden now, and what lies over it, in words."""
+    return f"{hidden_now(hide_others(viewer, layer))} {_covered_by(viewer, layer)}".strip()
+
+
+def _covered_by(viewer: ViewerModel, prediction: Labels) -> str:
+    """Return what to say of an image that lies over all of a prediction, nothing where none does."""
     if not _beside(viewer):
-        corners = np.argwhere(np.ones((2, 2, 2))) * (np.array(preview.data.shape) - 1)
+        corners = np.argwhere(np.ones((2, 2, 2))) * (np.array(finest(prediction).shape) - 1)
         layers = list(viewer.layers)
-        for each in layers[[layer.unique_id for layer in layers].index(preview.unique_id) + 1 :]:
-            if each.visible and hides(each) and _covered(each, onto(preview, each), corners).all():
-                return f"{each.name} lies over it; its eye in the layer list shows what is below."
+        for each in layers[[layer.unique_id for layer in layers].index(prediction.unique_id) + 1 :]:
+            if each.visible and hides(each) and _covered(each, onto(prediction, each), corners).all():
+                return f"{each.name} lies over {prediction.name}; its eye in the layer list shows what is below."
     return ""
 
 

@@ -22,7 +22,7 @@ from napari_unet.problem import Problem
 from napari_unet.reader import OURS, class_look, read
 from napari_unet.region import start_of
 from napari_unet.widgets.place import placed
-from napari_unet.widgets.predictions import hidden_now, hide_others, hides, is_result
+from napari_unet.widgets.predictions import hides, is_result, show_first
 from napari_unet.widgets.sight import camera_kept
 from napari_unet.widgets.strokes import is_strokes
 
@@ -51,7 +51,7 @@ class Growing(QObject):
         The voxel (Z, Y, X) of `image_layer` on which the result begins.
     """
 
-    hid = Signal(str)  # what to say of other predictions, which were hidden as this one came
+    said = Signal(str)  # what was hidden as this one came, or lies over it
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Growing(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._image = image_layer
-        self._path = path.resolve()
+        self.path = path.resolve()
         self._offset = offset
         self._there = False  # whether the result exists, and was shown
         self._alone = False
@@ -87,7 +87,7 @@ class Growing(QObject):
             If the result cannot be read.
         """
         if not self._there:
-            if not seen(self._path / DONE):  # made last: now all of the result can be opened
+            if not seen(self.path / DONE):  # made last: now all of the result can be opened
                 return
             if self._image is not None:
                 self._show(self._image)
@@ -116,33 +116,32 @@ class Growing(QObject):
         """Hide other predictions, once: they would be mixed with this one, of which a tile is done."""
         if self._there and not self._alone:
             self._alone = True
-            shown = list(filter(is_result, self.layers()))[-1:]
-            hidden = [each for layer in shown for each in hide_others(self._viewer, layer)]
-            if told := hidden_now(hidden):
-                self.hid.emit(told)
+            for layer in list(filter(is_result, self.layers()))[-1:]:
+                if told := show_first(self._viewer, layer):
+                    self.said.emit(told)
 
     def _on_watch(self) -> None:
         """Look where a tile was finished: a job may say so before it is on the disk, or be another window's."""
-        if not locked(self._path / LOCK):
+        if not locked(self.path / LOCK):
             self.finish()
         elif self._listed() != self._drawn:
             self.look()
 
     def layers(self) -> list[Layer]:
         """Return the layers of the result, also those that were opened by other means."""
-        return [layer for layer in self._viewer.layers if _mark(layer).get("path") == str(self._path)]
+        return [layer for layer in self._viewer.layers if _mark(layer).get("path") == str(self.path)]
 
     def _listed(self) -> int:
         """Return the size of the list of finished tiles."""
         try:
-            return (self._path / DONE).stat().st_size
+            return (self.path / DONE).stat().st_size
         except OSError:
             return 0
 
     def _show(self, image: Image) -> None:
         """Bring the layers of the result over its image, those added that were not there."""
         place = placed(image, self._offset)
-        parts = read(str(self._path))
+        parts = read(str(self.path))
         marks = [fields["metadata"][OURS] for _, fields, _ in parts]
         for layer in self.layers():
             if _mark(layer) not in marks:  # of another result, which was in that folder before
@@ -175,7 +174,7 @@ class Growing(QObject):
 def show_growing(viewer: ViewerModel, image: Image, job: Job) -> None:
     """Show the result of a segmentation as it grows, as long as the job lives."""
     growing = Growing(viewer, image, job.config.out, start_of(job.config.region), job)
-    growing.hid.connect(job.remark)
+    growing.said.connect(job.remark)
 
     def look(event: Event) -> None:
         if isinstance(event, Failed):

@@ -14,7 +14,7 @@ from napari_unet.naming import name_of
 from napari_unet.result import open_result
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.jobs import Jobs
-from napari_unet.widgets.predictions import covered, hidden_now, hide_others
+from napari_unet.widgets.predictions import show_first
 from napari_unet.widgets.result import show_preview
 from napari_unet.widgets.sight import InView
 
@@ -93,12 +93,7 @@ class SectionPreview(QObject):
         result = open_result(config.out)
         pixels = np.asarray(result.classes[0][0])
         layer = show_preview(self._viewer, image, pixels, result.layout.classes, *self._place, name=self._name)
-        told = (
-            f"Previewed with {self._called}.",
-            hidden_now(hide_others(self._viewer, layer)),
-            covered(self._viewer, layer),
-        )
-        return " ".join(filter(None, told))
+        return f"Previewed with {self._called}. {show_first(self._viewer, layer)}".rstrip()
 
 
 def region_of(view: InView, z: int) -> str:

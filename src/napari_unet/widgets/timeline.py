@@ -24,7 +24,7 @@ from napari_unet.timeline import adopt, kept
 from napari_unet.widgets.job import Job
 from napari_unet.widgets.models import SCRATCH
 from napari_unet.widgets.panel import Panel
-from napari_unet.widgets.predictions import hidden_now, hide_others
+from napari_unet.widgets.predictions import show_first
 from napari_unet.widgets.preferences import machine
 from napari_unet.widgets.prepare import prepare_section
 from napari_unet.widgets.remembered import remember
@@ -187,11 +187,11 @@ class Timeline(QWidget):
         there = self._there()
         if there:
             other = next((layer for layer in there if not layer.visible), there[0])
-            hidden = hide_others(self._panel.viewer, other)
+            more = show_first(self._panel.viewer, other)
             shown = f"In view: {other.name}."
             elsewhere = f"{other.name} was shown elsewhere. Move the slider to its model and press Show to see it here."
             told = shown if in_view(self._panel.viewer, other) else elsewhere
-            self._panel.say(f"{told} {hidden_now(hidden)}".rstrip())
+            self._panel.say(f"{told} {more}".rstrip())
 
     def _there(self) -> list[Labels]:
         """Return the layers of the models that were shown last, but for those that were stopped or removed."""
