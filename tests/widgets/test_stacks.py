@@ -31,7 +31,7 @@ class Person:
         driver.activate()
         driver.menu("Layers", "Segment", "U-Net", "Segment with last model (U-Net)")
         self.panel = driver.window.findChild(SegmentPanel)
-        self.wait(lambda: said(self.panel) == "Previewed with em-membrane.")
+        self.wait(lambda: said(self.panel).startswith("Previewed with em-membrane."))
 
     def wait(self, condition) -> None:
         self.driver.wait(condition, 20)

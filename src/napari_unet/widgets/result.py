@@ -155,7 +155,7 @@ class Growing(QObject):
                 _add_above(self._viewer, image, layer)
             else:
                 _change(layer, place)
-                _lie_over(self._viewer, image, layer)
+                raise_above(self._viewer, image, layer)
             layer.editable = False
 
     def _refresh(self) -> None:
@@ -219,20 +219,23 @@ def show_preview(
     look = {**placed(image_layer, (z, y0, x0)), **class_look([asdict(each) for each in classes])}
     layer = preview_called(viewer, name)
     if layer is None:
-        mark = {OURS: {"preview": name}}
-        layer = Labels(classes_array[np.newaxis], name=name, opacity=_OPACITY, metadata=mark, **look)
+        metadata = {OURS: {"preview": name, "image": image_layer.unique_id}}
+        layer = Labels(classes_array[np.newaxis], name=name, opacity=_OPACITY, metadata=metadata, **look)
         _add_above(viewer, image_layer, layer)
     else:
         layer.data = classes_array[np.newaxis]
         _change(layer, look)
-        _lie_over(viewer, image_layer, layer)
+        raise_above(viewer, image_layer, layer)
+        if _mark(layer)["image"] != image_layer.unique_id:
+            _mark(layer)["image"] = image_layer.unique_id
+            _lower(viewer, image_layer, layer)
     layer.editable = False
     return layer
 
 
 def preview_called(viewer: ViewerModel, name: str) -> Labels | None:
     """Return the layer of the preview of that name."""
-    return next((layer for layer in viewer.layers if _mark(layer) == {"preview": name}), None)
+    return next((layer for layer in viewer.layers if _mark(layer).get("preview") == name), None)
 
 
 def _mark(layer: Layer) -> dict[str, Any]:
@@ -265,9 +268,8 @@ def raise_above(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
             viewer.layers.move(below, ids.index(image_layer.unique_id) + 1)
 
 
-def _lie_over(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
-    """Move a layer that lies below the image, or above one that hides it: it may have been made over another one."""
-    raise_above(viewer, image_layer, layer)
+def _lower(viewer: ViewerModel, image_layer: Image, layer: Layer) -> None:
+    """Move a layer that lies above an image that hides its own one: it was made over another one."""
     layers = list(viewer.layers)
     ids = [each.unique_id for each in layers]
     above = ids.index(layer.unique_id)
