@@ -276,6 +276,10 @@ def test_it_lies_on_its_own_image_not_on_another_one(make_napari_viewer: Callabl
     show_preview(viewer, below, pixels, CLASSES, 0, 0, 0, "preview")
     assert order() == ["stack", "preview", "above"]
     assert show_first(viewer, preview) == "above lies over preview; its eye in the layer list shows what is below."
+    viewer.add_image(np.zeros(SMALL, np.uint8), name="top")
+    told = "above and top lie over preview; their eyes in the layer list show what is below."
+    assert show_first(viewer, preview) == told
+    viewer.layers.remove("top")
     viewer.layers.move(1, 3)
     show_preview(viewer, below, pixels, CLASSES, 0, 0, 0, "preview")
     assert (order(), show_first(viewer, preview)) == (["stack", "above", "preview"], "")  # as somebody put it

@@ -76,14 +76,19 @@ def show_first(viewer: ViewerModel, layer: Labels) -> str:
 
 
 def _covered_by(viewer: ViewerModel, prediction: Labels) -> str:
-    """Return what to say of an image that lies over all of a prediction, nothing where none does."""
-    if not _beside(viewer):
-        corners = np.argwhere(np.ones((2, 2, 2))) * (np.array(finest(prediction).shape) - 1)
-        layers = list(viewer.layers)
-        for each in layers[[layer.unique_id for layer in layers].index(prediction.unique_id) + 1 :]:
-            if each.visible and hides(each) and _covered(each, onto(prediction, each), corners).all():
-                return f"{each.name} lies over {prediction.name}; its eye in the layer list shows what is below."
-    return ""
+    """Return what to say of images each of which lies over all of a prediction, nothing where none does."""
+    if _beside(viewer):
+        return ""
+    corners = np.argwhere(np.ones((2, 2, 2))) * (np.array(finest(prediction).shape) - 1)
+    layers = list(viewer.layers)
+    above = layers[[layer.unique_id for layer in layers].index(prediction.unique_id) + 1 :]
+    over = [each for each in above if each.visible and hides(each)]
+    names = [each.name for each in over if _covered(each, onto(prediction, each), corners).all()]
+    if not names:
+        return ""
+    if len(names) == 1:
+        return f"{names[0]} lies over {prediction.name}; its eye in the layer list shows what is below."
+    return f"{listed(names)} lie over {prediction.name}; their eyes in the layer list show what is below."
 
 
 def predictions_in_view(viewer: Viewer) -> list[Labels]:
