@@ -24,6 +24,14 @@ def scene(driver, home, box: Box, depth: int, scale=(40, 4, 4)):
     return panel, add_strokes(driver.viewer, image, CLASSES, home, box)
 
 
+def brush_in_hand(driver, home, box: Box):
+    """Show a stack of nine sections at section 4, with the brush on labels on a part of it; return these."""
+    _, labels = scene(driver, home, box, 9)
+    driver.show_section(4)
+    labels.mode = "paint"
+    return labels
+
+
 @pytest.mark.parametrize("tool", ["paint", "fill"])
 @pytest.mark.parametrize("z", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_nothing_is_painted_in_a_section_that_labels_do_not_reach(driver, home, z, tool) -> None:
@@ -70,10 +78,7 @@ def test_where_columns_of_sections_are_looked_at_the_slider_leads_to_labels(driv
 
 
 def test_the_view_stays_where_labels_lie_while_somebody_paints(driver, home) -> None:
-    viewer = driver.viewer
-    _, labels = scene(driver, home, Box(3, 6, 0, 120, 0, 160), 9)
-    driver.show_section(4)
-    labels.mode = "paint"
+    viewer, labels = driver.viewer, brush_in_hand(driver, home, Box(3, 6, 0, 120, 0, 160))
 
     def leave() -> None:
         for _ in range(3):
@@ -87,10 +92,7 @@ def test_the_view_stays_where_labels_lie_while_somebody_paints(driver, home) -> 
 
 
 def test_labels_that_are_removed_while_somebody_paints_hold_the_view_no_longer(driver, home) -> None:
-    viewer = driver.viewer
-    _, labels = scene(driver, home, Box(3, 6, 0, 120, 0, 160), 9)
-    driver.show_section(4)
-    labels.mode = "paint"
+    viewer, labels = driver.viewer, brush_in_hand(driver, home, Box(3, 6, 0, 120, 0, 160))
 
     def remove() -> None:
         viewer.layers.remove(labels)
@@ -104,10 +106,7 @@ def test_labels_that_are_removed_while_somebody_paints_hold_the_view_no_longer(d
 
 @pytest.mark.slow
 def test_the_view_stays_where_labels_lie_while_a_stroke_of_the_right_button_is_open(driver, home) -> None:
-    viewer = driver.viewer
-    _, labels = scene(driver, home, Box(4, 5, 0, 120, 0, 160), 9)
-    driver.show_section(4)
-    labels.mode = "paint"
+    viewer, labels = driver.viewer, brush_in_hand(driver, home, Box(4, 5, 0, 120, 0, 160))
     driver.right_click(labels, (50, 60))
     driver.press("Left")
     assert viewer.dims.current_step[0] == 4
